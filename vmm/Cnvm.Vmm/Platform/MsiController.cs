@@ -2,7 +2,7 @@ using Cnvm.Arch;
 using Cnvm.Devices.Interrupts;
 using Cnvm.Hypervisor;
 
-namespace Cnvm.Vmm.Machine;
+namespace Cnvm.Vmm.Platform;
 
 /// <summary>What devices see of the partition's local APICs.</summary>
 internal sealed class MsiController(IInterruptController interrupts) : IMsiController

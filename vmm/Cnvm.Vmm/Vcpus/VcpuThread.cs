@@ -1,6 +1,7 @@
 using Cnvm.Hypervisor;
+using Cnvm.Linux;
 
-namespace Cnvm.Vmm.Machine;
+namespace Cnvm.Vmm.Vcpus;
 
 /// <summary>
 /// The thread that one vCPU lives on. It is parked (no guest code runs, state may be read and set from outside) or running;
@@ -10,7 +11,7 @@ internal sealed class VcpuThread : IDisposable
 {
     private readonly IVirtualCpu _vcpu;
     private readonly Action<int, VcpuStop> _onStop;
-    private readonly IReadOnlyList<int>? _hostCpus;
+    private readonly int[]? _hostCpus;
     private readonly Thread _thread;
     private readonly Lock _gate = new();
     private readonly ManualResetEventSlim _parked = new(false);
@@ -21,7 +22,7 @@ internal sealed class VcpuThread : IDisposable
     /// <param name="vcpu">The vCPU; disposed with this object.</param>
     /// <param name="hostCpus">Host CPUs that the thread may run on; null for all.</param>
     /// <param name="onStop">Told, on the vCPU's thread, of every stop that is not a kick. The thread then parks.</param>
-    public VcpuThread(IVirtualCpu vcpu, IReadOnlyList<int>? hostCpus, Action<int, VcpuStop> onStop)
+    public VcpuThread(IVirtualCpu vcpu, int[]? hostCpus, Action<int, VcpuStop> onStop)
     {
         _vcpu = vcpu;
         _onStop = onStop;
@@ -90,12 +91,12 @@ internal sealed class VcpuThread : IDisposable
         {
             if (_hostCpus is { } cpus)
             {
-                Linux.CurrentThread.SetAffinity(cpus);
+                NativeThread.SetAffinity(cpus);
             }
 
             _vcpu.Bind();
         }
-        catch (Exception e) when (e is HypervisorException or Linux.LinuxException)
+        catch (Exception e) when (e is HypervisorException or LinuxException)
         {
             _startFailure = e;
             _parked.Set();
