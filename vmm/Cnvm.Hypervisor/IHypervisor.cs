@@ -1,0 +1,19 @@
+using Cnvm.Arch.Cpuid;
+
+namespace Cnvm.Hypervisor;
+
+/// <summary>A hypervisor on this host. Ask what it can do, then build a partition.</summary>
+public interface IHypervisor : IDisposable
+{
+    /// <summary>Short name for people and files: <c>kvm</c>, <c>soft</c>.</summary>
+    string Name { get; }
+
+    HypervisorCapabilities Capabilities { get; }
+
+    /// <summary>Every CPUID bit that this hypervisor and host could show a guest.</summary>
+    CpuidTable SupportedCpuid { get; }
+
+    /// <summary>Creates an empty machine: no memory, no vCPUs.</summary>
+    /// <exception cref="HypervisorException">The host refused.</exception>
+    IPartition CreatePartition(PartitionOptions options);
+}

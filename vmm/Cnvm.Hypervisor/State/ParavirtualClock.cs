@@ -1,0 +1,7 @@
+namespace Cnvm.Hypervisor.State;
+
+/// <summary>The guest's paravirtual clock at one instant.</summary>
+/// <param name="Nanoseconds">Guest time since boot, as kvmclock counts it.</param>
+/// <param name="RealtimeNanoseconds">Host wall clock (CLOCK_REALTIME) at the same instant; 0 if the host does not tell.</param>
+/// <param name="HostTsc">Host TSC at the same instant; 0 if the host does not tell.</param>
+public sealed record ParavirtualClock(ulong Nanoseconds, ulong RealtimeNanoseconds, ulong HostTsc);
