@@ -22,7 +22,7 @@ public sealed record AcpiLayout(
     uint PowerButtonEvent)
 {
     /// <summary>SLP_TYP of S5 (soft off), as the \_S5 package says it.</summary>
-    public const byte S5SleepType = 5;
+    public const int S5SleepType = 5;
 
     /// <summary>What a guest writes to the sleep control register to power off: SLP_TYP = 5 and SLP_EN.</summary>
     public const byte S5SleepControlValue = (S5SleepType << 2) | (1 << 5);

@@ -134,15 +134,9 @@ public static partial class AmlBuilder
             list.Bytes(resource.Bytes);
         }
 
-        // End tag (6.4.2.9). Its checksum makes the bytes sum to zero.
+        // End tag (6.4.2.9). A checksum of zero stands for a good one.
         list.Byte(0x79);
-        byte sum = 0;
-        foreach (var b in list.Written)
-        {
-            sum += b;
-        }
-
-        list.Byte((byte)-sum);
+        list.Byte(0x00);
         return Buffer(list.Written);
     }
 

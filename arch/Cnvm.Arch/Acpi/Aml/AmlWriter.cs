@@ -1,30 +1,11 @@
-using System.Buffers.Binary;
+using Cnvm.Arch.Firmware;
 
 namespace Cnvm.Arch.Acpi.Aml;
 
-/// <summary>A growing byte buffer that knows AML's primitive encodings (ACPI 6.5, 20.2).</summary>
-internal sealed class AmlWriter
+/// <summary>A buffer that knows AML's opcodes and package lengths (ACPI 6.5, 20.2).</summary>
+internal sealed class AmlWriter : TableWriter
 {
     private const int MaxPackageLength = (1 << 28) - 1;
-
-    private byte[] _buffer = new byte[512];
-    private int _length;
-
-    public int Length => _length;
-
-    public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
-
-    public byte[] ToArray() => Written.ToArray();
-
-    public void Byte(byte value) => Reserve(1)[0] = value;
-
-    public void Word(ushort value) => BinaryPrimitives.WriteUInt16LittleEndian(Reserve(2), value);
-
-    public void Dword(uint value) => BinaryPrimitives.WriteUInt32LittleEndian(Reserve(4), value);
-
-    public void Qword(ulong value) => BinaryPrimitives.WriteUInt64LittleEndian(Reserve(8), value);
-
-    public void Bytes(ReadOnlySpan<byte> bytes) => bytes.CopyTo(Reserve(bytes.Length));
 
     /// <summary>An opcode: one byte, or two when its high byte is the extended prefix 0x5B.</summary>
     public void Opcode(ushort opcode)
@@ -38,12 +19,12 @@ internal sealed class AmlWriter
     }
 
     /// <summary>Starts an object that has a PkgLength. Pass the result to <see cref="EndPackage"/> when the body is written.</summary>
-    public int BeginPackage() => _length;
+    public int BeginPackage() => Length;
 
     /// <summary>Puts the PkgLength (20.2.4) in front of the body. It counts its own bytes, hence the search for the width that fits.</summary>
     public void EndPackage(int start)
     {
-        var body = _length - start;
+        var body = Length - start;
         var width = body + 1 <= 0x3F ? 1 : body + 2 <= 0xFFF ? 2 : body + 3 <= 0xFFFFF ? 3 : 4;
         var total = body + width;
         if (total > MaxPackageLength)
@@ -52,8 +33,8 @@ internal sealed class AmlWriter
         }
 
         Reserve(width);
-        _buffer.AsSpan(start, body).CopyTo(_buffer.AsSpan(start + width));
-        WritePackageLength(_buffer.AsSpan(start, width), total);
+        Written.Slice(start, body).CopyTo(Written[(start + width)..]);
+        WritePackageLength(Written.Slice(start, width), total);
     }
 
     /// <summary>A bare PkgLength, as field lists use it for widths in bits (it then counts only the value).</summary>
@@ -76,17 +57,5 @@ internal sealed class AmlWriter
         {
             destination[i] = (byte)(value >> (4 + (8 * (i - 1))));
         }
-    }
-
-    private Span<byte> Reserve(int count)
-    {
-        if (_buffer.Length - _length < count)
-        {
-            Array.Resize(ref _buffer, Math.Max(_buffer.Length * 2, _length + count));
-        }
-
-        var span = _buffer.AsSpan(_length, count);
-        _length += count;
-        return span;
     }
 }
