@@ -17,6 +17,9 @@ internal static class Repository
     public static IEnumerable<string> Projects() =>
         Directory.EnumerateFiles(Root, "*.csproj", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Root, f));
 
+    /// <summary>Fails with the list of <paramref name="offenders"/> unless there are none.</summary>
+    public static void AssertNone(IEnumerable<string> offenders) => Assert.Equal("", string.Join('\n', offenders));
+
     private static string FindRoot([CallerFilePath] string thisFile = "")
     {
         for (DirectoryInfo? d = new FileInfo(thisFile).Directory; d is not null; d = d.Parent)

@@ -31,19 +31,19 @@ public sealed class RoomTests
         IEnumerable<string> references = XDocument.Load(Path.Combine(Repository.Root, project))
             .Descendants("ProjectReference")
             .Select(r => Path.GetFileNameWithoutExtension(r.Attribute("Include")!.Value));
-        Assert.Empty(references.Except(allowed!));
+        Repository.AssertNone(references.Except(allowed!));
     }
 
     [Fact]
     public void Every_room_exists() =>
-        Assert.Empty(Allowed.Keys.Except(Repository.Projects().Select(p => Path.GetFileNameWithoutExtension(p))));
+        Repository.AssertNone(Allowed.Keys.Except(Repository.Projects().Select(p => Path.GetFileNameWithoutExtension(p))));
 
     [Fact]
     public void Top_level_is_as_agreed()
     {
         string[] agreed = ["vmm", "devices", "virtio", "arch", "api", "tests", "bench", "guest-images", "out"];
         IEnumerable<string> folders = Directory.EnumerateDirectories(Repository.Root).Select(d => Path.GetFileName(d)!).Where(d => !d.StartsWith('.'));
-        Assert.Empty(folders.Except(agreed));
+        Repository.AssertNone(folders.Except(agreed));
     }
 
     /// <summary>Only the backend itself and the program that chooses one may name it.</summary>
@@ -52,7 +52,7 @@ public sealed class RoomTests
     {
         var named = new Regex(@"\bCnvm\.Hypervisor\.(Kvm|Soft)\b");
         string[] choosers = ["vmm/Cnvm.Hypervisor.Kvm/", "vmm/Cnvm.Hypervisor.Soft/", "vmm/cnvm-vmm/", "tests/", "bench/"];
-        Assert.Empty(Repository.Sources()
+        Repository.AssertNone(Repository.Sources()
             .Where(f => !choosers.Any(c => f.StartsWith(c, StringComparison.Ordinal)))
             .Where(f => named.IsMatch(File.ReadAllText(Path.Combine(Repository.Root, f)))));
     }

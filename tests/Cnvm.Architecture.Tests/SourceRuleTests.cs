@@ -36,30 +36,30 @@ public sealed partial class SourceRuleTests
 
     [Fact]
     public void Only_the_linux_room_imports_native_functions() =>
-        Assert.Empty(Product.Where(f => !In(f, NativeRooms) && NativeImport().IsMatch(Text(f))));
+        Repository.AssertNone(Product.Where(f => !In(f, NativeRooms) && NativeImport().IsMatch(Text(f))));
 
     [Fact]
     public void Unsafe_code_stays_in_its_rooms() =>
-        Assert.Empty(Product.Where(f => !In(f, UnsafeRooms) && UnsafeCode().IsMatch(Text(f))));
+        Repository.AssertNone(Product.Where(f => !In(f, UnsafeRooms) && UnsafeCode().IsMatch(Text(f))));
 
     [Fact]
-    public void Nothing_is_left_unfinished() => Assert.Empty(Product.Where(f => Unfinished().IsMatch(Text(f))));
+    public void Nothing_is_left_unfinished() => Repository.AssertNone(Product.Where(f => Unfinished().IsMatch(Text(f))));
 
     [Fact]
-    public void No_sleep_stands_for_an_event() => Assert.Empty(Product.Where(f => Sleep().IsMatch(Text(f))));
+    public void No_sleep_stands_for_an_event() => Repository.AssertNone(Product.Where(f => Sleep().IsMatch(Text(f))));
 
     [Fact]
-    public void No_exception_is_swallowed() => Assert.Empty(Product.Where(f => SwallowedException().IsMatch(Text(f))));
+    public void No_exception_is_swallowed() => Repository.AssertNone(Product.Where(f => SwallowedException().IsMatch(Text(f))));
 
     [Fact]
     public void Files_stay_readable() =>
-        Assert.Empty(Repository.Sources().Where(f => File.ReadLines(Path.Combine(Repository.Root, f)).Count() > MaxLines));
+        Repository.AssertNone(Repository.Sources().Where(f => File.ReadLines(Path.Combine(Repository.Root, f)).Count() > MaxLines));
 
     [Fact]
     public void Namespaces_are_file_scoped() =>
-        Assert.Empty(Repository.Sources().Where(f => Regex.IsMatch(Text(f), @"^namespace [\w.]+\s*$", RegexOptions.Multiline)));
+        Repository.AssertNone(Repository.Sources().Where(f => Regex.IsMatch(Text(f), @"^namespace [\w.]+\s*$", RegexOptions.Multiline)));
 
     [Fact]
     public void Drawers_for_odds_and_ends_do_not_exist() =>
-        Assert.Empty(Repository.Sources().Where(f => Regex.IsMatch(Path.GetFileNameWithoutExtension(f), "(Utils?|Utilities|Helpers?|Manager|Common)$")));
+        Repository.AssertNone(Repository.Sources().Where(f => Regex.IsMatch(Path.GetFileNameWithoutExtension(f), "(Utils?|Utilities|Helpers?|Manager|Common)$")));
 }
