@@ -16,15 +16,9 @@ if [[ ${1:-} == --nested ]]; then
 fi
 here=${BASH_SOURCE[0]}
 
-# Modules in the order they are loaded; a name that the kernel has built in is left out.
-cloud_modules=(
-    virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_mmio virtio_blk failover net_failover virtio_net
-    virtio_console rng-core virtio-rng crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
-)
-nested_modules=(
-    virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net virtio_blk
-    netfs fscache 9pnet 9pnet_virtio 9p overlay irqbypass kvm ccp kvm-amd tun
-)
+# What the initramfs loads, in this order, each after what it depends on.
+cloud_modules=(virtio_pci virtio_mmio virtio_blk virtio_net virtio_console virtio-rng crc32c_generic ext4)
+nested_modules=(virtio_pci virtio_net virtio_blk 9pnet_virtio 9p overlay kvm-amd tun)
 
 # unpack_kernel BZIMAGE ELF: the payload's place is in the setup header (boot protocol 2.08: payload_offset, payload_length).
 unpack_kernel() {
@@ -48,26 +42,28 @@ unpack_kernel() {
 
 take_payload() { dd if="$1" iflag=skip_bytes,count_bytes,fullblock skip="$2" count="$3" bs=1M status=none; }
 
-# copy_modules TREE VERSION DESTINATION NAME...: also writes DESTINATION/order.
+# copy_modules TREE VERSION DESTINATION NAME...: with their dependencies; DESTINATION/order lists them as they must be loaded.
 copy_modules() {
-    local tree=$1 version=$2 destination=$3 name file
+    local tree=$1 version=$2 destination=$3 name kind file target
     shift 3
     mkdir -p "$destination"
     : >"$destination/order"
+    depmod -b "$tree" "$version"
     for name in "$@"; do
-        if grep -q "/${name}\.ko$" "$tree/lib/modules/$version/modules.builtin"; then continue; fi
-        file=$(find "$tree/lib/modules/$version/kernel" -name "$name.ko*" -print -quit)
-        # Not every kernel version has every dependency as a module of its own.
-        if [[ -z $file ]]; then
-            say "kernel $version has no module $name"
-            continue
-        fi
-        case $file in
-            *.xz) xz -dc "$file" >"$destination/$name.ko" ;;
-            *.zst) zstd -dcq "$file" >"$destination/$name.ko" ;;
-            *) cp "$file" "$destination/$name.ko" ;;
-        esac
-        printf '%s\n' "$name" >>"$destination/order"
+        while read -r kind file _; do
+            # The other kind is "builtin".
+            [[ $kind == insmod ]] || continue
+            target=$(basename "$file")
+            target=${target%%.ko*}
+            if grep -qx "$target" "$destination/order"; then continue; fi
+            case $file in
+                *.xz) xz -dc "$file" >"$destination/$target.ko" ;;
+                *.zst) zstd -dcq "$file" >"$destination/$target.ko" ;;
+                *) cp "$file" "$destination/$target.ko" ;;
+            esac
+            printf '%s\n' "$target" >>"$destination/order"
+        done < <(modprobe -C /dev/null -d "$tree" -S "$version" --show-depends "$name" \
+            || die "Debian's kernel $version has no module $name")
     done
 }
 
@@ -122,7 +118,6 @@ if [[ ! -f $cached/complete ]]; then
     rm -rf "$ird"
     # The Debian root image takes its modules from here.
     if [[ $flavour == cloud ]]; then
-        depmod -b "$tree" "$version"
         tar -C "$tree" --owner=0 --group=0 --sort=name -cf "$cached/modules.tar" "lib/modules/$version"
     fi
     rm -rf "$tree"
