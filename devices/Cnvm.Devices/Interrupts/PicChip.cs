@@ -210,8 +210,13 @@ internal sealed class PicChip(byte levelWritable)
         IsPolled = _isPolled,
     };
 
-    public void Validate(PicChipState state, string name)
+    public void Validate(PicChipState? state, string name)
     {
+        if (state is null)
+        {
+            throw new DeviceStateException(name, "chip", "one of the two is missing");
+        }
+
         if (state.TopPriority > 7)
         {
             throw new DeviceStateException(name, nameof(state.TopPriority), $"{state.TopPriority} is not an input");

@@ -4,15 +4,16 @@ namespace Cnvm.Devices.Time;
 /// One counter of an 8254 (Intel 8254 datasheet, order 231164). Count and output follow from the time since the count was loaded.
 /// Locked by its <see cref="Pit"/>.
 /// </summary>
-internal sealed class PitChannel(bool initialGate)
+internal sealed class PitChannel
 {
     private const int MaxCount = 0x10000;
     private const int MaxBcdCount = 10000;
 
+    private readonly bool _initialGate;
     private byte _mode;
     private byte _access = 3;
     private bool _isBcd;
-    private bool _gate = initialGate;
+    private bool _gate;
     private int _count = MaxCount;
     private bool _isLoaded;
     private ulong _loadTime;
@@ -26,6 +27,13 @@ internal sealed class PitChannel(bool initialGate)
     private bool _hasLatchedStatus;
     private byte _latchedStatus;
 
+    /// <param name="initialGate">Level of the gate input at power-on; only counter 2 of a PC has one that software drives.</param>
+    public PitChannel(bool initialGate)
+    {
+        _initialGate = initialGate;
+        _gate = initialGate;
+    }
+
     public bool Gate => _gate;
 
     /// <summary>Modes 2 and 3 start over at every terminal count.</summary>
@@ -35,7 +43,7 @@ internal sealed class PitChannel(bool initialGate)
 
     private bool IsCounting => _isLoaded && (IsGateStarted ? _isTriggered : _gate);
 
-    public void Reset() => Load(new PitChannelState { Access = 3, Count = MaxCount, Gate = initialGate });
+    public void Reset() => Load(new PitChannelState { Access = 3, Count = MaxCount, Gate = _initialGate });
 
     /// <summary>A control word that is not a latch or read-back command ("Control Word Format").</summary>
     public void SetControl(byte value)
@@ -227,8 +235,13 @@ internal sealed class PitChannel(bool initialGate)
         LatchedStatus = _latchedStatus,
     };
 
-    public static void Validate(PitChannelState state, string name)
+    public static void Validate(PitChannelState? state, string name)
     {
+        if (state is null)
+        {
+            throw new DeviceStateException(name, nameof(PitState.Channels), "a counter is missing");
+        }
+
         if (state.Mode > 5)
         {
             throw new DeviceStateException(name, nameof(state.Mode), $"there is no mode {state.Mode}");
