@@ -25,7 +25,7 @@ internal sealed partial class ApiRouter
     public static HttpResponse BadRequest(string reason) => Error(400, "Error from API", "The HTTP request is not valid", reason);
 
     /// <summary>Whether <see cref="Handle"/> returns without waiting for anything.</summary>
-    public bool AnswersAtOnce(HttpRequest request) => request.Path == PingPath;
+    public static bool AnswersAtOnce(HttpRequest request) => request.Path == PingPath;
 
     /// <summary>Carries out a request; never throws.</summary>
     public HttpResponse Handle(HttpRequest request)
@@ -144,7 +144,7 @@ internal sealed partial class ApiRouter
     private static string[] Chain(string endpoint, Exception exception)
     {
         List<string> chain = ["Error from API"];
-        if (FailureOf(endpoint) is { } failure)
+        if (FailureOf(endpoint) is { } failure && failure != exception.Message)
         {
             chain.Add(failure);
         }

@@ -7,8 +7,7 @@ namespace Cnvm.Api;
 
 /// <summary>
 /// Serves the REST API on a Unix socket. One thread named <c>http-server</c> moves all bytes and answers <c>vmm.ping</c>; everything
-/// else runs in order on a second thread named <c>vmm</c>, which starts with the first such request, so that no call and no slow client
-/// keeps another client's ping waiting.
+/// else runs in order on the VMM's thread, so that no call and no slow client keeps another client's ping waiting.
 /// </summary>
 public sealed partial class ApiServer : IDisposable
 {
@@ -19,21 +18,29 @@ public sealed partial class ApiServer : IDisposable
     private const int AcceptRetryMilliseconds = 100;
     private readonly UnixListener _listener;
     private readonly ApiRouter _router;
-    private readonly ApiWorker _worker;
+    private readonly VmmThread _vmmThread;
+    private readonly Lock _finishedLock = new();
+    private readonly Queue<(HttpConnection Connection, HttpResponse Response)> _finished = new();
     private readonly ILogger _logger;
     private readonly EventFd _wake = new();
     private readonly List<HttpConnection> _connections = [];
     private readonly Thread _thread;
     private volatile bool _stopping;
+    private bool _started;
     private bool _acceptPaused;
 
     /// <param name="listener">Where clients connect; the server owns it from now on.</param>
-    public ApiServer(UnixListener listener, IVmm vmm, ILogger logger)
+    /// <param name="vmmThread">Where calls of <paramref name="vmm"/> run; not owned.</param>
+    public ApiServer(UnixListener listener, IVmm vmm, VmmThread vmmThread, ILogger logger)
     {
+        ArgumentNullException.ThrowIfNull(listener);
+        ArgumentNullException.ThrowIfNull(vmm);
+        ArgumentNullException.ThrowIfNull(vmmThread);
+        ArgumentNullException.ThrowIfNull(logger);
+        _vmmThread = vmmThread;
         _listener = listener;
         _logger = logger;
         _router = new ApiRouter(vmm, logger);
-        _worker = new ApiWorker(_router, _wake);
         _thread = new Thread(Run, StackBytes) { Name = "http-server", IsBackground = true };
     }
 
@@ -44,21 +51,31 @@ public sealed partial class ApiServer : IDisposable
     public event Action? ShutdownRequested;
 
     /// <summary>Begins to serve.</summary>
-    public void Start() => _thread.Start();
+    public void Start()
+    {
+        _thread.Start();
+        _started = true;
+    }
 
-    /// <summary>Closes all connections and the socket, and waits for both threads. A call that is under way is waited for.</summary>
+    /// <summary>
+    /// Closes all connections and the socket and waits for the server's thread. Not on that thread. Calls that are under way go on, and
+    /// their answers are dropped: end the VMM's thread afterwards.
+    /// </summary>
     public void Dispose()
     {
         if (!_stopping)
         {
-            _stopping = true;
+            lock (_finishedLock)
+            {
+                _stopping = true;
+            }
+
             _wake.Signal();
-            if (_thread.ThreadState != ThreadState.Unstarted && Thread.CurrentThread != _thread)
+            if (_started)
             {
                 _thread.Join();
             }
 
-            _worker.Dispose();
             foreach (HttpConnection connection in _connections)
             {
                 connection.Dispose();
@@ -118,10 +135,38 @@ public sealed partial class ApiServer : IDisposable
 
     private void FinishRequests()
     {
-        while (_worker.TryTakeFinished(out HttpConnection? connection, out HttpResponse? response))
+        while (TryTakeFinished(out (HttpConnection Connection, HttpResponse Response) next))
         {
-            connection.Respond(response);
-            Serve(connection);
+            next.Connection.Respond(next.Response);
+            Serve(next.Connection);
+        }
+    }
+
+    private bool TryTakeFinished(out (HttpConnection Connection, HttpResponse Response) next)
+    {
+        lock (_finishedLock)
+        {
+            return _finished.TryDequeue(out next);
+        }
+    }
+
+    /// <summary>On the VMM's thread.</summary>
+    private void Handle(HttpConnection connection, HttpRequest request)
+    {
+        HttpResponse response;
+        using (request)
+        {
+            response = _router.Handle(request);
+        }
+
+        lock (_finishedLock)
+        {
+            // After the server has stopped there is nobody to wake, and no connection any more.
+            if (!_stopping)
+            {
+                _finished.Enqueue((connection, response));
+                _wake.Signal();
+            }
         }
     }
 
@@ -131,7 +176,7 @@ public sealed partial class ApiServer : IDisposable
         {
             while (connection.Advance() is { } request)
             {
-                if (_router.AnswersAtOnce(request))
+                if (ApiRouter.AnswersAtOnce(request))
                 {
                     using (request)
                     {
@@ -140,7 +185,7 @@ public sealed partial class ApiServer : IDisposable
                 }
                 else
                 {
-                    _worker.Add(connection, request);
+                    _vmmThread.Post(() => Handle(connection, request));
                 }
             }
         }
