@@ -19,6 +19,7 @@ is_current "$key" "$out_dir/debian.ext4" && exit 0
 cached=$cache_dir/debian-root-$key.ext4
 lock_cache debian-root
 if [[ ! -f $cached ]]; then
+    # shellcheck disable=SC2016
     sources=$(apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)' 'Created-By: Packages' \
         | sed -nE 's/^Debian\|([^|]*)\|([^|]*)\|(bookworm[^|]*)\|(main)$/deb \1 \2 \4/p' | sort -u)
     [[ -n $sources ]] || sources='deb http://deb.debian.org/debian bookworm main'

@@ -1,3 +1,4 @@
+using Cnvm.Devices;
 using Cnvm.Virtio.Queues;
 
 namespace Cnvm.Virtio;
@@ -63,7 +64,7 @@ public abstract class VirtioDevice : IDisposable
     public abstract VirtioDeviceState Save();
 
     /// <summary>Takes a state over. All queues are stopped; <see cref="Activate"/> has been called if the saved device was active.</summary>
-    /// <exception cref="VirtioStateException">It belongs to another kind of device, or does not fit this one.</exception>
+    /// <exception cref="DeviceStateException">It belongs to another kind of device, or does not fit this one.</exception>
     public abstract void Restore(VirtioDeviceState state);
 
     public void Dispose()
@@ -90,5 +91,5 @@ public abstract class VirtioDevice : IDisposable
     /// <summary>The state as the type that this device saves.</summary>
     protected T Expect<T>(VirtioDeviceState state)
         where T : VirtioDeviceState =>
-        state as T ?? throw new VirtioStateException($"{Id}: saved state is a {state?.GetType().Name ?? "nothing"}, not a {typeof(T).Name}");
+        state as T ?? throw new DeviceStateException(Id, "device", $"it is a {state?.GetType().Name ?? "nothing"}, not a {typeof(T).Name}");
 }

@@ -56,6 +56,19 @@ public ref struct ChainReader
         return true;
     }
 
+    /// <summary>Passes bytes without reading them.</summary>
+    public void Skip(uint bytes)
+    {
+        nuint left = Math.Min(bytes, Remaining);
+        while (left > 0)
+        {
+            IoVec v = _vectors[_index];
+            nuint part = Math.Min(left, v.Length - _offset);
+            Advance(v, part);
+            left -= part;
+        }
+    }
+
     private void Advance(in IoVec v, nuint part)
     {
         _offset += part;
