@@ -133,7 +133,10 @@ public sealed partial class Rtc : IIoDevice, IDisposable
         }
     }
 
-    /// <summary>Takes a saved state and drives the line as it says. VM time has to be what it was when the state was saved, before the machine runs.</summary>
+    /// <summary>
+    /// Takes a saved state and drives the line as it says. VM time has to be what it was when the state was saved, before the
+    /// machine runs.
+    /// </summary>
     /// <exception cref="DeviceStateException">The memory has another size, or a time is outside what a date can be.</exception>
     public void Restore(RtcState state)
     {

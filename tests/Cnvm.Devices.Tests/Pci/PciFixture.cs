@@ -33,7 +33,8 @@ internal sealed class PciFixture
     public PciHost Host { get; }
 
     public ulong Config(PciFunction function, int register) =>
-        Ecam + ((ulong)function.Address!.Value.Segment * PciSegment.EcamSize) + ((ulong)function.Address!.Value.Slot << 15) + (ulong)register;
+        Ecam + ((ulong)function.Address!.Value.Segment * PciSegment.EcamSize)
+        + ((ulong)function.Address!.Value.Slot << 15) + (ulong)register;
 
     public uint Read32(PciFunction function, int register) => Memory.In32(Config(function, register));
 

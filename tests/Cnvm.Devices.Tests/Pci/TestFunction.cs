@@ -23,7 +23,8 @@ internal sealed class TestFunction : PciFunction
         if (msi is not null)
         {
             MsixTable table = new(3, msi);
-            AddBar(4, 0x1000, PciBarKind.Memory32, new IoRegions().Add(0, table.TableSize, table.Table).Add(0x800, table.PbaSize, table.Pba));
+            IoRegions regions = new IoRegions().Add(0, table.TableSize, table.Table).Add(0x800, table.PbaSize, table.Pba);
+            AddBar(4, 0x1000, PciBarKind.Memory32, regions);
             MsixCapability = AddMsix(table, 4, 0, 4, 0x800);
         }
 

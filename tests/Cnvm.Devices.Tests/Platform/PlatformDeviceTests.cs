@@ -149,7 +149,8 @@ public sealed class PlatformDeviceTests
         }
 
         Assert.InRange(log.Lines.Count, 3, 40);
-        foreach ((byte code, string source) in new (byte, string)[] { (0, "Firmware"), (0x20, "Bootloader"), (0x7f, "Userspace"), (0xff, "Custom") })
+        (byte, string)[] stages = [(0, "Firmware"), (0x20, "Bootloader"), (0x7f, "Userspace"), (0xff, "Custom")];
+        foreach ((byte code, string source) in stages)
         {
             _ports.Out8(0x80, code);
             Assert.Contains($"{source} code 0x{code:x}", log.Lines[^1]);
