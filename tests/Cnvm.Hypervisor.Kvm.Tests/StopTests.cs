@@ -84,7 +84,8 @@ public sealed class StopTests
     [InlineData(true)]
     public void NoKickIsEverLost(bool exits)
     {
-        const int Kicks = 3000;
+        // Without hardware virtualisation a running guest notices a signal only at the host's next timer tick.
+        int kicks = exits ? 3000 : KvmHypervisor.HostVirtualises() ? 3000 : 300;
         using var guest = new TestGuest(new CountingBus());
         guest.Load(c =>
         {
@@ -106,7 +107,7 @@ public sealed class StopTests
             try
             {
                 guest.Vcpu.Bind();
-                for (int i = 0; i < Kicks; i++)
+                for (int i = 0; i < kicks; i++)
                 {
                     Assert.Equal(VcpuStopReason.Kicked, guest.Vcpu.Run().Reason);
                     Volatile.Write(ref returned, i + 1);
@@ -121,7 +122,7 @@ public sealed class StopTests
         });
         thread.Start();
         var random = new Random(20);
-        for (int i = 0; i < Kicks && failure is null; i++)
+        for (int i = 0; i < kicks && failure is null; i++)
         {
             Thread.SpinWait(random.Next(400));
             Assert.Equal(i, Volatile.Read(ref returned));
@@ -131,6 +132,6 @@ public sealed class StopTests
 
         Assert.True(thread.Join(TestGuest.Limit));
         Assert.Null(failure);
-        Assert.Equal(Kicks, returned);
+        Assert.Equal(kicks, returned);
     }
 }

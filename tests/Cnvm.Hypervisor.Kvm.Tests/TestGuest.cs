@@ -15,7 +15,7 @@ namespace Cnvm.Hypervisor.Kvm.Tests;
 /// </summary>
 internal sealed class TestGuest : IDisposable
 {
-    public const ulong RamSize = 4 << 20;
+    public const ulong RamSize = 32 << 20;
     public const ulong Mmio = 0x4000_0000;
     public const ulong Code = 0x10_0000;
     public const ulong Stack = 0x20_0000;
