@@ -9,7 +9,7 @@ public static class Smbios
 {
     private const int EntryPointLength = 24;
     private const int EntryPointRoom = 32;
-    private const int MaxString = 255;
+    private const int MaxString = 1024;
 
     private const byte TypeBios = 0;
     private const byte TypeSystem = 1;
@@ -96,12 +96,12 @@ public static class Smbios
         WriteHeader(writer, TypeSystem, 0x1B);
         writer.Byte(Add(strings, config.Manufacturer));
         writer.Byte(Add(strings, config.Product));
-        writer.Byte(0); // version
+        writer.Byte(Add(strings, config.Version));
         writer.Byte(Add(strings, config.SerialNumber));
         writer.Bytes((config.Uuid ?? Guid.Empty).ToByteArray()); // first three fields little-endian, as 7.2.1 has it
         writer.Byte(WakeUpPowerSwitch);
-        writer.Byte(0); // SKU
-        writer.Byte(0); // family
+        writer.Byte(Add(strings, config.SkuNumber));
+        writer.Byte(Add(strings, config.Family));
         WriteStrings(writer, strings);
     }
 
@@ -118,7 +118,7 @@ public static class Smbios
         writer.Byte(KindOther);
         writer.Byte(0); // version
         writer.Byte(0); // serial number
-        writer.Byte(0); // asset tag
+        writer.Byte(Add(strings, config.ChassisAssetTag));
         writer.Byte(StateSafe);
         writer.Byte(StateSafe);
         writer.Byte(StateSafe);

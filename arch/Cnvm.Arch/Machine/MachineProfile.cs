@@ -81,9 +81,7 @@ public sealed record MachineProfile
             ResetValue: 1,
             PmTimer: new AcpiRegister(AmlAddressSpace.SystemIo, 0x608, 4),
             GedAddress: null,
-            GedBytes: 1,
-            GedGsi: 9,
-            PowerButtonEvent: 8),
+            GedGsi: 9),
     };
 
     /// <summary>QEMU's microvm with acpi=off: virtio-mmio, PIC, PIT, RTC. Transports are announced on the kernel command line.</summary>
@@ -116,8 +114,6 @@ public sealed record MachineProfile
             ResetValue: 1,
             PmTimer: null,
             GedAddress: 0xFEA0_0000,
-            GedBytes: 1,
-            GedGsi: 9,
-            PowerButtonEvent: 8),
+            GedGsi: 9),
     };
 }
