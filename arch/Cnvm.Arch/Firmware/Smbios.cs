@@ -23,7 +23,8 @@ public static class Smbios
     /// <param name="gpa">Where the entry point goes: a multiple of 16 between 0xF0000 and 0x100000, where guests look for it.</param>
     /// <param name="limitGpa">First address that must not be reached.</param>
     /// <returns>What was written.</returns>
-    /// <exception cref="MachineLayoutException">A string is not presentable, or all of them need more room; nothing was written.</exception>
+    /// <exception cref="MachineLayoutException">A string is not presentable, or all of them need more room; nothing was
+    /// written.</exception>
     public static AddressRange Build(
         SmbiosConfig config, IPhysicalMemory memory, ulong gpa = LowMemory.FirmwareTables, ulong limitGpa = LowMemory.SmbiosEnd)
     {
@@ -32,7 +33,8 @@ public static class Smbios
         if (range.End > limitGpa)
         {
             throw new MachineLayoutException(
-                $"The SMBIOS tables need {range.Length} bytes and {limitGpa - gpa} are reserved for them. Use fewer or shorter OEM strings.");
+                $"The SMBIOS tables need {range.Length} bytes and {limitGpa - gpa} are reserved for them. Use fewer or shorter "
+                + "OEM strings.");
         }
 
         var entry = memory.GetSpan(gpa, EntryPointRoom);
@@ -170,7 +172,8 @@ public static class Smbios
 
         if (text.Length > MaxString || text.AsSpan().ContainsAnyExceptInRange(' ', '~'))
         {
-            throw new MachineLayoutException($"The SMBIOS string '{text}' is not possible: at most {MaxString} printable ASCII characters.");
+            throw new MachineLayoutException($"The SMBIOS string '{text}' is not possible: at most {MaxString} printable ASCII "
+                + "characters.");
         }
 
         strings.Add(text);

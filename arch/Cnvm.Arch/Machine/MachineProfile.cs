@@ -38,7 +38,9 @@ public sealed record MachineProfile
     /// <summary>The IOAPICs, the one with GSI 0 first.</summary>
     public required IReadOnlyList<IoApicLayout> IoApics { get; init; }
 
-    /// <summary>ISA interrupts that are not simply edge-triggered on the pin of their own number, or that a guest must be told about.</summary>
+    /// <summary>
+    /// ISA interrupts that are not simply edge-triggered on the pin of their own number, or that a guest must be told about.
+    /// </summary>
     public required IReadOnlyList<InterruptOverride> InterruptOverrides { get; init; }
 
     /// <summary>Whether there is a pair of 8259 PICs.</summary>
