@@ -45,6 +45,9 @@ public static class LowMemory
     /// <summary>SMBIOS entry point and tables, then the MP table at the next multiple of 16.</summary>
     public const ulong FirmwareTables = 0xF0000;
 
+    /// <summary>End of the room for SMBIOS: the largest MP table (255 processors) fits behind it.</summary>
+    public const ulong SmbiosEnd = 0xFE000;
+
     /// <summary>End of the room for SMBIOS and the MP table.</summary>
     public const ulong FirmwareTablesEnd = 0x100000;
 

@@ -100,7 +100,10 @@ public sealed record MachineProfile
         VirtioMmio = new VirtioMmioLayout(0xFEB0_0000, 8, FirstGsi: 5, EdgeTriggered: true),
     };
 
-    /// <summary>QEMU's microvm with acpi=on,ioapic2=off: the same machine, its transports in the DSDT on pins 16 to 23.</summary>
+    /// <summary>
+    /// QEMU's microvm with acpi=on,ioapic2=off: the same machine, its transports in the DSDT on pins 16 to 23. The event and sleep
+    /// registers lie where QEMU has them and are shaped like those of <see cref="Cloud"/>; only our own AML knows them.
+    /// </summary>
     public static MachineProfile MicrovmAcpi { get; } = Microvm with
     {
         Name = "microvm-acpi",
@@ -108,13 +111,13 @@ public sealed record MachineProfile
         VirtioMmio = new VirtioMmioLayout(0xFEB0_0000, 8, FirstGsi: 16, EdgeTriggered: true),
         Acpi = new AcpiLayout(
             SleepControl: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0200, 1),
-            SleepStatus: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0201, 1),
-            Reset: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0202, 1),
-            ResetValue: 0x42,
+            SleepStatus: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0200, 1),
+            Reset: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0200, 1),
+            ResetValue: 1,
             PmTimer: null,
             GedAddress: 0xFEA0_0000,
-            GedBytes: 4,
+            GedBytes: 1,
             GedGsi: 9,
-            PowerButtonEvent: 2),
+            PowerButtonEvent: 8),
     };
 }

@@ -69,8 +69,8 @@ public sealed class AcpiTablesTests
 
         Assert.Equal(0u, U32(fadt, 76));
         Assert.Equal(0, fadt[91]);
-        Assert.Equal("000800010202A0FE00000000", Convert.ToHexString(fadt, 116, 12));
-        Assert.Equal(0x42, fadt[128]);
+        Assert.Equal("000800010002A0FE00000000", Convert.ToHexString(fadt, 116, 12));
+        Assert.Equal(1, fadt[128]);
         Assert.Equal("000000000000000000000000", Convert.ToHexString(fadt, 208, 12));
     }
 
@@ -171,7 +171,7 @@ public sealed class AcpiTablesTests
         Assert.Contains("0xFEB00E00,         // Address Base", source, StringComparison.Ordinal);
         Assert.Contains("0x00000017,", source, StringComparison.Ordinal);
         Assert.DoesNotContain("PNP0A08", source, StringComparison.Ordinal);
-        Assert.Contains("OperationRegion (EREG, SystemMemory, 0xFEA00000, 0x04)", source, StringComparison.Ordinal);
+        Assert.Contains("OperationRegion (EREG, SystemMemory, 0xFEA00000, One)", source, StringComparison.Ordinal);
     }
 
     [SkippableTheory]

@@ -85,7 +85,7 @@ public static class GuestRamAllocator
         {
             try
             {
-                SafeFileHandle file = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
+                SafeFileHandle file = OpenFile(path);
                 space.Own(file);
                 if (RandomAccess.GetLength(file) < (long)(piece.FileOffset + piece.Size))
                 {
@@ -119,6 +119,20 @@ public static class GuestRamAllocator
         }
 
         return fd;
+    }
+
+    /// <summary>Opens the file, or an unnamed one when the path is a folder (a mounted hugetlbfs or tmpfs).</summary>
+    private static SafeFileHandle OpenFile(string path)
+    {
+        if (!Directory.Exists(path))
+        {
+            return File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
+        }
+
+        string unnamed = Path.Combine(path, $".cnvm-{Guid.NewGuid():n}");
+        SafeFileHandle file = File.OpenHandle(unnamed, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite);
+        File.Delete(unnamed);
+        return file;
     }
 
     private static void Advise(RamPiece piece, nint address)

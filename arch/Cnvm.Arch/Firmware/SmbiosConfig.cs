@@ -1,0 +1,20 @@
+namespace Cnvm.Arch.Firmware;
+
+/// <summary>What the guest reads about the machine in SMBIOS. Strings are printable ASCII, at most 255 characters each.</summary>
+public sealed record SmbiosConfig
+{
+    /// <summary>Maker of the system.</summary>
+    public string Manufacturer { get; init; } = "cnvm";
+
+    /// <summary>Name of the system.</summary>
+    public string Product { get; init; } = "cnvm";
+
+    /// <summary>Serial number, or null.</summary>
+    public string? SerialNumber { get; init; }
+
+    /// <summary>UUID of the system; null leaves it unset (all zero).</summary>
+    public Guid? Uuid { get; init; }
+
+    /// <summary>Free strings for the guest (type 11).</summary>
+    public IReadOnlyList<string> OemStrings { get; init; } = [];
+}

@@ -1,0 +1,11 @@
+namespace Cnvm.Virtio.Console;
+
+/// <summary>What a console device remembers.</summary>
+public sealed record ConsoleState : VirtioDeviceState
+{
+    /// <summary>Width in characters; 0 is unknown.</summary>
+    public required ushort Columns { get; init; }
+
+    /// <summary>Height in characters; 0 is unknown.</summary>
+    public required ushort Rows { get; init; }
+}

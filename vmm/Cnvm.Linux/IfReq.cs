@@ -1,0 +1,89 @@
+using System.Net;
+using System.Net.NetworkInformation;
+using System.Runtime.InteropServices;
+using System.Text;
+using Cnvm.Linux.Abi;
+
+namespace Cnvm.Linux;
+
+/// <summary>struct ifreq (net/if.h): a name and one value.</summary>
+[Abi("net/if.h sys/socket.h net/if_arp.h", "struct ifreq")]
+[StructLayout(LayoutKind.Explicit, Size = 40)]
+internal unsafe struct IfReq
+{
+    private const int NameSize = 16;
+    private const ushort AF_INET = 2;
+    private const ushort ARPHRD_ETHER = 1;
+
+    [FieldOffset(0), AbiField("ifr_name")]
+    private fixed byte _name[NameSize];
+    [FieldOffset(16), AbiField("ifr_flags")]
+    public short Flags;
+    [FieldOffset(16), AbiField("ifr_ifindex")]
+    public int Value;
+    [FieldOffset(16), AbiField("ifr_addr.sa_family")]
+    private ushort _family;
+    [FieldOffset(20), AbiField("")]
+    private uint _ipv4;
+    [FieldOffset(18), AbiField("")]
+    private fixed byte _hardware[6];
+
+    /// <exception cref="ArgumentException">Longer than 15 bytes.</exception>
+    public IfReq(string name)
+    {
+        int bytes = Encoding.UTF8.GetByteCount(name);
+        if (bytes >= NameSize)
+        {
+            throw new ArgumentException($"interface name '{name}' is longer than {NameSize - 1} bytes", nameof(name));
+        }
+
+        fixed (byte* p = _name)
+        {
+            // SAFETY: the length was just checked; the rest of the array is zero.
+            Encoding.UTF8.GetBytes(name, new Span<byte>(p, NameSize));
+        }
+    }
+
+    public string Name
+    {
+        get
+        {
+            fixed (byte* p = _name)
+            {
+                // SAFETY: the name ends within the array.
+                ReadOnlySpan<byte> bytes = new(p, NameSize);
+                int end = bytes.IndexOf((byte)0);
+                return Encoding.UTF8.GetString(end < 0 ? bytes : bytes[..end]);
+            }
+        }
+    }
+
+    public void SetAddress(IPAddress address)
+    {
+        _family = AF_INET;
+        _ipv4 = BitConverter.ToUInt32(address.GetAddressBytes());
+    }
+
+    public void SetHardwareAddress(PhysicalAddress address)
+    {
+        _family = ARPHRD_ETHER;
+        ReadOnlySpan<byte> from = address.GetAddressBytes();
+        for (int i = 0; i < 6; i++)
+        {
+            // SAFETY: six bytes inside the struct.
+            _hardware[i] = from[i];
+        }
+    }
+
+    public readonly PhysicalAddress GetHardwareAddress()
+    {
+        byte[] address = new byte[6];
+        for (int i = 0; i < 6; i++)
+        {
+            // SAFETY: six bytes inside the struct.
+            address[i] = _hardware[i];
+        }
+
+        return new PhysicalAddress(address);
+    }
+}
