@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>A listening Unix stream socket. One thread at a time.</summary>
+[Abi("fcntl.h errno.h")]
 public sealed unsafe partial class UnixListener : IDisposable
 {
     private const int F_GETFL = 3;
