@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 // sys/socket.h, sys/un.h
+[Abi("sys/socket.h sys/un.h")]
 public static unsafe partial class Libc
 {
     internal const int AF_UNIX = 1;
@@ -10,14 +12,13 @@ public static unsafe partial class Libc
     internal const int SOCK_NONBLOCK = 0x800;
     internal const int SOCK_CLOEXEC = 0x80000;
     internal const int SOL_SOCKET = 1;
-    internal const int SO_RCVTIMEO = 20;
     internal const int SCM_RIGHTS = 1;
     internal const int SHUT_WR = 1;
-    internal const int MSG_CTRUNC = 0x8;
     internal const int MSG_NOSIGNAL = 0x4000;
     internal const int MSG_CMSG_CLOEXEC = 0x40000000;
 
     /// <summary>Most descriptors that one message carries (SCM_MAX_FD of the kernel).</summary>
+    [AbiNewer("stands in the kernel's own include/net/scm.h")]
     internal const int SCM_MAX_FD = 253;
 
     internal const int UnixPathCapacity = 108;
@@ -47,6 +48,7 @@ public static unsafe partial class Libc
     internal static partial nint sendmsg(int fd, msghdr* message, int flags);
 
     /// <summary>struct sockaddr_un.</summary>
+    [Abi("sys/un.h", "struct sockaddr_un")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct sockaddr_un
     {
@@ -55,6 +57,7 @@ public static unsafe partial class Libc
     }
 
     /// <summary>struct iovec of a message.</summary>
+    [Abi("sys/uio.h", "struct iovec")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct msg_iovec
     {
@@ -63,6 +66,7 @@ public static unsafe partial class Libc
     }
 
     /// <summary>struct msghdr.</summary>
+    [Abi("sys/socket.h", "struct msghdr")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct msghdr
     {
@@ -76,6 +80,7 @@ public static unsafe partial class Libc
     }
 
     /// <summary>struct cmsghdr; its data follows, and the next header at a multiple of eight bytes.</summary>
+    [Abi("sys/socket.h", "struct cmsghdr", Prefix = true)]
     [StructLayout(LayoutKind.Sequential)]
     internal struct cmsghdr
     {
