@@ -10,12 +10,12 @@ namespace Cnvm.Hypervisor.Kvm.Tests;
 
 /// <summary>
 /// A machine with one vCPU that starts in 64-bit mode at privilege level 3, with a TSS that permits every port: code that every
-/// KVM runs natively, also one without hardware virtualisation. The first GiB (RAM at its start) and the second (MMIO) are
-/// mapped one to one.
+/// KVM runs natively, also one without hardware virtualisation. The first GiB (RAM at its start), the second (MMIO) and the
+/// fourth (local APIC) are mapped one to one.
 /// </summary>
 internal sealed class TestGuest : IDisposable
 {
-    public const ulong RamSize = 4 << 20;
+    public const ulong RamSize = 32 << 20;
     public const ulong Mmio = 0x4000_0000;
     public const ulong Code = 0x10_0000;
     public const ulong Stack = 0x20_0000;
@@ -25,6 +25,7 @@ internal sealed class TestGuest : IDisposable
     private const ulong Pdpt = 0x2000;
     private const ulong Pd = 0x3000;
     private const ulong MmioPd = 0x4000;
+    private const ulong HighPd = 0x5000;
     private const ulong Gdt = 0x8000;
     private const ulong Tss = 0xa000;
     private const uint TssLimit = 0x67 + 8193;
@@ -89,6 +90,59 @@ internal sealed class TestGuest : IDisposable
         BinaryPrimitives.WriteUInt32LittleEndian(gate[8..], (uint)(handler >> 32));
     }
 
+    /// <summary>
+    /// Installs a handler that counts at <paramref name="counter"/> and ends the interrupt at the local APIC, and has the
+    /// program's start enable that APIC (spurious vector register, SDM vol. 3 §11.9).
+    /// </summary>
+    public void CountInterrupts(byte vector, ulong counter, bool endAtApic = true)
+    {
+        ulong handler = 0x4_0000 + (256UL * vector);
+        Put(
+            c =>
+            {
+                c.inc(AssemblerRegisters.__qword_ptr[counter]);
+                if (endAtApic)
+                {
+                    c.push(AssemblerRegisters.rax);
+                    c.mov(AssemblerRegisters.eax, 0xfee0_00b0u);
+                    c.mov(AssemblerRegisters.__dword_ptr[AssemblerRegisters.rax], 0);
+                    c.pop(AssemblerRegisters.rax);
+                }
+
+                c.iretq();
+            },
+            handler);
+        Handle(vector, handler);
+    }
+
+    /// <summary>Emits what switches the local APIC on.</summary>
+    public static void EnableApic(Assembler c)
+    {
+        c.mov(AssemblerRegisters.eax, 0xfee0_00f0u);
+        c.mov(AssemblerRegisters.__dword_ptr[AssemblerRegisters.rax], 0x1ff);
+    }
+
+    /// <summary>Runs the vCPU on a thread of its own until it stops.</summary>
+    public Task<VcpuStop> Start() => Task.Factory.StartNew(
+        () =>
+        {
+            Vcpu.Bind();
+            return Vcpu.Run();
+        },
+        CancellationToken.None,
+        TaskCreationOptions.LongRunning,
+        TaskScheduler.Default);
+
+    /// <summary>Kicks the vCPU and waits for its run to end.</summary>
+    public async Task<VcpuStop> Stop(Task<VcpuStop> run)
+    {
+        Vcpu.Kick();
+        return await run.WaitAsync(Limit);
+    }
+
+    /// <summary>No test waits longer for anything.</summary>
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
     public ulong ReadWord(ulong gpa) => BinaryPrimitives.ReadUInt64LittleEndian(Memory.GetSpan(gpa, 8));
 
     public static VcpuEntry UserEntry(ulong rip, ulong rflags = 0x3202) => new()
@@ -126,10 +180,12 @@ internal sealed class TestGuest : IDisposable
         Words(Pml4)[0] = Pdpt | 7;
         Words(Pdpt)[0] = Pd | 7;
         Words(Pdpt)[1] = MmioPd | 7;
+        Words(Pdpt)[3] = HighPd | 7;
         for (uint i = 0; i < 512; i++)
         {
             Words(Pd)[(int)i] = ((ulong)i << 21) | 0x87;
             Words(MmioPd)[(int)i] = (Mmio + ((ulong)i << 21)) | 0x87;
+            Words(HighPd)[(int)i] = (0xc000_0000 + ((ulong)i << 21)) | 0x87;
         }
 
         Span<ulong> gdt = Words(Gdt);

@@ -23,7 +23,7 @@ internal abstract partial class QueueWorker : IDisposable
     {
         _name = name;
         Logger = logger;
-        _epoll.Add(_stop.Fd, EpollEvent.In, StopToken);
+        _epoll.Add(_stop.Fd, Libc.EPOLLIN, StopToken);
     }
 
     protected ILogger Logger { get; }

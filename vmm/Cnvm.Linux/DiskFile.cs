@@ -1,9 +1,11 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>An open regular file or block device for disk I/O (fcntl.h, sys/uio.h, linux/fs.h). Transfers are safe on any thread.</summary>
+[Abi("fcntl.h linux/fs.h linux/falloc.h unistd.h")]
 public sealed unsafe partial class DiskFile : IDisposable
 {
     /// <summary>fallocate mode: the range becomes a hole and reads as zeroes.</summary>

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>Random bytes from getrandom(2) or from a file such as a hardware generator. One thread.</summary>
+[Abi("fcntl.h")]
 public sealed unsafe partial class EntropySource : IDisposable
 {
     private const int O_CLOEXEC = 0x80000;

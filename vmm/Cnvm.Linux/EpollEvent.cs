@@ -1,19 +1,16 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
-/// <summary>struct epoll_event (sys/epoll.h); packed on x86-64.</summary>
+/// <summary>What epoll reports: readiness and the number that the descriptor was registered with.</summary>
+[Abi("sys/epoll.h", "struct epoll_event")]
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct EpollEvent
 {
-    public const uint In = 0x001;
-    public const uint Out = 0x004;
-    public const uint Error = 0x008;
-    public const uint HangUp = 0x010;
+    /// <summary>EPOLL flags.</summary>
+    [AbiField("events")] public uint Events;
 
-    /// <summary>Ready or wanted events; <see cref="Error"/> and <see cref="HangUp"/> are always reported.</summary>
-    public uint Events;
-
-    /// <summary>The caller's own mark, given back with every event.</summary>
-    public ulong Token;
+    /// <summary>The caller's number.</summary>
+    [AbiField("data")] public ulong Token;
 }

@@ -1,10 +1,12 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>What statx(2) says of an open file.</summary>
-internal readonly partial struct FileStatus
+[Abi("fcntl.h sys/stat.h")]
+internal sealed partial class FileStatus
 {
     private const int StatxSize = 256;
     private const int ModeOffset = 28;

@@ -1,30 +1,39 @@
-using System.Net;
 using System.Net.NetworkInformation;
+using System.Net;
 using System.Runtime.InteropServices;
 using System.Text;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>struct ifreq (net/if.h): a name and one value.</summary>
+[Abi("net/if.h", "struct ifreq")]
 [StructLayout(LayoutKind.Explicit, Size = 40)]
 internal unsafe struct IfReq
 {
     private const int NameSize = 16;
-    private const ushort AF_INET = 2;
-    private const ushort ARPHRD_ETHER = 1;
+    private const int DataSize = 14;
+
+    /// <summary>Offset of the address in struct sockaddr_in's data, behind the port.</summary>
+    private const int Ipv4Offset = 2;
+    private const ushort AddressFamilyInet = 2;
+    private const ushort HardwareTypeEthernet = 1;
 
     [FieldOffset(0)]
+    [AbiField("ifr_name")]
     private fixed byte _name[NameSize];
     [FieldOffset(16)]
+    [AbiField("ifr_flags")]
     public short Flags;
     [FieldOffset(16)]
+    [AbiField("ifr_mtu")]
     public int Value;
     [FieldOffset(16)]
+    [AbiField("ifr_addr.sa_family")]
     private ushort _family;
-    [FieldOffset(20)]
-    private uint _ipv4;
     [FieldOffset(18)]
-    private fixed byte _hardware[6];
+    [AbiField("ifr_addr.sa_data")]
+    private fixed byte _data[DataSize];
 
     /// <exception cref="ArgumentException">Longer than 15 bytes.</exception>
     public IfReq(string name)
@@ -58,19 +67,14 @@ internal unsafe struct IfReq
 
     public void SetAddress(IPAddress address)
     {
-        _family = AF_INET;
-        _ipv4 = BitConverter.ToUInt32(address.GetAddressBytes());
+        _family = AddressFamilyInet;
+        CopyToData(address.GetAddressBytes(), Ipv4Offset);
     }
 
     public void SetHardwareAddress(PhysicalAddress address)
     {
-        _family = ARPHRD_ETHER;
-        ReadOnlySpan<byte> from = address.GetAddressBytes();
-        for (int i = 0; i < 6; i++)
-        {
-            // SAFETY: six bytes inside the struct.
-            _hardware[i] = from[i];
-        }
+        _family = HardwareTypeEthernet;
+        CopyToData(address.GetAddressBytes(), 0);
     }
 
     public readonly PhysicalAddress GetHardwareAddress()
@@ -79,9 +83,18 @@ internal unsafe struct IfReq
         for (int i = 0; i < 6; i++)
         {
             // SAFETY: six bytes inside the struct.
-            address[i] = _hardware[i];
+            address[i] = _data[i];
         }
 
         return new PhysicalAddress(address);
+    }
+
+    private void CopyToData(ReadOnlySpan<byte> bytes, int offset)
+    {
+        for (int i = 0; i < bytes.Length && offset + i < DataSize; i++)
+        {
+            // SAFETY: the index is below the array's size.
+            _data[offset + i] = bytes[i];
+        }
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
@@ -6,6 +7,7 @@ namespace Cnvm.Linux;
 /// An io_uring(7): requests are queued in shared memory, <see cref="Submit"/> hands a batch to the kernel, and completions are
 /// read from shared memory. One thread at a time. Buffers and iovec arrays stay valid until their completion is taken.
 /// </summary>
+[Abi("linux/io_uring.h")]
 public sealed unsafe partial class IoUring : IDisposable
 {
     private const long NrSetup = 425;

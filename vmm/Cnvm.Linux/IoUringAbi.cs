@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>struct io_uring_sqe (linux/io_uring.h), the members that are used here.</summary>
+[Abi("linux/io_uring.h", "struct io_uring_sqe")]
 [StructLayout(LayoutKind.Explicit, Size = 64)]
 public struct io_uring_sqe
 {
@@ -27,6 +29,7 @@ public struct io_uring_sqe
 }
 
 /// <summary>struct io_uring_cqe (linux/io_uring.h).</summary>
+[Abi("linux/io_uring.h", "struct io_uring_cqe")]
 [StructLayout(LayoutKind.Sequential)]
 public struct io_uring_cqe
 {
@@ -36,6 +39,7 @@ public struct io_uring_cqe
 }
 
 /// <summary>struct io_sqring_offsets (linux/io_uring.h).</summary>
+[Abi("linux/io_uring.h", "struct io_sqring_offsets")]
 [StructLayout(LayoutKind.Sequential)]
 public struct io_sqring_offsets
 {
@@ -51,6 +55,7 @@ public struct io_sqring_offsets
 }
 
 /// <summary>struct io_cqring_offsets (linux/io_uring.h).</summary>
+[Abi("linux/io_uring.h", "struct io_cqring_offsets")]
 [StructLayout(LayoutKind.Sequential)]
 public struct io_cqring_offsets
 {
@@ -66,6 +71,7 @@ public struct io_cqring_offsets
 }
 
 /// <summary>struct io_uring_params (linux/io_uring.h).</summary>
+[Abi("linux/io_uring.h", "struct io_uring_params")]
 [StructLayout(LayoutKind.Sequential)]
 public unsafe struct io_uring_params
 {

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>One piece of a scattered buffer: struct iovec (sys/uio.h).</summary>
+[Abi("sys/uio.h", "struct iovec")]
 [StructLayout(LayoutKind.Sequential)]
 public struct IoVec
 {
@@ -10,8 +12,8 @@ public struct IoVec
     public const int MaxCount = 1024;
 
     /// <summary>Host address of the first byte.</summary>
-    public nint Base;
+    [AbiField("iov_base")] public nint Base;
 
     /// <summary>Bytes.</summary>
-    public nuint Length;
+    [AbiField("iov_len")] public nuint Length;
 }

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 // fcntl.h
+[Abi("fcntl.h")]
 public static unsafe partial class Libc
 {
     public const int O_RDONLY = 0;

@@ -1,10 +1,12 @@
-using System.Net;
 using System.Net.NetworkInformation;
+using System.Net;
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>Settings of a network interface through netdevice(7) ioctls, in the caller's network namespace.</summary>
+[Abi("sys/socket.h sys/ioctl.h net/if.h")]
 public sealed unsafe partial class NetInterface : IDisposable
 {
     private const int AF_INET = 2;

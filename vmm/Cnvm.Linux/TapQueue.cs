@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
@@ -6,6 +7,7 @@ namespace Cnvm.Linux;
 /// One queue of a TAP interface (linux/if_tun.h): Ethernet frames behind a virtio-net header. Non-blocking. One thread reads
 /// and writes; the settings may be changed on any.
 /// </summary>
+[Abi("fcntl.h sys/ioctl.h linux/if.h linux/if_tun.h")]
 public sealed unsafe partial class TapQueue : IDisposable
 {
     private const int O_RDWR = 2;

@@ -48,8 +48,8 @@ internal sealed partial class BlockWorker : QueueWorker
         }
 
         _freeCount = depth;
-        Watch(resources.Notify.Fd, EpollEvent.In, NotifyToken);
-        Watch(_io.Completed.Fd, EpollEvent.In, CompletedToken);
+        Watch(resources.Notify.Fd, Libc.EPOLLIN, NotifyToken);
+        Watch(_io.Completed.Fd, Libc.EPOLLIN, CompletedToken);
     }
 
     private int InFlight => _requests.Length - _freeCount;

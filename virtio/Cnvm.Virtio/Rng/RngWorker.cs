@@ -24,7 +24,7 @@ internal sealed class RngWorker : QueueWorker
         _queue = resources.Queue;
         _source = source;
         _chain = new DescriptorChain(DescriptorChain.CapacityFor(_queue.Size));
-        Watch(resources.Notify.Fd, EpollEvent.In, NotifyToken);
+        Watch(resources.Notify.Fd, Libc.EPOLLIN, NotifyToken);
     }
 
     protected override void OnStart() => Serve();

@@ -87,6 +87,7 @@ public sealed class ConsoleSet : IDisposable
             if (console is not null)
             {
                 _owned.Add(console);
+                console.Start();
             }
 
             return console;

@@ -69,13 +69,11 @@ public abstract class HostConsole : IDisposable
             _inputBlocked = false;
         }
 
-        if (_thread.ThreadState.HasFlag(ThreadState.Unstarted))
-        {
-            _thread.Start();
-        }
-
         _wake.Signal();
     }
+
+    /// <summary>Starts the console's thread; once.</summary>
+    public void Start() => _thread.Start();
 
     /// <summary>Takes guest output; returns how many bytes it took. Any thread; never blocks; allocates nothing.</summary>
     public int Write(ReadOnlySpan<byte> data)
