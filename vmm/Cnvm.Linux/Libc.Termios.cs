@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 // termios.h, stdlib.h (pseudo-terminals), asm-generic/ioctls.h
+[Abi("termios.h sys/ioctl.h")]
 public static unsafe partial class Libc
 {
     internal const int TCSANOW = 0;
@@ -27,6 +29,7 @@ public static unsafe partial class Libc
     internal static partial int ioctl_tty(int fd, nuint request, void* argument);
 
     /// <summary>struct termios of the C library.</summary>
+    [Abi("termios.h", "struct termios")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct termios
     {
@@ -41,6 +44,7 @@ public static unsafe partial class Libc
     }
 
     /// <summary>struct winsize.</summary>
+    [Abi("sys/ioctl.h", "struct winsize")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct winsize
     {

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>struct pollfd: one descriptor to wait for.</summary>
+[Abi("poll.h", "struct pollfd")]
 [StructLayout(LayoutKind.Sequential)]
 public struct PollEntry
 {
@@ -16,11 +18,11 @@ public struct PollEntry
     public const short HangUp = 0x010;
 
     /// <summary>The descriptor; a negative one is passed over.</summary>
-    public int Fd;
+    [AbiField("fd")] public int Fd;
 
     /// <summary>What to wait for.</summary>
-    public short Events;
+    [AbiField("events")] public short Events;
 
     /// <summary>What came; <see cref="Error"/> and <see cref="HangUp"/> come unasked.</summary>
-    public short Returned;
+    [AbiField("revents")] public short Returned;
 }

@@ -21,7 +21,9 @@ public static class LowMemory
     /// <summary>hvm_memmap_table_entry array; room up to <see cref="BootStack"/>.</summary>
     public const ulong HvmMemoryMap = 0x7000;
 
-    /// <summary>boot_params of the Linux boot protocol (one page). The same page as the PVH memory map: only one protocol is used.</summary>
+    /// <summary>
+    /// boot_params of the Linux boot protocol (one page). The same page as the PVH memory map: only one protocol is used.
+    /// </summary>
     public const ulong ZeroPage = 0x7000;
 
     /// <summary>Where the boot stack starts (it grows down from <c>BootStack + 0xFF0</c>).</summary>
@@ -44,6 +46,9 @@ public static class LowMemory
 
     /// <summary>SMBIOS entry point and tables, then the MP table at the next multiple of 16.</summary>
     public const ulong FirmwareTables = 0xF0000;
+
+    /// <summary>End of the room for SMBIOS: the largest MP table (255 processors) fits behind it.</summary>
+    public const ulong SmbiosEnd = 0xFE000;
 
     /// <summary>End of the room for SMBIOS and the MP table.</summary>
     public const ulong FirmwareTablesEnd = 0x100000;

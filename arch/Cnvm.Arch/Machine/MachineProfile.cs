@@ -38,7 +38,9 @@ public sealed record MachineProfile
     /// <summary>The IOAPICs, the one with GSI 0 first.</summary>
     public required IReadOnlyList<IoApicLayout> IoApics { get; init; }
 
-    /// <summary>ISA interrupts that are not simply edge-triggered on the pin of their own number, or that a guest must be told about.</summary>
+    /// <summary>
+    /// ISA interrupts that are not simply edge-triggered on the pin of their own number, or that a guest must be told about.
+    /// </summary>
     public required IReadOnlyList<InterruptOverride> InterruptOverrides { get; init; }
 
     /// <summary>Whether there is a pair of 8259 PICs.</summary>
@@ -81,9 +83,7 @@ public sealed record MachineProfile
             ResetValue: 1,
             PmTimer: new AcpiRegister(AmlAddressSpace.SystemIo, 0x608, 4),
             GedAddress: null,
-            GedBytes: 1,
-            GedGsi: 9,
-            PowerButtonEvent: 8),
+            GedGsi: 9),
     };
 
     /// <summary>QEMU's microvm with acpi=off: virtio-mmio, PIC, PIT, RTC. Transports are announced on the kernel command line.</summary>
@@ -100,7 +100,10 @@ public sealed record MachineProfile
         VirtioMmio = new VirtioMmioLayout(0xFEB0_0000, 8, FirstGsi: 5, EdgeTriggered: true),
     };
 
-    /// <summary>QEMU's microvm with acpi=on,ioapic2=off: the same machine, its transports in the DSDT on pins 16 to 23.</summary>
+    /// <summary>
+    /// QEMU's microvm with acpi=on,ioapic2=off: the same machine, its transports in the DSDT on pins 16 to 23. The event and sleep
+    /// registers lie where QEMU has them and are shaped like those of <see cref="Cloud"/>; only our own AML knows them.
+    /// </summary>
     public static MachineProfile MicrovmAcpi { get; } = Microvm with
     {
         Name = "microvm-acpi",
@@ -108,13 +111,11 @@ public sealed record MachineProfile
         VirtioMmio = new VirtioMmioLayout(0xFEB0_0000, 8, FirstGsi: 16, EdgeTriggered: true),
         Acpi = new AcpiLayout(
             SleepControl: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0200, 1),
-            SleepStatus: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0201, 1),
-            Reset: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0202, 1),
-            ResetValue: 0x42,
+            SleepStatus: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0200, 1),
+            Reset: new AcpiRegister(AmlAddressSpace.SystemMemory, 0xFEA0_0200, 1),
+            ResetValue: 1,
             PmTimer: null,
             GedAddress: 0xFEA0_0000,
-            GedBytes: 4,
-            GedGsi: 9,
-            PowerButtonEvent: 2),
+            GedGsi: 9),
     };
 }

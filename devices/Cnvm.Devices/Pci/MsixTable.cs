@@ -183,8 +183,8 @@ public sealed class MsixTable : IDisposable
         entry.IsDeliverable = _enabled && !_functionMasked && (entry.Control & ControlMask) == 0;
 
         // A message goes to local APICs (0xFEExxxxx, SDM vol. 3 §11.11.1); a guest that aims elsewhere sends nothing.
-        bool isForApic = (entry.Address & 0xfff0_0000) == 0xfee0_0000;
-        entry.Vector.SetMessage(entry.IsDeliverable && isForApic ? new MsiMessage(entry.Address, entry.Data) : null);
+        bool isForApic = MsiAddress.IsForApic(entry.Address);
+        entry.Vector.SetMessage(entry.IsDeliverable && isForApic ? new MsiMessage(MsiAddress.FromGuest(entry.Address), entry.Data) : null);
         if (entry.IsDeliverable && entry.IsPending)
         {
             entry.IsPending = false;

@@ -69,8 +69,8 @@ public sealed class AcpiTablesTests
 
         Assert.Equal(0u, U32(fadt, 76));
         Assert.Equal(0, fadt[91]);
-        Assert.Equal("000800010202A0FE00000000", Convert.ToHexString(fadt, 116, 12));
-        Assert.Equal(0x42, fadt[128]);
+        Assert.Equal("000800010002A0FE00000000", Convert.ToHexString(fadt, 116, 12));
+        Assert.Equal(1, fadt[128]);
         Assert.Equal("000000000000000000000000", Convert.ToHexString(fadt, 208, 12));
     }
 
@@ -143,7 +143,13 @@ public sealed class AcpiTablesTests
     public void Dsdt_of_cloud_survives_iasl(int segments)
     {
         Iasl.SkipIfMissing();
-        var machine = Cloud(segments) with { HasRtc = true, PvpanicPort = 0x505, Events = [new GedEvent(1, Call(@"\_SB.SCAN"))], Objects = [Method("SCAN", 0)] };
+        var machine = Cloud(segments) with
+        {
+            HasRtc = true,
+            PvpanicPort = 0x505,
+            Events = [new GedEvent(1, Call(@"\_SB.SCAN"))],
+            Objects = [Method("SCAN", 0)],
+        };
         var source = RoundTrip(Built(machine, "DSDT"));
 
         Assert.Equal(segments, CountOf(source, "EisaId (\"PNP0A08\")"));
@@ -156,8 +162,10 @@ public sealed class AcpiTablesTests
         Assert.Contains("OperationRegion (EREG, SystemMemory, 0x000000FFFFEF0000, One)", source, StringComparison.Ordinal);
         Assert.Contains(@"Notify (\_SB.PWRB, 0x80)", source, StringComparison.Ordinal);
         Assert.Contains(@"\_SB.SCAN ()", source, StringComparison.Ordinal);
-        Assert.Contains("DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
-        Assert.Contains("QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
+        Assert.Contains(
+            "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
+        Assert.Contains(
+            "QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
     }
 
     [SkippableFact]
@@ -171,7 +179,7 @@ public sealed class AcpiTablesTests
         Assert.Contains("0xFEB00E00,         // Address Base", source, StringComparison.Ordinal);
         Assert.Contains("0x00000017,", source, StringComparison.Ordinal);
         Assert.DoesNotContain("PNP0A08", source, StringComparison.Ordinal);
-        Assert.Contains("OperationRegion (EREG, SystemMemory, 0xFEA00000, 0x04)", source, StringComparison.Ordinal);
+        Assert.Contains("OperationRegion (EREG, SystemMemory, 0xFEA00000, One)", source, StringComparison.Ordinal);
     }
 
     [SkippableTheory]

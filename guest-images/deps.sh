@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building, testing and booting need, only those that are missing.
+set -euo pipefail
+script_name=deps
+# shellcheck source=guest-images/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+packages=(
+    # NativeAOT's linker, the small kernel, the payload
+    gcc libc6-dev binutils make bison flex bc libelf-dev libssl-dev zlib1g-dev perl python3-minimal
+    # images
+    cpio busybox-static mmdebstrap e2fsprogs kmod xz-utils lz4 zstd
+    # the nested KVM host, tests, benchmarks
+    qemu-system-x86 dropbear-bin openssh-client socat iproute2 iputils-ping fio acpica-tools util-linux procps
+)
+missing=()
+for package in "${packages[@]}"; do
+    [[ -e /var/lib/dpkg/info/$package.list || -e /var/lib/dpkg/info/$package:amd64.list ]] || missing+=("$package")
+done
+((${#missing[@]} == 0)) && exit 0
+
+# A removed package may leave its list behind only while its configuration stays; dpkg knows.
+say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" >"$log" 2>&1
+}
+as_root apt-get -qq update >&2 || say "apt-get update failed; trying with the package lists that are there"
+install || { cat "$log" >&2; die "installation failed"; }
+say "installed"

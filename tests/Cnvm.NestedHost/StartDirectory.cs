@@ -1,0 +1,122 @@
+using System.Diagnostics;
+using System.Reflection;
+
+namespace Cnvm.Nested;
+
+/// <summary>
+/// The temporary directory of one start: throw-away keys, sockets, the console's log, and under <c>guest/</c> what the nested host
+/// copies to its /run/cnvm/start. Removed at the end; what a killed process left is removed by the next start.
+/// </summary>
+internal sealed class StartDirectory : IDisposable
+{
+    private const string Prefix = "cnvm-nested-";
+    private readonly FileStream _lock;
+
+    private StartDirectory(string path)
+    {
+        Path = path;
+        // Held as long as this process lives: an unlocked directory has no owner any more.
+        _lock = new FileStream(File("lock"), FileMode.Create, FileAccess.ReadWrite, FileShare.None);
+    }
+
+    public string Path { get; }
+
+    public string File(string name) => System.IO.Path.Combine(Path, name);
+
+    public static async Task<StartDirectory> CreateAsync(NestedHostOptions options, CancellationToken cancellation)
+    {
+        RemoveAbandoned();
+        var directory = new StartDirectory(Directory.CreateTempSubdirectory(Prefix).FullName);
+        try
+        {
+            await directory.FillAsync(options, cancellation).ConfigureAwait(false);
+            return directory;
+        }
+        catch
+        {
+            directory.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        _lock.Dispose();
+        Directory.Delete(Path, recursive: true);
+    }
+
+    private static void RemoveAbandoned()
+    {
+        foreach (var path in Directory.EnumerateDirectories(System.IO.Path.GetTempPath(), Prefix + "*"))
+        {
+            try
+            {
+                using (new FileStream(System.IO.Path.Combine(path, "lock"), FileMode.Open, FileAccess.ReadWrite, FileShare.None))
+                {
+                    Directory.Delete(path, recursive: true);
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // Somebody's: in use, being filled just now, or of another user.
+                continue;
+            }
+        }
+    }
+
+    private async Task FillAsync(NestedHostOptions options, CancellationToken cancellation)
+    {
+        Directory.CreateDirectory(File("guest"));
+        await ExecuteAsync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "cnvm", "-f", File("key")], cancellation).ConfigureAwait(false);
+        System.IO.File.Copy(File("key.pub"), File("guest/authorized_keys"));
+        var printed = await ExecuteAsync("dropbearkey", ["-t", "ed25519", "-f", File("guest/host-key")], cancellation).ConfigureAwait(false);
+        var hostKey = printed.Split('\n').First(line => line.StartsWith("ssh-ed25519 ", StringComparison.Ordinal));
+        await WriteAsync("known_hosts", $"cnvm-nested-host {hostKey}\n").ConfigureAwait(false);
+        await WriteAsync("guest/settings", $"""
+            LINK_ADDRESS={(options.Link is null ? "" : options.Link.Address + "/24")}
+            SHARED={Shell.Quote(options.SharedDirectory ?? "")}
+
+            """).ConfigureAwait(false);
+        await WriteAsync("guest/run", $"""
+            #!/bin/bash
+            # run NAME COMMAND [terminal]: the caller's search path, its repository as the current directory, and a process group of its
+            # own whose number is kept, so that everything the command started can be ended.
+            export PATH={Shell.Quote(Environment.GetEnvironmentVariable("PATH") ?? "/usr/bin:/bin")}
+            export DOTNET_ROOT={Shell.Quote(Environment.GetEnvironmentVariable("DOTNET_ROOT") ?? "")}
+            [ -n "$DOTNET_ROOT" ] || unset DOTNET_ROOT
+            export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 LC_ALL=C.UTF-8
+            cd {Shell.Quote(Repository.Root)} || exit 1
+            mkdir -p /run/cnvm/pids
+            if [ "$3" = terminal ]; then
+                echo $$ >"/run/cnvm/pids/$1"
+                exec bash -c "$2"
+            fi
+            exec setsid --wait bash -c 'echo $$ >"/run/cnvm/pids/$1"; eval "$2"' command "$1" "$2"
+
+            """).ConfigureAwait(false);
+        using var script = Assembly.GetExecutingAssembly().GetManifestResourceStream("guest-init.sh")!;
+        using var init = System.IO.File.Create(File("guest/init"));
+        await script.CopyToAsync(init, cancellation).ConfigureAwait(false);
+    }
+
+    private Task WriteAsync(string name, string text) => System.IO.File.WriteAllTextAsync(File(name), text);
+
+    private static async Task<string> ExecuteAsync(string program, string[] arguments, CancellationToken cancellation)
+    {
+        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        try
+        {
+            using var process = await BoundProcess.StartAsync(start).ConfigureAwait(false);
+            var error = process.StandardError.ReadToEndAsync(cancellation);
+            var output = await process.StandardOutput.ReadToEndAsync(cancellation).ConfigureAwait(false);
+            await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
+            return process.ExitCode == 0
+                ? output
+                : throw new NestedHostException($"{program} failed: {await error.ConfigureAwait(false)}");
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            throw new NestedHostException($"cannot run {program}: {e.Message}; 'make deps' installs it", e);
+        }
+    }
+}
