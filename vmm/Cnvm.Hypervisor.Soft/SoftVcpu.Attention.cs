@@ -165,6 +165,11 @@ internal sealed unsafe partial class SoftVcpu
 
     private void TakeSignals()
     {
+        if (Interlocked.Exchange(ref _unhalt, 0) != 0 && _mp == MpState.Halted)
+        {
+            _mp = MpState.Runnable;
+        }
+
         if (Interlocked.Exchange(ref _initPending, 0) != 0)
         {
             ulong tscAux = _c->TscAux;

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Cnvm.Hypervisor.Soft.Core;
 using Cnvm.Hypervisor.Soft.Memory;
+using Cnvm.Hypervisor.Soft.Translation;
 
 namespace Cnvm.Hypervisor.Soft.Ops;
 

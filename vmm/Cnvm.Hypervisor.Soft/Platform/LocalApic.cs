@@ -13,8 +13,6 @@ internal sealed partial class LocalApic
     public const ulong BaseBsp = 1 << 8;
 
     private const int LvtTimer = 0;
-    private const int LvtThermal = 1;
-    private const int LvtPerformance = 2;
     private const int LvtLint0 = 3;
     private const int LvtLint1 = 4;
     private const int LvtError = 5;

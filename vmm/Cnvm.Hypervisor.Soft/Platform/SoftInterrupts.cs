@@ -94,10 +94,10 @@ internal sealed class SoftInterrupts : IInterruptController, IDisposable
                 {
                     watched = [.. _routes.Where(r => r.Watched)];
                     entries = new PollEntry[watched.Length + 1];
-                    entries[0] = new PollEntry { Fd = _changed.Fd, Events = PollEntry.Readable };
+                    entries[0] = new PollEntry { Fd = _changed.Fd, Events = PollEntry.In };
                     for (int i = 0; i < watched.Length; i++)
                     {
-                        entries[i + 1] = new PollEntry { Fd = watched[i].Fd, Events = PollEntry.Readable };
+                        entries[i + 1] = new PollEntry { Fd = watched[i].Fd, Events = PollEntry.In };
                     }
                 }
             }
