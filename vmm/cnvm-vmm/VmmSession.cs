@@ -44,7 +44,7 @@ internal sealed partial class VmmSession : IDisposable
             _vmm = new VmmService(
                 new VmmOptions
                 {
-                    OpenHypervisor = () => VmmBackend.Open(_logging),
+                    OpenHypervisor = () => VmmBackend.OpenHypervisor(_logging),
                     Ping = new VmmPing(
                         $"v{BuildVersion.Full}", BuildVersion.Number, Environment.ProcessId, ProgramVersion.Features),
                     Logging = _logging,
