@@ -1,6 +1,9 @@
+using Cnvm.Linux.Abi;
+
 namespace Cnvm.Linux;
 
 /// <summary>Error numbers (asm-generic/errno-base.h, asm-generic/errno.h).</summary>
+[Abi("errno.h")]
 public static class Errno
 {
     public const int EPERM = 1;

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>An eventfd(2): a kernel counter that one side adds to and the other drains. Any thread may use either side.</summary>
+[Abi("sys/eventfd.h")]
 public sealed unsafe partial class EventFd : IDisposable
 {
     private const int EFD_CLOEXEC = 0x80000;

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 // sys/mman.h
+[Abi("sys/mman.h")]
 public static unsafe partial class Libc
 {
     public const int PROT_NONE = 0;

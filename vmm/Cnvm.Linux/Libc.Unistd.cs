@@ -7,6 +7,9 @@ public static unsafe partial class Libc
 {
     private const string Library = "libc";
 
+    [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int open(string path, int flags);
+
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int close(int fd);
 

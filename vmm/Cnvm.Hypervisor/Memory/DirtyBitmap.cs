@@ -19,6 +19,21 @@ public sealed class DirtyBitmap
 
     public IReadOnlyList<RamRegion> Regions => _regions;
 
+    /// <summary>Index of a region here.</summary>
+    /// <exception cref="ArgumentException">The bitmap was made without this region.</exception>
+    public int IndexOf(RamRegion region)
+    {
+        for (int i = 0; i < _regions.Length; i++)
+        {
+            if (_regions[i].Gpa == region.Gpa && _regions[i].Size == region.Size)
+            {
+                return i;
+            }
+        }
+
+        throw new ArgumentException($"the bitmap has no region at 0x{region.Gpa:x}..0x{region.End:x}", nameof(region));
+    }
+
     /// <summary>Marks every page that the range touches; what lies outside the regions is ignored.</summary>
     public void Mark(ulong gpa, ulong length)
     {

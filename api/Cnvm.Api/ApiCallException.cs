@@ -1,0 +1,20 @@
+using System.Globalization;
+
+namespace Cnvm.Api;
+
+/// <summary>The VMM answered a call with an error.</summary>
+public sealed class ApiCallException : Exception
+{
+    public ApiCallException(string endpoint, int status, IReadOnlyList<string> chain)
+        : base(string.Create(CultureInfo.InvariantCulture, $"{endpoint}: {status}: {string.Join(": ", chain)}"))
+    {
+        Status = status;
+        Chain = chain;
+    }
+
+    /// <summary>HTTP status.</summary>
+    public int Status { get; }
+
+    /// <summary>What went wrong, from the outside in.</summary>
+    public IReadOnlyList<string> Chain { get; }
+}

@@ -1,0 +1,262 @@
+using Cnvm.Api.Http;
+using Cnvm.Linux;
+using Cnvm.Vmm;
+using Microsoft.Extensions.Logging;
+
+namespace Cnvm.Api;
+
+/// <summary>
+/// Serves the REST API on a Unix socket. One thread named <c>http-server</c> moves all bytes and answers <c>vmm.ping</c>; everything
+/// else runs in order on the VMM's thread, so that no call and no slow client keeps another client's ping waiting.
+/// </summary>
+public sealed partial class ApiServer : IDisposable
+{
+    /// <summary>Pending connections that the kernel keeps while the server is busy.</summary>
+    public const int Backlog = 16;
+
+    private const int StackBytes = 512 << 10;
+    private const int AcceptRetryMilliseconds = 100;
+    private readonly UnixListener _listener;
+    private readonly ApiRouter _router;
+    private readonly VmmThread _vmmThread;
+    private readonly Lock _finishedLock = new();
+    private readonly Queue<(HttpConnection Connection, HttpResponse Response)> _finished = new();
+    private readonly ILogger _logger;
+    private readonly EventFd _wake = new();
+    private readonly List<HttpConnection> _connections = [];
+    private readonly Thread _thread;
+    private volatile bool _stopping;
+    private bool _started;
+    private bool _acceptPaused;
+
+    /// <param name="listener">Where clients connect; the server owns it from now on.</param>
+    /// <param name="vmmThread">Where calls of <paramref name="vmm"/> run; not owned.</param>
+    public ApiServer(UnixListener listener, IVmm vmm, VmmThread vmmThread, ILogger logger)
+    {
+        ArgumentNullException.ThrowIfNull(listener);
+        ArgumentNullException.ThrowIfNull(vmm);
+        ArgumentNullException.ThrowIfNull(vmmThread);
+        ArgumentNullException.ThrowIfNull(logger);
+        _vmmThread = vmmThread;
+        _listener = listener;
+        _logger = logger;
+        _router = new ApiRouter(vmm, logger);
+        _thread = new Thread(Run, StackBytes) { Name = "http-server", IsBackground = true };
+    }
+
+    /// <summary>
+    /// A client has asked by <c>vmm.shutdown</c> for the process to end, and has its answer. Called on the server's thread: set an event
+    /// and return.
+    /// </summary>
+    public event Action? ShutdownRequested;
+
+    /// <summary>Begins to serve.</summary>
+    public void Start()
+    {
+        _thread.Start();
+        _started = true;
+    }
+
+    /// <summary>
+    /// Closes all connections and the socket and waits for the server's thread. Not on that thread. Calls that are under way go on, and
+    /// their answers are dropped: end the VMM's thread afterwards.
+    /// </summary>
+    public void Dispose()
+    {
+        if (!_stopping)
+        {
+            lock (_finishedLock)
+            {
+                _stopping = true;
+            }
+
+            _wake.Signal();
+            if (_started)
+            {
+                _thread.Join();
+            }
+
+            foreach (HttpConnection connection in _connections)
+            {
+                connection.Dispose();
+            }
+
+            _listener.Dispose();
+            _wake.Dispose();
+        }
+    }
+
+    private void Run()
+    {
+        NativeThread.SetName("http-server");
+        // The wake-up, the listener, and the connections.
+        var entries = new PollEntry[2 + HttpLimits.Connections];
+        while (!_stopping)
+        {
+            int count = Wait(entries);
+            if (_stopping)
+            {
+                return;
+            }
+
+            _wake.Drain();
+            FinishRequests();
+            for (int i = 0; i < count; i++)
+            {
+                if (entries[2 + i].Returned != 0)
+                {
+                    Serve(_connections[i]);
+                }
+            }
+
+            if (entries[1].Returned != 0 || _acceptPaused)
+            {
+                AcceptAll();
+            }
+
+            RemoveFinished();
+        }
+    }
+
+    /// <summary>Waits for the next event; returns how many connections the entries cover.</summary>
+    private int Wait(PollEntry[] entries)
+    {
+        entries[0] = new PollEntry { Fd = _wake.Fd, Events = PollEntry.In };
+        entries[1] = new PollEntry { Fd = _acceptPaused ? -1 : _listener.Fd, Events = PollEntry.In };
+        for (int i = 0; i < _connections.Count; i++)
+        {
+            short interest = _connections[i].Interest;
+            entries[2 + i] = new PollEntry { Fd = interest == 0 ? -1 : _connections[i].Fd, Events = interest };
+        }
+
+        Poll.Wait(entries.AsSpan(0, 2 + _connections.Count), _acceptPaused ? AcceptRetryMilliseconds : -1);
+        return _connections.Count;
+    }
+
+    private void FinishRequests()
+    {
+        while (TryTakeFinished(out (HttpConnection Connection, HttpResponse Response) next))
+        {
+            next.Connection.Respond(next.Response);
+            Serve(next.Connection);
+        }
+    }
+
+    private bool TryTakeFinished(out (HttpConnection Connection, HttpResponse Response) next)
+    {
+        lock (_finishedLock)
+        {
+            return _finished.TryDequeue(out next);
+        }
+    }
+
+    /// <summary>On the VMM's thread.</summary>
+    private void Handle(HttpConnection connection, HttpRequest request)
+    {
+        HttpResponse response;
+        using (request)
+        {
+            response = _router.Handle(request);
+        }
+
+        lock (_finishedLock)
+        {
+            // After the server has stopped there is nobody to wake, and no connection any more.
+            if (!_stopping)
+            {
+                _finished.Enqueue((connection, response));
+                _wake.Signal();
+            }
+        }
+    }
+
+    private void Serve(HttpConnection connection)
+    {
+        try
+        {
+            while (connection.Advance() is { } request)
+            {
+                if (ApiRouter.AnswersAtOnce(request))
+                {
+                    using (request)
+                    {
+                        connection.Respond(_router.Handle(request));
+                    }
+                }
+                else
+                {
+                    _vmmThread.Post(() => Handle(connection, request));
+                }
+            }
+        }
+        catch (HttpFormatException e)
+        {
+            LogBadRequest(_logger, e.Message);
+            connection.Refuse(ApiRouter.BadRequest(e.Message));
+        }
+        catch (LinuxException e)
+        {
+            LogConnectionFailed(_logger, e.Message);
+            connection.Fail();
+        }
+    }
+
+    private void AcceptAll()
+    {
+        _acceptPaused = false;
+        try
+        {
+            while (_listener.Accept() is { } stream)
+            {
+                if (_connections.Count < HttpLimits.Connections)
+                {
+                    var connection = new HttpConnection(stream);
+                    _connections.Add(connection);
+                    Serve(connection);
+                }
+                else
+                {
+                    // One short message into an empty socket buffer: it either goes at once or the client is gone.
+                    stream.Send(HttpResponse.TooManyConnections);
+                    stream.Dispose();
+                }
+
+                RemoveFinished();
+            }
+        }
+        catch (LinuxException e)
+        {
+            // Out of descriptors, most likely: try again in a moment instead of spinning on a readable listener.
+            LogAcceptFailed(_logger, e.Message);
+            _acceptPaused = true;
+        }
+    }
+
+    private void RemoveFinished()
+    {
+        for (int i = _connections.Count - 1; i >= 0; i--)
+        {
+            HttpConnection connection = _connections[i];
+            bool ended = connection.TakeServerEnded();
+            if (connection.IsFinished && !connection.IsHandling)
+            {
+                _connections.RemoveAt(i);
+                connection.Dispose();
+            }
+
+            if (ended)
+            {
+                ShutdownRequested?.Invoke();
+            }
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "API request refused: {Reason}")]
+    private static partial void LogBadRequest(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "API connection failed: {Reason}")]
+    private static partial void LogConnectionFailed(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "API connection not accepted: {Reason}")]
+    private static partial void LogAcceptFailed(ILogger logger, string reason);
+}

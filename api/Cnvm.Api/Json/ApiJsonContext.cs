@@ -1,0 +1,27 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Cnvm.Vmm;
+using Cnvm.Vmm.Config;
+
+namespace Cnvm.Api.Json;
+
+/// <summary>
+/// The contract's JSON: keys in snake_case, absent instead of null on output, unknown keys ignored, ASCII (the default encoder escapes
+/// everything else).
+/// </summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    Converters =
+    [
+        typeof(ExactEnumConverter<VmState>), typeof(ExactEnumConverter<CoreScheduling>), typeof(ExactEnumConverter<CpuProfile>),
+        typeof(ExactEnumConverter<HotplugMethod>), typeof(ExactEnumConverter<ImageType>), typeof(ExactEnumConverter<LockGranularity>),
+        typeof(ExactEnumConverter<VhostMode>), typeof(ExactEnumConverter<ConsoleMode>), typeof(MachineProfileConverter),
+    ])]
+[JsonSerializable(typeof(VmConfig))]
+[JsonSerializable(typeof(VmInfo))]
+[JsonSerializable(typeof(VmmPing))]
+[JsonSerializable(typeof(string[]))]
+[JsonSerializable(typeof(IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>>), TypeInfoPropertyName = "Counters")]
+internal sealed partial class ApiJsonContext : JsonSerializerContext;

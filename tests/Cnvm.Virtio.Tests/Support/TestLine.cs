@@ -1,0 +1,14 @@
+using Cnvm.Devices.Interrupts;
+
+namespace Cnvm.Virtio.Tests.Support;
+
+internal sealed class TestLine : IInterruptLine
+{
+    private volatile bool _asserted;
+
+    public bool IsAsserted => _asserted;
+
+    public void SetLevel(bool asserted) => _asserted = asserted;
+
+    public void Await() => Assert.True(SpinWait.SpinUntil(() => _asserted, TimeSpan.FromSeconds(10)), "the line did not rise within ten seconds");
+}

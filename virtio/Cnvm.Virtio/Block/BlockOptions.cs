@@ -1,0 +1,17 @@
+namespace Cnvm.Virtio.Block;
+
+/// <summary>How a block device is made.</summary>
+public sealed record BlockOptions
+{
+    /// <summary>Name in configuration and threads, for example <c>_disk0</c>.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>Queues; 1 to 65535, one for each vCPU at most.</summary>
+    public int QueueCount { get; init; } = 1;
+
+    /// <summary>Elements of each queue; a power of two.</summary>
+    public ushort QueueSize { get; init; } = 128;
+
+    /// <summary>What the driver gets as the disk's serial number: up to 20 bytes of it. Null: the id.</summary>
+    public string? Serial { get; init; }
+}

@@ -1,0 +1,36 @@
+namespace Cnvm.Virtio.Block;
+
+/// <summary>A disk's contents. Any thread.</summary>
+public interface IBlockImage : IDisposable
+{
+    /// <summary>Bytes; a multiple of 512.</summary>
+    ulong Size { get; }
+
+    bool IsReadOnly { get; }
+
+    /// <summary>Whether discard gives space back.</summary>
+    bool CanDiscard { get; }
+
+    /// <summary>Smallest unit of a transfer, in bytes; a power of two from 512. Offsets and lengths are multiples of it.</summary>
+    uint LogicalBlockSize { get; }
+
+    /// <summary>Smallest unit that is written without reading first, in bytes; a power of two, at least the logical size.</summary>
+    uint PhysicalBlockSize { get; }
+
+    /// <summary>Offset of the first physical block, in logical blocks.</summary>
+    byte AlignmentOffset { get; }
+
+    /// <summary>Smallest efficient transfer, in logical blocks.</summary>
+    ushort MinimumIoBlocks { get; }
+
+    /// <summary>Best transfer, in logical blocks; 0 when there is none.</summary>
+    uint OptimalIoBlocks { get; }
+
+    /// <summary>Addresses and lengths of memory that transfers use are multiples of this; 1 when any will do.</summary>
+    uint MemoryAlignment { get; }
+
+    /// <summary>Opens a way to submit requests; one for each virtqueue. The caller disposes it before the image.</summary>
+    /// <param name="depth">Requests that may be in flight.</param>
+    /// <param name="name">For the threads that it may need.</param>
+    IBlockQueue OpenQueue(int depth, string name);
+}

@@ -1,0 +1,179 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+using Cnvm.Linux;
+
+namespace Cnvm.Virtio.Block;
+
+/// <summary>A raw disk: a regular file or a block device, locked against other users while it is open.</summary>
+public sealed class RawImage : IBlockImage
+{
+    private const uint DefaultBlockSize = 512;
+    private const uint DirectBlockSize = 4096;
+    private const ulong SectorMask = DefaultBlockSize - 1;
+
+    private readonly DiskFile _file;
+    private readonly bool _useIoUring;
+    private readonly Lock _threadsLock = new();
+    private IoThreads? _threads;
+
+    private RawImage(DiskFile file, RawImageOptions options, bool useIoUring)
+    {
+        _file = file;
+        _useIoUring = useIoUring;
+        IsReadOnly = options.IsReadOnly;
+        CanDiscard = options.IsSparse && !options.IsReadOnly;
+        Size = file.Size & ~SectorMask;
+        LogicalBlockSize = DefaultBlockSize;
+        PhysicalBlockSize = DefaultBlockSize;
+        MinimumIoBlocks = 1;
+        if (file.IsBlockDevice)
+        {
+            LogicalBlockSize = ClampBlockSize(file.LogicalBlockSize);
+            PhysicalBlockSize = Math.Max(ClampBlockSize(file.PhysicalBlockSize), LogicalBlockSize);
+            MinimumIoBlocks = (ushort)Math.Clamp(file.MinimumIoSize / LogicalBlockSize, 1, ushort.MaxValue);
+            OptimalIoBlocks = file.OptimalIoSize / LogicalBlockSize;
+            AlignmentOffset = (byte)Math.Clamp(file.AlignmentOffset / (int)LogicalBlockSize, 0, byte.MaxValue);
+        }
+        else if (options.IsDirect)
+        {
+            LogicalBlockSize = ProbeDirectBlockSize(file);
+            PhysicalBlockSize = LogicalBlockSize;
+        }
+
+        MemoryAlignment = options.IsDirect ? LogicalBlockSize : 1;
+        Size &= ~(ulong)(LogicalBlockSize - 1);
+    }
+
+    public ulong Size { get; }
+
+    public bool IsReadOnly { get; }
+
+    public bool CanDiscard { get; }
+
+    public uint LogicalBlockSize { get; }
+
+    public uint PhysicalBlockSize { get; }
+
+    public byte AlignmentOffset { get; }
+
+    public ushort MinimumIoBlocks { get; }
+
+    public uint OptimalIoBlocks { get; }
+
+    public uint MemoryAlignment { get; }
+
+    /// <summary>True when requests go through io_uring, false when through threads.</summary>
+    public bool UsesIoUring => _useIoUring;
+
+    /// <summary>Opens and locks an image.</summary>
+    /// <exception cref="BlockImageException">It cannot be opened, is not a disk, or is in use.</exception>
+    public static RawImage Open(RawImageOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        DiskFile file;
+        try
+        {
+            file = new DiskFile(options.Path, options.IsReadOnly, options.IsDirect);
+        }
+        catch (LinuxException e)
+        {
+            throw new BlockImageException($"disk {options.Path} cannot be opened{Hint(e)}: {e.Message}", e);
+        }
+
+        try
+        {
+            if (!file.IsRegularFile && !file.IsBlockDevice)
+            {
+                throw new BlockImageException($"disk {options.Path} is neither a regular file nor a block device");
+            }
+
+            Lock(file, options);
+            return new RawImage(file, options, !options.DisableIoUring && IoUring.IsAvailable());
+        }
+        catch (LinuxException e)
+        {
+            file.Dispose();
+            throw new BlockImageException($"disk {options.Path} cannot be used: {e.Message}", e);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    public IBlockQueue OpenQueue(int depth, string name)
+    {
+        if (_useIoUring)
+        {
+            return new UringBlockQueue(_file, depth);
+        }
+
+        lock (_threadsLock)
+        {
+            _threads ??= new IoThreads(name);
+            return new ThreadedBlockQueue(_file, _threads, depth);
+        }
+    }
+
+    public void Dispose()
+    {
+        _threads?.Dispose();
+        _file.Dispose();
+    }
+
+    private static void Lock(DiskFile file, RawImageOptions options)
+    {
+        ulong length = options.LockWholeFile || file.IsBlockDevice ? 0 : file.Size;
+        if (file.TryLock(exclusive: !options.IsReadOnly, length))
+        {
+            return;
+        }
+
+        int holder = file.FindLockHolder();
+        string who = holder > 0 ? $" (process {holder}{CommandOf(holder)})" : "";
+        string advice = options.IsReadOnly
+            ? "stop it, or have it open the disk read-only too"
+            : "stop it, or open the disk read-only in both";
+        throw new BlockImageException($"disk {options.Path} is in use by another disk or process{who}: {advice}");
+    }
+
+    private static string CommandOf(int pid)
+    {
+        try
+        {
+            return $", {File.ReadAllText($"/proc/{pid}/comm").Trim()}";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It has ended, or may not be looked at: the number alone must do.
+            return "";
+        }
+    }
+
+    private static string Hint(LinuxException e) => e.Errno switch
+    {
+        Errno.ENOENT => " (no such file)",
+        Errno.EACCES or Errno.EPERM => " (no permission)",
+        Errno.EINVAL => " (the file system may not support direct I/O)",
+        _ => "",
+    };
+
+    private static uint ClampBlockSize(uint size) => BitOperations.IsPow2(size) ? Math.Clamp(size, DefaultBlockSize, 1u << 16) : DefaultBlockSize;
+
+    /// <summary>The smallest block that the file system takes directly: tried out, as kernels before 6.1 do not tell.</summary>
+    private static unsafe uint ProbeDirectBlockSize(DiskFile file)
+    {
+        void* buffer = NativeMemory.AlignedAlloc(DirectBlockSize, DirectBlockSize);
+        try
+        {
+            // SAFETY: the buffer is larger than what is read. An address that is a multiple of 512 but not of 4096 shows both limits.
+            IoVec v = new() { Base = (nint)buffer + (int)DefaultBlockSize, Length = DefaultBlockSize };
+            return file.Read(&v, 1, 0) == -Errno.EINVAL ? DirectBlockSize : DefaultBlockSize;
+        }
+        finally
+        {
+            NativeMemory.AlignedFree(buffer);
+        }
+    }
+}

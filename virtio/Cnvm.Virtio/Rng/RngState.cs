@@ -1,0 +1,4 @@
+namespace Cnvm.Virtio.Rng;
+
+/// <summary>An entropy device remembers nothing.</summary>
+public sealed record RngState : VirtioDeviceState;

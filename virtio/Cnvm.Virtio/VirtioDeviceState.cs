@@ -1,0 +1,15 @@
+using System.Text.Json.Serialization;
+using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Console;
+using Cnvm.Virtio.Net;
+using Cnvm.Virtio.Rng;
+
+namespace Cnvm.Virtio;
+
+/// <summary>What a device remembers beside its queues and configuration: little. Pure data.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
+[JsonDerivedType(typeof(BlockState), "block")]
+[JsonDerivedType(typeof(NetState), "net")]
+[JsonDerivedType(typeof(RngState), "rng")]
+[JsonDerivedType(typeof(ConsoleState), "console")]
+public abstract record VirtioDeviceState;

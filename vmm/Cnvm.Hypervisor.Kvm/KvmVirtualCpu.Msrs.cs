@@ -1,0 +1,126 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Cnvm.Hypervisor.State;
+using Cnvm.Linux.Kvm;
+
+namespace Cnvm.Hypervisor.Kvm;
+
+// Model-specific registers, in chunks: KVM takes at most 256 at once and stops at the first that it refuses.
+internal sealed unsafe partial class KvmVirtualCpu
+{
+    private const int MsrsPerCall = 128;
+
+    // KVM_GET_MSR_INDEX_LIST knows a few hundred at most.
+    private const int MaxListedMsrs = 4096;
+
+    private ImmutableArray<MsrValue> SaveMsrs()
+    {
+        uint[] indices = _partition.SavedMsrs ??= ReadableMsrs();
+        var values = ImmutableArray.CreateBuilder<MsrValue>(indices.Length);
+        foreach (uint[] chunk in indices.Chunk(MsrsPerCall))
+        {
+            int read = ReadMsrs(chunk, values);
+            if (read != chunk.Length)
+            {
+                throw new HypervisorException($"vCPU {Index}: KVM no longer reads MSR 0x{chunk[read]:x}");
+            }
+        }
+
+        return values.ToImmutable();
+    }
+
+    /// <summary>The TSC deadline comes last: it is compared with the TSC, and counts only once the local APIC's timer mode is set.</summary>
+    private void RestoreMsrs(ImmutableArray<MsrValue> msrs)
+    {
+        MsrValue[] ordered = [.. msrs.Where(m => m.Index != MsrIndex.TscDeadline), .. msrs.Where(m => m.Index == MsrIndex.TscDeadline)];
+        for (int next = 0; next < ordered.Length;)
+        {
+            ReadOnlySpan<MsrValue> chunk = ordered.AsSpan(next, Math.Min(MsrsPerCall, ordered.Length - next));
+            int written = WriteMsrs(chunk);
+            next += written;
+            if (written == chunk.Length)
+            {
+                continue;
+            }
+
+            // Some registers can be read but not written; that is no loss when they hold the value already.
+            MsrValue refused = ordered[next++];
+            if (!TryReadMsr(refused.Index, out ulong now) || now != refused.Value)
+            {
+                throw new HypervisorException(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"vCPU {Index}: this host's KVM does not take value 0x{refused.Value:x} for MSR 0x{refused.Index:x}"));
+            }
+        }
+    }
+
+    /// <summary>KVM_GET_MSR_INDEX_LIST without what this vCPU's CPUID or the host keeps from being read.</summary>
+    private uint[] ReadableMsrs()
+    {
+        var buffer = new uint[1 + MaxListedMsrs];
+        buffer[0] = MaxListedMsrs;
+        // SAFETY: the kernel writes at most as many indices as the header offers.
+        fixed (uint* p = buffer)
+        {
+            KvmIoctl.Call(_partition.Hypervisor.Fd, KvmRequest.KVM_GET_MSR_INDEX_LIST, (nint)p);
+        }
+
+        uint[] listed = buffer[1..(int)(1 + buffer[0])];
+        Array.Sort(listed);
+        return [.. listed.Distinct().Where(i => TryReadMsr(i, out _))];
+    }
+
+    private bool TryReadMsr(uint index, out ulong value)
+    {
+        var one = ImmutableArray.CreateBuilder<MsrValue>(1);
+        bool read = ReadMsrs([index], one) == 1;
+        value = read ? one[0].Value : 0;
+        return read;
+    }
+
+    private void SetMsr(uint index, ulong value)
+    {
+        if (WriteMsrs([new MsrValue(index, value)]) != 1)
+        {
+            throw new HypervisorException($"vCPU {Index}: KVM does not take value 0x{value:x} for MSR 0x{index:x}");
+        }
+    }
+
+    private int ReadMsrs(ReadOnlySpan<uint> indices, ImmutableArray<MsrValue>.Builder values)
+    {
+        byte* buffer = stackalloc byte[sizeof(kvm_msrs) + (MsrsPerCall * sizeof(kvm_msr_entry))];
+        kvm_msr_entry* entries = Header(buffer, indices.Length);
+        for (int i = 0; i < indices.Length; i++)
+        {
+            // SAFETY: a chunk has at most MsrsPerCall entries.
+            entries[i] = new kvm_msr_entry { index = indices[i] };
+        }
+
+        int count = KvmIoctl.Call(_fd.Value, KvmRequest.KVM_GET_MSRS, (nint)buffer);
+        for (int i = 0; i < count; i++)
+        {
+            values.Add(new MsrValue(entries[i].index, entries[i].data));
+        }
+
+        return count;
+    }
+
+    private int WriteMsrs(ReadOnlySpan<MsrValue> msrs)
+    {
+        byte* buffer = stackalloc byte[sizeof(kvm_msrs) + (MsrsPerCall * sizeof(kvm_msr_entry))];
+        kvm_msr_entry* entries = Header(buffer, msrs.Length);
+        for (int i = 0; i < msrs.Length; i++)
+        {
+            // SAFETY: a chunk has at most MsrsPerCall entries.
+            entries[i] = new kvm_msr_entry { index = msrs[i].Index, data = msrs[i].Value };
+        }
+
+        return KvmIoctl.Call(_fd.Value, KvmRequest.KVM_SET_MSRS, (nint)buffer);
+    }
+
+    private static kvm_msr_entry* Header(byte* buffer, int count)
+    {
+        *(kvm_msrs*)buffer = new kvm_msrs { nmsrs = (uint)count };
+        return (kvm_msr_entry*)(buffer + sizeof(kvm_msrs));
+    }
+}

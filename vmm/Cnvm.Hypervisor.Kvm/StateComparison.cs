@@ -1,0 +1,74 @@
+using System.Text;
+using Cnvm.Hypervisor.State;
+
+namespace Cnvm.Hypervisor.Kvm;
+
+/// <summary>Compares what was restored with what reads back, leaving out what time changes.</summary>
+internal static class StateComparison
+{
+    // Local APIC timer: current count (SDM vol. 3 §11.5.4).
+    private const int LapicCurrentCount = 0x390;
+
+    /// <summary>Names of the elements that differ, with both values where they are short; empty when nothing does.</summary>
+    public static string Differences(VcpuState a, VcpuState b)
+    {
+        var text = new StringBuilder();
+        Compare(text, "CPUID", a.Cpuid, b.Cpuid);
+        Compare(text, "MP state", a.MpState, b.MpState);
+        Compare(text, "registers", a.General, b.General);
+        Compare(text, "system registers", a.System, b.System);
+        Compare(text, "XCR0", a.Xcr0, b.Xcr0);
+        Compare(text, "DR6", a.Dr6, b.Dr6);
+        Compare(text, "DR7", a.Dr7, b.Dr7);
+        Compare(text, "events", a.Events, b.Events);
+        for (int i = 0; i < a.DebugAddresses.Length; i++)
+        {
+            Compare(text, $"DR{i}", a.DebugAddresses[i], b.DebugAddresses[i]);
+        }
+
+        CompareBytes(text, "XSAVE", a.Xsave.AsSpan(), b.Xsave.AsSpan(), skip: -1);
+        CompareBytes(text, "LAPIC", a.Lapic.AsSpan(), b.Lapic.AsSpan(), LapicCurrentCount);
+        Dictionary<uint, ulong> others = b.Msrs.ToDictionary(m => m.Index, m => m.Value);
+        foreach (MsrValue msr in a.Msrs)
+        {
+            if (msr.Index is not (MsrIndex.TimeStampCounter or MsrIndex.TscDeadline))
+            {
+                Compare(text, $"MSR 0x{msr.Index:x}", (ulong?)msr.Value, others.TryGetValue(msr.Index, out ulong v) ? v : null);
+            }
+        }
+
+        return text.ToString();
+    }
+
+    /// <exception cref="HypervisorException">Something differs.</exception>
+    public static void ThrowIfDifferent(int vcpu, VcpuState wanted, VcpuState found)
+    {
+        string differences = Differences(wanted, found);
+        if (differences.Length > 0)
+        {
+            throw new HypervisorException($"vCPU {vcpu}: restored state does not read back:{differences}");
+        }
+    }
+
+    private static void Compare<T>(StringBuilder text, string name, T a, T b)
+    {
+        if (!EqualityComparer<T>.Default.Equals(a, b))
+        {
+            text.Append($"\n  {name}: {a} / {b}");
+        }
+    }
+
+    /// <summary>An area that is longer on one side holds zeros there on the other.</summary>
+    private static void CompareBytes(StringBuilder text, string name, ReadOnlySpan<byte> a, ReadOnlySpan<byte> b, int skip)
+    {
+        for (int i = 0; i < Math.Max(a.Length, b.Length); i++)
+        {
+            byte left = i < a.Length ? a[i] : (byte)0;
+            byte right = i < b.Length ? b[i] : (byte)0;
+            if (left != right && (skip < 0 || i < skip || i >= skip + 4))
+            {
+                text.Append($"\n  {name} byte 0x{i:x}: {left:x2} / {right:x2}");
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
+
+namespace Cnvm.Linux;
+
+/// <summary>What statx(2) says of an open file.</summary>
+[Abi("fcntl.h sys/stat.h")]
+internal sealed partial class FileStatus
+{
+    private const int StatxSize = 256;
+    private const int ModeOffset = 28;
+    private const int InodeOffset = 32;
+    private const int AT_EMPTY_PATH = 0x1000;
+    private const uint STATX_BASIC_STATS = 0x7ff;
+    private const int S_IFMT = 0xf000;
+    private const int S_IFBLK = 0x6000;
+    private const int S_IFREG = 0x8000;
+
+    private readonly int _mode;
+
+    private FileStatus(int mode, ulong inode)
+    {
+        _mode = mode;
+        Inode = inode;
+    }
+
+    public ulong Inode { get; }
+
+    public bool IsBlockDevice => (_mode & S_IFMT) == S_IFBLK;
+
+    public bool IsRegularFile => (_mode & S_IFMT) == S_IFREG;
+
+    /// <exception cref="LinuxException">The kernel refused.</exception>
+    public static unsafe FileStatus Of(int fd, string path)
+    {
+        byte* buffer = stackalloc byte[StatxSize];
+        // SAFETY: struct statx is 256 bytes.
+        LinuxError.Check(statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, buffer), $"statx {path}");
+        ReadOnlySpan<byte> s = new(buffer, StatxSize);
+        return new FileStatus(
+            BinaryPrimitives.ReadUInt16LittleEndian(s[ModeOffset..]),
+            BinaryPrimitives.ReadUInt64LittleEndian(s[InodeOffset..]));
+    }
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int statx(int directory, string path, int flags, uint mask, byte* buffer);
+}

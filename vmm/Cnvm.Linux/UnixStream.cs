@@ -1,0 +1,168 @@
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Cnvm.Linux;
+
+/// <summary>A connected Unix stream socket that carries bytes and descriptors. One reader and one writer at a time.</summary>
+public sealed unsafe class UnixStream : IDisposable
+{
+    /// <summary>What <see cref="Receive"/> and <see cref="Send"/> return when a non-blocking socket has to be waited for.</summary>
+    public const int WouldBlock = -1;
+
+    /// <summary>Most descriptors that one message carries.</summary>
+    public const int MaxDescriptors = Libc.SCM_MAX_FD;
+
+    private const int CmsgHeader = 16;
+    private const int CmsgCapacity = (CmsgHeader + (MaxDescriptors * sizeof(int)) + 7) & ~7;
+    private readonly FileDescriptor _fd;
+
+    internal UnixStream(FileDescriptor fd) => _fd = fd;
+
+    /// <summary>The raw descriptor, to poll; valid until this object is disposed.</summary>
+    public int Fd => _fd.Value;
+
+    /// <summary>Connects to the socket at <paramref name="path"/>; the result blocks.</summary>
+    /// <exception cref="LinuxException">Nobody serves the path, or the host refuses.</exception>
+    public static UnixStream Connect(string path)
+    {
+        Libc.sockaddr_un address = Address(path, out uint length);
+        var fd = new FileDescriptor(LinuxError.Check(Libc.socket(Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0), "socket"));
+        // SAFETY: connect(2) reads an address of the given length, which is a local.
+        if (Libc.connect(fd.Value, &address, length) < 0)
+        {
+            int error = LinuxError.Last;
+            fd.Dispose();
+            throw new LinuxException($"connect to {path}", error);
+        }
+
+        return new UnixStream(fd);
+    }
+
+    /// <summary>Reads what is there.</summary>
+    /// <param name="buffer">Where bytes go; not empty.</param>
+    /// <param name="descriptors">Descriptors that came along are added; the caller owns them.</param>
+    /// <returns>Number of bytes; 0 when the peer has closed or reset the connection; or <see cref="WouldBlock"/>.</returns>
+    /// <exception cref="LinuxException">The socket fails in another way.</exception>
+    public int Receive(Span<byte> buffer, ICollection<FileDescriptor> descriptors)
+    {
+        byte* control = stackalloc byte[CmsgCapacity];
+        fixed (byte* data = buffer)
+        {
+            var vector = new Libc.msg_iovec { iov_base = data, iov_len = (nuint)buffer.Length };
+            var message = new Libc.msghdr { msg_iov = &vector, msg_iovlen = 1, msg_control = control, msg_controllen = CmsgCapacity };
+            // SAFETY: the kernel writes within the pinned buffer and the control area, whose sizes it is told.
+            nint count;
+            do
+            {
+                count = Libc.recvmsg(_fd.Value, &message, Libc.MSG_CMSG_CLOEXEC);
+            }
+            while (count < 0 && LinuxError.Last == Errno.EINTR);
+
+            if (count >= 0)
+            {
+                TakeDescriptors(control, message.msg_controllen, descriptors);
+                return (int)count;
+            }
+        }
+
+        return LinuxError.Last switch
+        {
+            Errno.EAGAIN => WouldBlock,
+            Errno.ECONNRESET => 0,
+            _ => throw new LinuxException("recvmsg", LinuxError.Last),
+        };
+    }
+
+    /// <summary>Writes as much as the socket takes.</summary>
+    /// <param name="bytes">What to send; not empty.</param>
+    /// <param name="descriptors">Descriptors to send along with the first byte; at most <see cref="MaxDescriptors"/>.</param>
+    /// <returns>Number of bytes; 0 when the peer is gone; or <see cref="WouldBlock"/>.</returns>
+    /// <exception cref="LinuxException">The socket fails in another way.</exception>
+    public int Send(ReadOnlySpan<byte> bytes, ReadOnlySpan<int> descriptors = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors, nameof(descriptors));
+        byte* control = stackalloc byte[CmsgCapacity];
+        fixed (byte* data = bytes)
+        {
+            var vector = new Libc.msg_iovec { iov_base = data, iov_len = (nuint)bytes.Length };
+            var message = new Libc.msghdr { msg_iov = &vector, msg_iovlen = 1 };
+            if (descriptors.Length > 0)
+            {
+                // SAFETY: header and descriptors fit: their number was checked above.
+                var header = (Libc.cmsghdr*)control;
+                int length = CmsgHeader + (descriptors.Length * sizeof(int));
+                *header = new Libc.cmsghdr { cmsg_len = (nuint)length, cmsg_level = Libc.SOL_SOCKET, cmsg_type = Libc.SCM_RIGHTS };
+                descriptors.CopyTo(new Span<int>(control + CmsgHeader, descriptors.Length));
+                message.msg_control = control;
+                message.msg_controllen = (nuint)((length + 7) & ~7);
+            }
+
+            // SAFETY: the kernel reads within the pinned buffer and the control area.
+            nint count;
+            do
+            {
+                count = Libc.sendmsg(_fd.Value, &message, Libc.MSG_NOSIGNAL);
+            }
+            while (count < 0 && LinuxError.Last == Errno.EINTR);
+
+            if (count >= 0)
+            {
+                return (int)count;
+            }
+        }
+
+        return LinuxError.Last switch
+        {
+            Errno.EAGAIN => WouldBlock,
+            Errno.EPIPE or Errno.ECONNRESET => 0,
+            _ => throw new LinuxException("sendmsg", LinuxError.Last),
+        };
+    }
+
+    /// <summary>Says that nothing more will be sent; receiving goes on.</summary>
+    public void CloseWriting() => _ = Libc.shutdown(_fd.Value, Libc.SHUT_WR);
+
+    public void Dispose() => _fd.Dispose();
+
+    /// <exception cref="LinuxException">The path is empty or too long for a socket address.</exception>
+    internal static Libc.sockaddr_un Address(string path, out uint length)
+    {
+        int bytes = Encoding.UTF8.GetByteCount(path);
+        if (bytes == 0 || bytes >= Libc.UnixPathCapacity || path.Contains('\0'))
+        {
+            throw new LinuxException(
+                $"socket path '{path}': {bytes} bytes; a Unix socket's path has 1 to {Libc.UnixPathCapacity - 1}", Errno.EINVAL);
+        }
+
+        var address = new Libc.sockaddr_un { sun_family = Libc.AF_UNIX };
+        // SAFETY: the text was measured above and leaves room for the null byte, which the initializer wrote.
+        Encoding.UTF8.GetBytes(path, new Span<byte>(address.sun_path, Libc.UnixPathCapacity));
+        length = (uint)(sizeof(ushort) + bytes + 1);
+        return address;
+    }
+
+    private static void TakeDescriptors(byte* control, nuint controlLength, ICollection<FileDescriptor> descriptors)
+    {
+        nuint offset = 0;
+        // SAFETY: the kernel wrote controlLength bytes of well-formed headers; each is checked to lie within them all the same.
+        while (offset + CmsgHeader <= controlLength)
+        {
+            var header = (Libc.cmsghdr*)(control + offset);
+            nuint length = header->cmsg_len;
+            if (length < CmsgHeader || length > controlLength - offset)
+            {
+                return;
+            }
+
+            if (header->cmsg_level == Libc.SOL_SOCKET && header->cmsg_type == Libc.SCM_RIGHTS)
+            {
+                foreach (int fd in new ReadOnlySpan<int>(control + offset + CmsgHeader, (int)(length - CmsgHeader) / sizeof(int)))
+                {
+                    descriptors.Add(new FileDescriptor(fd));
+                }
+            }
+
+            offset += (length + 7) & ~(nuint)7;
+        }
+    }
+}

@@ -1,0 +1,26 @@
+using System.Text.Json.Serialization;
+
+namespace Cnvm.Vmm.Config;
+
+/// <summary>The vCPUs.</summary>
+/// <param name="BootVcpus">vCPUs present at boot.</param>
+/// <param name="MaxVcpus">vCPUs that may ever be present; equal to <paramref name="BootVcpus"/> as long as vCPUs cannot be hot-plugged.</param>
+/// <param name="MaxPhysBits">Upper limit of the guest's physical address width; the host's own width limits it too.</param>
+/// <param name="Nested">The guest may use VMX or SVM if the host lets it.</param>
+/// <param name="Affinity">Host CPUs that a vCPU may run on; vCPUs not listed run anywhere.</param>
+public sealed record CpusConfig(
+    [property: JsonRequired] uint BootVcpus = 1,
+    [property: JsonRequired] uint MaxVcpus = 1,
+    CpuTopology? Topology = null,
+    bool KvmHyperv = false,
+    byte MaxPhysBits = CpusConfig.DefaultMaxPhysBits,
+    IReadOnlyList<CpuAffinity>? Affinity = null,
+    CpuFeatures? Features = null,
+    bool Nested = true,
+    CoreScheduling CoreScheduling = CoreScheduling.Vm,
+    CpuProfile Profile = CpuProfile.Host)
+{
+    public const byte DefaultMaxPhysBits = 46;
+
+    public CpuFeatures Features { get; init; } = Features ?? new();
+}

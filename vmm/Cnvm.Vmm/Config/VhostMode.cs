@@ -1,0 +1,8 @@
+namespace Cnvm.Vmm.Config;
+
+/// <summary>Which side of a vhost-user connection connects.</summary>
+public enum VhostMode
+{
+    Client,
+    Server,
+}

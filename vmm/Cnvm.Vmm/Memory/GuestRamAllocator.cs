@@ -1,0 +1,185 @@
+using System.Globalization;
+using System.Numerics;
+using Cnvm.Hypervisor.Memory;
+using Cnvm.Linux;
+using Microsoft.Win32.SafeHandles;
+
+namespace Cnvm.Vmm.Memory;
+
+/// <summary>
+/// Allocates guest RAM. One stretch of address space is reserved for the whole guest and each piece is mapped into it at its
+/// guest-physical address, so that translating an address is one addition.
+/// </summary>
+/// <remarks>
+/// Plain RAM is private anonymous memory, which the host can merge and back with transparent huge pages; shared RAM is a
+/// memory file that other processes (vhost-user, a new VMM) can map.
+/// </remarks>
+public static class GuestRamAllocator
+{
+    private const ulong SmallPage = 4096;
+
+    /// <param name="pieces">RAM in ascending order of address, not overlapping.</param>
+    /// <exception cref="GuestRamException">The host cannot give the memory; nothing stays allocated.</exception>
+    public static GuestMemory Allocate(IReadOnlyList<RamPiece> pieces)
+    {
+        ArgumentNullException.ThrowIfNull(pieces);
+        ArgumentOutOfRangeException.ThrowIfZero(pieces.Count);
+        ulong end = pieces[^1].Gpa + pieces[^1].Size;
+        ulong alignment = pieces.Max(PageSize);
+        var owner = new GuestAddressSpace(end, Math.Max(alignment, 2UL << 20));
+        try
+        {
+            var regions = new List<RamRegion>(pieces.Count);
+            foreach (RamPiece piece in pieces)
+            {
+                regions.Add(Map(owner, piece));
+            }
+
+            return new GuestMemory(owner.Origin, regions, owner);
+        }
+        catch
+        {
+            owner.Dispose();
+            throw;
+        }
+    }
+
+    private static RamRegion Map(GuestAddressSpace space, RamPiece piece)
+    {
+        ulong page = PageSize(piece);
+        if (piece.Size == 0 || piece.Size % page != 0 || piece.Gpa % page != 0)
+        {
+            throw new GuestRamException($"{Name(piece)}: size {piece.Size} and address 0x{piece.Gpa:x} must be multiples of its page size, {page}");
+        }
+
+        int fd = OpenBacking(space, piece);
+        nint address = space.Origin + (nint)piece.Gpa;
+        int flags = Libc.MAP_FIXED | (piece.Shared ? Libc.MAP_SHARED : Libc.MAP_PRIVATE);
+        flags |= fd < 0 ? Libc.MAP_ANONYMOUS : 0;
+        // Huge pages are always reserved: a pool that runs dry later would kill the VMM with SIGBUS.
+        flags |= piece.Reserve || piece.HugePages ? 0 : Libc.MAP_NORESERVE;
+        if (piece.HugePages && fd < 0)
+        {
+            flags |= Libc.MAP_HUGETLB | HugeSizeBits(piece);
+        }
+
+        nint mapped = Libc.mmap(address, (nuint)piece.Size, Libc.PROT_READ | Libc.PROT_WRITE, flags, fd, (long)piece.FileOffset);
+        if (mapped == -1)
+        {
+            ThrowMap(piece, LinuxError.Last);
+        }
+
+        Advise(piece, address);
+        if (piece.Prefault && Libc.madvise(address, (nuint)piece.Size, Libc.MADV_POPULATE_WRITE) != 0)
+        {
+            ThrowMap(piece, LinuxError.Last);
+        }
+
+        return new RamRegion(piece.Gpa, piece.Size, address) { BackingFd = fd, BackingOffset = (long)piece.FileOffset, ZoneId = piece.ZoneId };
+    }
+
+    /// <summary>The descriptor behind a piece, owned by <paramref name="space"/>; -1 for anonymous memory.</summary>
+    private static int OpenBacking(GuestAddressSpace space, RamPiece piece)
+    {
+        if (piece.File is { } path)
+        {
+            try
+            {
+                SafeFileHandle file = OpenFile(path);
+                space.Own(file);
+                if (RandomAccess.GetLength(file) < (long)(piece.FileOffset + piece.Size))
+                {
+                    RandomAccess.SetLength(file, (long)(piece.FileOffset + piece.Size));
+                }
+
+                return (int)file.DangerousGetHandle();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new GuestRamException($"{Name(piece)}: cannot use {path} as memory: {e.Message}", e);
+            }
+        }
+
+        if (!piece.Shared)
+        {
+            return -1;
+        }
+
+        uint flags = Libc.MFD_CLOEXEC | (piece.HugePages ? Libc.MFD_HUGETLB | (uint)HugeSizeBits(piece) : 0);
+        int fd = Libc.memfd_create(piece.ZoneId ?? "cnvm-ram", flags);
+        if (fd < 0)
+        {
+            ThrowMap(piece, LinuxError.Last);
+        }
+
+        space.Own(new FileDescriptor(fd));
+        if (Libc.ftruncate(fd, (long)piece.Size) != 0)
+        {
+            ThrowMap(piece, LinuxError.Last);
+        }
+
+        return fd;
+    }
+
+    /// <summary>Opens the file, or an unnamed one when the path is a folder (a mounted hugetlbfs or tmpfs).</summary>
+    private static SafeFileHandle OpenFile(string path)
+    {
+        if (!Directory.Exists(path))
+        {
+            return File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
+        }
+
+        string unnamed = Path.Combine(path, $".cnvm-{Guid.NewGuid():n}");
+        SafeFileHandle file = File.OpenHandle(unnamed, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite);
+        File.Delete(unnamed);
+        return file;
+    }
+
+    private static void Advise(RamPiece piece, nint address)
+    {
+        // Advice may be refused by a kernel without the feature; the guest runs the same without it.
+        _ = Libc.madvise(address, (nuint)piece.Size, Libc.MADV_DONTDUMP);
+        if (!piece.HugePages)
+        {
+            _ = Libc.madvise(address, (nuint)piece.Size, piece.TransparentHugePages ? Libc.MADV_HUGEPAGE : Libc.MADV_NOHUGEPAGE);
+        }
+
+        if (piece.Mergeable && Libc.madvise(address, (nuint)piece.Size, Libc.MADV_MERGEABLE) != 0)
+        {
+            throw new GuestRamException($"{Name(piece)}: mergeable=on, but this host's kernel has no same-page merging (CONFIG_KSM)");
+        }
+    }
+
+    private static int HugeSizeBits(RamPiece piece) =>
+        piece.HugePageSize == 0 ? 0 : BitOperations.Log2(piece.HugePageSize) << Libc.MAP_HUGE_SHIFT;
+
+    private static ulong PageSize(RamPiece piece) =>
+        !piece.HugePages ? SmallPage : piece.HugePageSize != 0 ? piece.HugePageSize : DefaultHugePageSize();
+
+    /// <summary>The host's default huge page size, from <c>/proc/meminfo</c>.</summary>
+    private static ulong DefaultHugePageSize()
+    {
+        const string Key = "Hugepagesize:";
+        foreach (string line in File.ReadLines("/proc/meminfo"))
+        {
+            if (line.StartsWith(Key, StringComparison.Ordinal))
+            {
+                return ulong.Parse(line.AsSpan(Key.Length).Trim().ToString().Split(' ')[0], CultureInfo.InvariantCulture) * 1024;
+            }
+        }
+
+        throw new GuestRamException("hugepages=on, but this host's kernel has no huge pages (no Hugepagesize in /proc/meminfo)");
+    }
+
+    private static string Name(RamPiece piece) => piece.ZoneId is { } id ? $"memory zone {id}" : "memory";
+
+    private static void ThrowMap(RamPiece piece, int errno)
+    {
+        string mib = (piece.Size >> 20).ToString(CultureInfo.InvariantCulture);
+        string why = new LinuxException("mmap", errno).Message;
+        string advice = piece.HugePages
+            ? $"; it needs {piece.Size / PageSize(piece)} free huge pages of {PageSize(piece) >> 10} KiB (see HugePages_Free in /proc/meminfo and /proc/sys/vm/nr_hugepages)"
+            : errno == Errno.ENOMEM ? "; ask for less memory, or leave out reserve=on and prefault=on" : "";
+        throw new GuestRamException($"{Name(piece)}: the host cannot give {mib} MiB: {why}{advice}");
+    }
+}

@@ -1,0 +1,301 @@
+using Cnvm.Arch.Boot;
+using Cnvm.Arch.Cpuid;
+using Cnvm.Arch.Machine;
+using Cnvm.Devices.Platform;
+using Cnvm.Hypervisor;
+using Cnvm.Hypervisor.Memory;
+using Cnvm.Hypervisor.State;
+using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Consoles;
+using Cnvm.Vmm.Memory;
+using Cnvm.Vmm.Platform;
+using Cnvm.Vmm.Vcpus;
+using Microsoft.Extensions.Logging;
+using CpuTopology = Cnvm.Arch.Machine.CpuTopology;
+using Profile = Cnvm.Arch.Machine.MachineProfile;
+
+namespace Cnvm.Vmm;
+
+/// <summary>
+/// A machine put together: memory, chipset, virtio devices and vCPUs of one partition, with a kernel loaded. Everything but what
+/// devices and vCPU threads do runs on the VMM's thread.
+/// </summary>
+internal sealed partial class VirtualMachine : IDisposable
+{
+    private readonly Action<VirtualMachine, GuestRequest, string?> _onRequest;
+    private readonly ILogger _logger;
+    private readonly GuestMemory _memory;
+    private readonly IPartition _partition;
+    private readonly Chipset _chipset;
+    private readonly VirtioSet _virtio;
+    private readonly VcpuSet _vcpus = new();
+    private CpuidTable? _bootCpuid;
+    private ParavirtualClock? _pausedClock;
+    private int _ending;
+
+    private VirtualMachine(
+        IHypervisor hypervisor,
+        VmConfig config,
+        PhysicalLayout layout,
+        ConsoleSet consoles,
+        ILoggerFactory logging,
+        Action<VirtualMachine, GuestRequest, string?> onRequest)
+    {
+        _onRequest = onRequest;
+        _logger = logging.CreateLogger("machine");
+        _memory = GuestRamAllocator.Allocate(RamPlan.Create(config.Memory, layout.RamRegions));
+        IPartition? partition = null;
+        try
+        {
+            partition = hypervisor.CreatePartition(new PartitionOptions
+            {
+                MaxVcpus = (int)config.Cpus.MaxVcpus,
+                IoApicPins = layout.Profile.IoApics[0].Pins,
+                TssAddress = Profile.KvmTssAddress,
+                IdentityMapAddress = Profile.KvmIdentityMapAddress,
+            });
+            foreach (RamRegion region in _memory.Regions)
+            {
+                partition.MapRam(region);
+            }
+
+            _partition = partition;
+            var msi = new MsiController(partition.Interrupts);
+            _chipset = new Chipset(layout, config, consoles, msi, new PicOutput(this), new MachineEvents(Request), logging);
+            _virtio = new VirtioSet(layout, _chipset, _memory, msi, new Doorbells(partition), logging.CreateLogger("virtio"));
+        }
+        catch
+        {
+            partition?.Dispose();
+            _memory.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Bytes of RAM that the guest has.</summary>
+    public ulong RamBytes => _memory.Size;
+
+    /// <summary>Builds the machine and loads its kernel; nothing runs yet.</summary>
+    /// <param name="consoles">The host's console ends; they outlive the machine.</param>
+    /// <param name="onRequest">Told, on a vCPU's thread, what the guest asks for; the vCPUs have begun to park, but for a panic report.</param>
+    /// <exception cref="HypervisorException">The hypervisor refused.</exception>
+    /// <exception cref="GuestRamException">The host cannot give the memory.</exception>
+    /// <exception cref="MachineBuildException">A device or the kernel cannot be used as configured.</exception>
+    /// <exception cref="MachineLayoutException">The machine does not fit its address space.</exception>
+    public static VirtualMachine Create(
+        IHypervisor hypervisor,
+        VmConfig config,
+        ConsoleSet consoles,
+        ILoggerFactory logging,
+        Action<VirtualMachine, GuestRequest, string?> onRequest)
+    {
+        PhysicalLayout layout = PlanLayout(hypervisor, config);
+        if (config.Cpus.MaxVcpus > (uint)hypervisor.Capabilities.MaxVcpus)
+        {
+            throw new MachineBuildException(
+                $"cpus.max_vcpus: {config.Cpus.MaxVcpus} vCPUs; {hypervisor.Name} on this host runs at most {hypervisor.Capabilities.MaxVcpus} in one machine");
+        }
+
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest);
+        try
+        {
+            if (hypervisor.Capabilities.OrdinaryGuestsObstacle is { } obstacle)
+            {
+                LogObstacle(machine._logger, obstacle);
+            }
+
+            machine.AddDevices(config);
+            machine.AddVcpus(hypervisor, config, layout);
+            machine.LoadKernel(config, layout);
+            return machine;
+        }
+        catch
+        {
+            machine.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Lets the guest run.</summary>
+    public void Start()
+    {
+        _chipset.Clock.Start();
+        _vcpus.Run();
+    }
+
+    /// <summary>Stops guest code, VM time and device queues; requests in flight are finished.</summary>
+    public void Pause()
+    {
+        _vcpus.Park();
+        _virtio.Pause();
+        _chipset.Clock.Stop();
+        _pausedClock = _partition.SaveClock();
+    }
+
+    /// <summary>Goes on after <see cref="Pause"/>; the guest's clocks continue where they stood.</summary>
+    public void Resume()
+    {
+        if (_pausedClock is { } clock)
+        {
+            _partition.RestoreClock(clock);
+            _pausedClock = null;
+        }
+
+        _virtio.Resume();
+        Start();
+    }
+
+    /// <summary>Presses the power button; false when the machine has none.</summary>
+    public bool PressPowerButton()
+    {
+        if (_chipset.Ged is not { } ged)
+        {
+            return false;
+        }
+
+        ged.Notify(GedEvents.PowerButton);
+        return true;
+    }
+
+    public void InjectNmi() => _vcpus.InjectNmi();
+
+    public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() => DeviceCounters.Read(_virtio.Devices);
+
+    public void Dispose()
+    {
+        Interlocked.Exchange(ref _ending, 1);
+        _vcpus.Dispose();
+        _virtio.Dispose();
+        _chipset.Dispose();
+        _partition.Dispose();
+        _memory.Dispose();
+    }
+
+    private static PhysicalLayout PlanLayout(IHypervisor hypervisor, VmConfig config)
+    {
+        Profile profile = config.EffectiveProfile == Config.MachineProfile.Microvm ? Profile.MicrovmAcpi : Profile.Cloud;
+        int bits = Math.Min(hypervisor.Capabilities.PhysicalAddressBits, config.Cpus.MaxPhysBits);
+        var weights = new PciSegmentWeights[config.PciSegmentCount];
+        Array.Fill(weights, PciSegmentWeights.Equal);
+        foreach (PciSegmentConfig segment in config.PciSegments ?? [])
+        {
+            weights[segment.PciSegment] = new PciSegmentWeights(segment.Mmio32ApertureWeight, segment.Mmio64ApertureWeight);
+        }
+
+        return PhysicalLayout.Plan(profile, config.BootMemoryBytes, bits, 0, weights);
+    }
+
+    private static CpuTopology Topology(CpusConfig cpus) => cpus.Topology is { } t
+        ? CpuTopology.Create(t.ThreadsPerCore, t.CoresPerDie, t.DiesPerPackage, t.Packages, (int)cpus.MaxVcpus)
+        : CpuTopology.Flat((int)cpus.MaxVcpus);
+
+    private void AddDevices(VmConfig config)
+    {
+        foreach (DiskConfig disk in config.Disks ?? [])
+        {
+            _virtio.Add(DeviceFactory.CreateDisk(disk, _logger), disk.PciSegment, disk.PciDeviceId);
+        }
+
+        _virtio.Add(DeviceFactory.CreateRng(config.Rng, _logger), config.Rng.PciSegment, config.Rng.PciDeviceId);
+    }
+
+    private void AddVcpus(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout)
+    {
+        CpuTopology topology = Topology(config.Cpus);
+        var cpuid = new CpuidConfig
+        {
+            Topology = topology,
+            PhysicalBits = layout.PhysicalBits,
+            Nested = config.Cpus.Nested,
+            X2Apic = hypervisor.Capabilities.X2Apic,
+        };
+        var bus = new VcpuBus(_chipset.Ports, _chipset.Memory, _chipset.IoApic, _chipset.Pic);
+        for (int i = 0; i < (int)config.Cpus.BootVcpus; i++)
+        {
+            CpuidTable shown = CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i);
+            _bootCpuid ??= shown;
+            IVirtualCpu vcpu = _partition.CreateVcpu(i, topology.ApicIdOf(i), shown, bus);
+            int[]? hostCpus = config.Cpus.Affinity?.FirstOrDefault(a => a.Vcpu == i)?.HostCpus.Select(c => (int)c).ToArray();
+            _vcpus.Add(vcpu, hostCpus, OnVcpuStop);
+        }
+    }
+
+    private void LoadKernel(VmConfig config, PhysicalLayout layout)
+    {
+        PayloadConfig payload = config.Payload ?? throw new MachineBuildException("payload: there is no kernel to boot; give payload.kernel (--kernel)");
+        ulong rsdp = FirmwareTables.Write(config, layout, Topology(config.Cpus), _bootCpuid!, _virtio.MmioTransports, _memory);
+        try
+        {
+            using KernelFile kernel = KernelFile.Open(payload.Kernel!, "kernel");
+            using KernelFile? initramfs = payload.Initramfs is { } path ? KernelFile.Open(path, "initramfs") : null;
+            BootResult boot = BootLoader.Load(
+                new BootRequest
+                {
+                    Kernel = kernel,
+                    Initramfs = initramfs,
+                    CommandLine = payload.Cmdline ?? "",
+                    Layout = layout,
+                    RsdpAddress = rsdp,
+                    MemoryIsZero = true,
+                },
+                _memory);
+            LogBoot(payload.Kernel!, boot.Protocol, boot.Entry.General.Rip);
+            _vcpus[0].SetEntry(boot.Entry);
+        }
+        catch (KernelLoadException e)
+        {
+            throw new MachineBuildException(e.Message, e);
+        }
+    }
+
+    /// <summary>Any thread. A machine that ends takes no further request.</summary>
+    private void Request(GuestRequest request, string? detail)
+    {
+        if (request != GuestRequest.Panic)
+        {
+            if (Interlocked.Exchange(ref _ending, 1) != 0)
+            {
+                return;
+            }
+
+            _vcpus.RequestPark();
+        }
+
+        _onRequest(this, request, detail);
+    }
+
+    private void OnVcpuStop(int vcpu, VcpuStop stop)
+    {
+        switch (stop.Reason)
+        {
+            case VcpuStopReason.Shutdown:
+                LogTripleFault(vcpu);
+                Request(GuestRequest.Reset, "triple fault");
+                break;
+            default:
+                Request(GuestRequest.Failed, stop.Report ?? $"vcpu{vcpu} stopped: {stop.Reason}");
+                break;
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Obstacle}")]
+    private static partial void LogObstacle(ILogger logger, string obstacle);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "booting {Kernel} by {Protocol} at 0x{Entry:x}")]
+    private partial void LogBoot(string kernel, BootProtocol protocol, ulong entry);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "vcpu{Vcpu} met a triple fault: the machine is reset")]
+    private partial void LogTripleFault(int vcpu);
+
+    /// <summary>The 8259 pair's output, wired to the boot vCPU's LINT0.</summary>
+    private sealed class PicOutput(VirtualMachine machine) : Cnvm.Devices.Interrupts.IInterruptLine
+    {
+        public void SetLevel(bool asserted)
+        {
+            if (machine._vcpus.Count > 0)
+            {
+                machine._vcpus[0].SetPicOutput(asserted);
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+using Cnvm.Vmm.Config;
+
+namespace Cnvm.Vmm;
+
+/// <summary>The answer to <c>vm.info</c>.</summary>
+/// <param name="MemoryActualSize">Bytes of RAM that the guest has now.</param>
+public sealed record VmInfo(VmConfig Config, VmState State, ulong MemoryActualSize);

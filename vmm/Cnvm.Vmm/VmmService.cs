@@ -1,0 +1,275 @@
+using Cnvm.Arch;
+using Cnvm.Arch.Machine;
+using Cnvm.Hypervisor;
+using Cnvm.Linux;
+using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Consoles;
+using Cnvm.Vmm.Memory;
+using Microsoft.Extensions.Logging;
+
+namespace Cnvm.Vmm;
+
+/// <summary>
+/// One virtual machine and its life cycle. Requests run on the <see cref="VmmThread"/>; what the guest asks for itself is posted
+/// there too, so nothing here runs at the same time as anything else but <see cref="Ping"/>.
+/// </summary>
+public sealed partial class VmmService : IVmm, IDisposable
+{
+    private readonly VmmOptions _options;
+    private readonly VmmThread _thread;
+    private readonly ILogger _logger;
+    private IHypervisor? _hypervisor;
+    private VmConfig? _config;
+    private ConsoleSet? _consoles;
+    private VirtualMachine? _machine;
+    private VmState _state;
+
+    /// <param name="thread">Runs requests; guest events are posted to it. Owned by the caller.</param>
+    public VmmService(VmmOptions options, VmmThread thread)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        _options = options;
+        _thread = thread;
+        _logger = options.Logging.CreateLogger("vmm");
+        Emit("vmm", "starting");
+    }
+
+    public VmmPing Ping() => _options.Ping;
+
+    public void Create(VmConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        if (_config is not null)
+        {
+            throw new VmmException(VmmErrorKind.Internal, "A VM has been created already: send vm.delete first");
+        }
+
+        try
+        {
+            _consoles = ConsoleSet.Open(config, Quit);
+        }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            throw new VmmException(VmmErrorKind.Internal, "The VM could not be created", e);
+        }
+
+        _config = _consoles.WithPaths(config);
+        _state = VmState.Created;
+    }
+
+    public void Boot()
+    {
+        VmConfig config = _config ?? throw VmmException.NotCreated();
+        if (_machine is not null)
+        {
+            throw new VmmException(VmmErrorKind.Internal, $"The VM could not boot: it is {_state} already");
+        }
+
+        Emit("vm", "booting");
+        try
+        {
+            Start(config);
+        }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            throw new VmmException(VmmErrorKind.Internal, "The VM could not boot", e);
+        }
+
+        Emit("vm", "booted");
+    }
+
+    public VmInfo Info()
+    {
+        VmConfig config = _config ?? throw VmmException.NotCreated();
+        return new VmInfo(config, _state, _machine?.RamBytes ?? config.BootMemoryBytes);
+    }
+
+    public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() => Machine().Counters();
+
+    public void Pause()
+    {
+        VirtualMachine machine = Machine();
+        if (_state != VmState.Running)
+        {
+            throw new VmmException(VmmErrorKind.Internal, $"The VM could not be paused: it is {_state}, not Running");
+        }
+
+        Emit("vm", "pausing");
+        machine.Pause();
+        _state = VmState.Paused;
+        Emit("vm", "paused");
+    }
+
+    public void Resume()
+    {
+        VirtualMachine machine = Machine();
+        if (_state != VmState.Paused)
+        {
+            throw new VmmException(VmmErrorKind.Internal, $"The VM could not be resumed: it is {_state}, not Paused");
+        }
+
+        Emit("vm", "resuming");
+        machine.Resume();
+        _state = VmState.Running;
+        Emit("vm", "resumed");
+    }
+
+    public void Reboot()
+    {
+        _ = Machine();
+        Emit("vm", "rebooting");
+        VmConfig config = _config!;
+        StopMachine();
+        try
+        {
+            Start(config);
+        }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            _state = VmState.Shutdown;
+            throw new VmmException(VmmErrorKind.Internal, "The VM could not reboot; it is shut down", e);
+        }
+
+        Emit("vm", "rebooted");
+    }
+
+    public void PowerButton()
+    {
+        VirtualMachine machine = Machine();
+        if (!machine.PressPowerButton())
+        {
+            throw new VmmException(VmmErrorKind.Internal, "This machine has no power button: its profile has no ACPI");
+        }
+    }
+
+    public void Nmi() => Machine().InjectNmi();
+
+    public void Shutdown()
+    {
+        _ = Machine();
+        StopMachine();
+        _state = VmState.Shutdown;
+        Emit("vm", "shutdown");
+    }
+
+    public void Delete()
+    {
+        if (_config is null)
+        {
+            return;
+        }
+
+        StopMachine();
+        _consoles?.Dispose();
+        _consoles = null;
+        _config = null;
+        Emit("vm", "deleted");
+    }
+
+    public void ShutdownVmm()
+    {
+        Delete();
+        Emit("vmm", "shutdown");
+    }
+
+    /// <summary>Stops the machine if there is one and releases everything. On the VMM's thread, or after it has ended.</summary>
+    public void Dispose()
+    {
+        Delete();
+        _hypervisor?.Dispose();
+        _hypervisor = null;
+    }
+
+    private void Start(VmConfig config)
+    {
+        _hypervisor ??= _options.OpenHypervisor();
+        var machine = VirtualMachine.Create(_hypervisor, config, _consoles!, _options.Logging, OnGuestRequest);
+        _machine = machine;
+        _state = VmState.Running;
+        machine.Start();
+    }
+
+    private void StopMachine()
+    {
+        VirtualMachine? machine = _machine;
+        _machine = null;
+        machine?.Dispose();
+    }
+
+    private VirtualMachine Machine() => _machine ?? throw (_config is null ? VmmException.NotCreated() : VmmException.NotBooted());
+
+    /// <summary>Called on a vCPU's thread; the machine has begun to park.</summary>
+    private void OnGuestRequest(VirtualMachine source, GuestRequest request, string? report) =>
+        _thread.Post(() => Carry(source, request, report));
+
+    private void Carry(VirtualMachine source, GuestRequest request, string? report)
+    {
+        if (source != _machine)
+        {
+            // The request of a machine that was stopped in the meantime.
+            return;
+        }
+
+        try
+        {
+            switch (request)
+            {
+                case GuestRequest.Reset:
+                    LogReset();
+                    Reboot();
+                    break;
+                case GuestRequest.PowerOff:
+                    LogPowerOff();
+                    Shutdown();
+                    ExitUnlessKept(0);
+                    break;
+                case GuestRequest.Panic:
+                    LogPanic();
+                    Emit("guest", "panic");
+                    break;
+                case GuestRequest.Failed:
+                    LogFailed(report ?? "no report");
+                    Shutdown();
+                    ExitUnlessKept(1);
+                    break;
+            }
+        }
+        catch (VmmException e)
+        {
+            LogRequestFailed(e, request);
+            ExitUnlessKept(1);
+        }
+    }
+
+    private void Quit() => _options.OnExit(0);
+
+    private void ExitUnlessKept(int code)
+    {
+        if (!_options.NoShutdown)
+        {
+            _options.OnExit(code);
+        }
+    }
+
+    private void Emit(string source, string name) => _options.OnEvent(new VmmEvent(source, name));
+
+    /// <summary>Failures that lie with the host or the configuration; anything else is a defect and goes through as it is.</summary>
+    private static bool IsHostFailure(Exception e) =>
+        e is HypervisorException or GuestRamException or MachineLayoutException or GuestAddressException or LinuxException
+            or IOException or UnauthorizedAccessException or VmmException or MachineBuildException;
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "guest asked for a reset")]
+    private partial void LogReset();
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "guest powered off")]
+    private partial void LogPowerOff();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "guest kernel panicked")]
+    private partial void LogPanic();
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "the guest cannot run any further\n{Report}")]
+    private partial void LogFailed(string report);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "the guest's request {Request} failed")]
+    private partial void LogRequestFailed(Exception exception, GuestRequest request);
+}

@@ -1,0 +1,95 @@
+namespace Cnvm.Vmm;
+
+/// <summary>
+/// The thread named <c>vmm</c>: carries out what changes the machine, one thing at a time, in the order in which it was asked
+/// for. API requests and what the guest itself asks for (reset, power off) meet here.
+/// </summary>
+public sealed class VmmThread : IDisposable
+{
+    private readonly Queue<Action> _work = new();
+    private readonly Lock _gate = new();
+    private readonly SemaphoreSlim _ready = new(0);
+    private readonly Thread _thread;
+    private bool _ending;
+
+    public VmmThread()
+    {
+        _thread = new Thread(Main) { Name = "vmm", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Queues work; returns at once. Work must handle its own exceptions. Any thread.</summary>
+    public void Post(Action work)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        lock (_gate)
+        {
+            if (_ending)
+            {
+                return;
+            }
+
+            _work.Enqueue(work);
+        }
+
+        _ready.Release();
+    }
+
+    /// <summary>Runs work and waits for it; its exception comes back here. Not on the thread itself.</summary>
+    public void Invoke(Action work)
+    {
+        using var done = new ManualResetEventSlim(false);
+        System.Runtime.ExceptionServices.ExceptionDispatchInfo? failure = null;
+        Post(() =>
+        {
+            try
+            {
+                work();
+            }
+            catch (Exception e)
+            {
+                failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
+            }
+
+            done.Set();
+        });
+        done.Wait();
+        failure?.Throw();
+    }
+
+    /// <summary>Ends the thread after the work queued so far. Not on the thread itself.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_ending)
+            {
+                return;
+            }
+
+            _ending = true;
+        }
+
+        _ready.Release();
+        _thread.Join();
+        _ready.Dispose();
+    }
+
+    private void Main()
+    {
+        while (true)
+        {
+            _ready.Wait();
+            Action? work;
+            lock (_gate)
+            {
+                if (!_work.TryDequeue(out work) && _ending)
+                {
+                    return;
+                }
+            }
+
+            work?.Invoke();
+        }
+    }
+}
