@@ -42,7 +42,7 @@ public sealed partial class NestedHost
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
         var terminal = !System.Console.IsInputRedirected && !System.Console.IsOutputRedirected;
-        var (start, _) = SshStart(command.Length == 0 ? "exec bash -l" : command, terminal ? "-tt" : "-T", terminal);
+        var (start, _) = SshStart(command.Length == 0 ? "exec /bin/bash -l" : command, terminal ? "-tt" : "-T", terminal);
         using var process = await BoundProcess.StartAsync(start).ConfigureAwait(false);
         await process.WaitForExitAsync().ConfigureAwait(false);
         return process.ExitCode == 255 && _qemu.HasExited ? throw Died() : process.ExitCode;

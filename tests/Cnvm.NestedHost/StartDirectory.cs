@@ -87,9 +87,9 @@ internal sealed class StartDirectory : IDisposable
             cd {Shell.Quote(Repository.Root)} || exit 1
             if [ "$3" = terminal ]; then
                 echo $$ >"/run/cnvm/pids/$1"
-                exec bash -c "$2"
+                exec /bin/bash -c "$2"
             fi
-            exec setsid --wait bash -c 'echo $$ >"/run/cnvm/pids/$1"; eval "$2"' command "$1" "$2"
+            exec /usr/bin/setsid --wait /bin/bash -c 'echo $$ >"/run/cnvm/pids/$1"; eval "$2"' command "$1" "$2"
 
             """).ConfigureAwait(false);
         using var script = Assembly.GetExecutingAssembly().GetManifestResourceStream("guest-init.sh")!;
