@@ -1,4 +1,3 @@
-using Cnvm.Arch.Acpi;
 using Cnvm.Arch.Boot;
 using Cnvm.Arch.Cpuid;
 using Cnvm.Arch.Machine;
@@ -30,6 +29,7 @@ internal sealed partial class VirtualMachine : IDisposable
     private readonly Chipset _chipset;
     private readonly VirtioSet _virtio;
     private readonly VcpuSet _vcpus = new();
+    private CpuidTable? _bootCpuid;
     private ParavirtualClock? _pausedClock;
     private int _ending;
 
@@ -212,7 +212,9 @@ internal sealed partial class VirtualMachine : IDisposable
         var bus = new VcpuBus(_chipset.Ports, _chipset.Memory, _chipset.IoApic, _chipset.Pic);
         for (int i = 0; i < (int)config.Cpus.BootVcpus; i++)
         {
-            IVirtualCpu vcpu = _partition.CreateVcpu(i, topology.ApicIdOf(i), CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i), bus);
+            CpuidTable shown = CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i);
+            _bootCpuid ??= shown;
+            IVirtualCpu vcpu = _partition.CreateVcpu(i, topology.ApicIdOf(i), shown, bus);
             int[]? hostCpus = config.Cpus.Affinity?.FirstOrDefault(a => a.Vcpu == i)?.HostCpus.Select(c => (int)c).ToArray();
             _vcpus.Add(vcpu, hostCpus, OnVcpuStop);
         }
@@ -221,22 +223,7 @@ internal sealed partial class VirtualMachine : IDisposable
     private void LoadKernel(VmConfig config, PhysicalLayout layout)
     {
         PayloadConfig payload = config.Payload ?? throw new MachineBuildException("payload: there is no kernel to boot; give payload.kernel (--kernel)");
-        ulong rsdp = 0;
-        if (layout.Profile.Acpi is not null)
-        {
-            rsdp = AcpiTables.Build(
-                new AcpiMachine
-                {
-                    Layout = layout,
-                    ApicIds = Topology(config.Cpus).ApicIds(),
-                    BootVcpus = (int)config.Cpus.BootVcpus,
-                    HasSerial = config.Serial.Mode != ConsoleMode.Off,
-                    PvpanicPort = config.Pvpanic && layout.Profile.Pci is null ? PvPanicRegister.IsaPort : null,
-                    VirtioMmioTransports = _virtio.MmioTransports,
-                },
-                _memory).Start;
-        }
-
+        ulong rsdp = FirmwareTables.Write(config, layout, Topology(config.Cpus), _bootCpuid!, _virtio.MmioTransports, _memory);
         try
         {
             using KernelFile kernel = KernelFile.Open(payload.Kernel!, "kernel");

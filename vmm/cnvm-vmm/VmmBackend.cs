@@ -1,12 +1,12 @@
 using Cnvm.Hypervisor;
-using Cnvm.Vmm;
+using Cnvm.Hypervisor.Kvm;
+using Microsoft.Extensions.Logging;
 
 namespace Cnvm.VmmProgram;
 
 /// <summary>The one place that chooses a hypervisor.</summary>
 internal static class VmmBackend
 {
-    public static IVmm Create(VmmOptions options, VmmThread thread) => new UnavailableVmm(options);
-
-    public static IHypervisor OpenHypervisor() => throw UnavailableVmm.Unavailable();
+    /// <exception cref="HypervisorException">There is none that works here; the message says why.</exception>
+    public static IHypervisor Open(ILoggerFactory logging) => KvmHypervisor.Open(logger: logging.CreateLogger("kvm"));
 }

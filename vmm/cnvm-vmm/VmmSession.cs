@@ -19,7 +19,7 @@ internal sealed partial class VmmSession : IDisposable
     private readonly ILogger _logger;
     private readonly EventMonitor? _events;
     private readonly VmmThread _thread;
-    private readonly IVmm _vmm;
+    private readonly VmmService _vmm;
     private readonly ApiServer? _server;
     private readonly List<PosixSignalRegistration> _signals = [];
     private readonly ManualResetEventSlim _ended = new(false);
@@ -41,10 +41,10 @@ internal sealed partial class VmmSession : IDisposable
             listener = Listen(options.ApiSocket);
             _events = options.EventMonitor is { } where ? new EventMonitor(where, started) : null;
             _thread = new VmmThread();
-            _vmm = VmmBackend.Create(
+            _vmm = new VmmService(
                 new VmmOptions
                 {
-                    OpenHypervisor = VmmBackend.OpenHypervisor,
+                    OpenHypervisor = () => VmmBackend.Open(_logging),
                     Ping = new VmmPing(
                         $"v{BuildVersion.Full}", BuildVersion.Number, Environment.ProcessId, ProgramVersion.Features),
                     Logging = _logging,
@@ -97,7 +97,7 @@ internal sealed partial class VmmSession : IDisposable
     {
         _server?.Dispose();
         _thread.Dispose();
-        (_vmm as IDisposable)?.Dispose();
+        _vmm.Dispose();
         _events?.Dispose();
         foreach (PosixSignalRegistration signal in _signals)
         {
