@@ -10,7 +10,7 @@ internal static partial class VmmBackend
 {
     /// <param name="choice">auto, kvm or soft. Auto is KVM where it can run ordinary guests, and otherwise soft.</param>
     /// <exception cref="HypervisorException">There is none that works here; the message says why.</exception>
-    public static IHypervisor Open(string choice, ILoggerFactory logging)
+    public static IHypervisor OpenHypervisor(string choice, ILoggerFactory logging)
     {
         ILogger log = logging.CreateLogger("hypervisor");
         if (choice == "soft")
