@@ -19,7 +19,11 @@ internal unsafe struct Cpu
     /// <summary>x87 registers by physical number, 16 bytes each: significand, then sign and exponent.</summary>
     public fixed ulong Fpr[16];
 
+    /// <summary>Memory operands of vector instructions.</summary>
+    public fixed ulong VectorTemp[8];
+
     public const int VectorOffset = 256;
+    public const int VectorTempOffset = 896;
     public const int FprOffset = 768;
 
     /// <summary>Always zero: the base, index or segment of an address that has none.</summary>
