@@ -5,12 +5,12 @@ using unsafe VectorFn = delegate*<System.Runtime.Intrinsics.Vector128<byte>*, Sy
 
 namespace Cnvm.Hypervisor.Soft.Fpu;
 
-/// <summary>AES rounds.</summary>
+/// <summary>AES rounds, where the host has them.</summary>
 internal static unsafe class AesNi
 {
     /// <summary>The function of an instruction; null when it is not here.</summary>
     public static VectorFn Find(Mnemonic m) =>
-        m switch
+        !Aes.IsSupported ? null : m switch
         {
             Mnemonic.Aesenc => &Aesenc,
             Mnemonic.Aesenclast => &Aesenclast,
@@ -20,13 +20,13 @@ internal static unsafe class AesNi
             _ => null,
         };
 
-    private static void Aesenc(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.Encrypt(*d, *s);
+    private static void Aesenc(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.IsSupported ? Aes.Encrypt(*d, *s) : *d;
 
-    private static void Aesenclast(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.EncryptLast(*d, *s);
+    private static void Aesenclast(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.IsSupported ? Aes.EncryptLast(*d, *s) : *d;
 
-    private static void Aesdec(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.Decrypt(*d, *s);
+    private static void Aesdec(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.IsSupported ? Aes.Decrypt(*d, *s) : *d;
 
-    private static void Aesdeclast(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.DecryptLast(*d, *s);
+    private static void Aesdeclast(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.IsSupported ? Aes.DecryptLast(*d, *s) : *d;
 
-    private static void Aesimc(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.InverseMixColumns(*s);
+    private static void Aesimc(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Aes.IsSupported ? Aes.InverseMixColumns(*s) : *d;
 }

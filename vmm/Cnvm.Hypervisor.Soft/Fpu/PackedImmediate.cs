@@ -44,7 +44,7 @@ internal static unsafe class PackedImmediate
             Mnemonic.Mpsadbw => &Mpsadbw,
             Mnemonic.Insertps => &Insertps,
             Mnemonic.Pclmulqdq => &Pclmulqdq,
-            Mnemonic.Aeskeygenassist => &Aeskeygenassist,
+            Mnemonic.Aeskeygenassist when Aes.IsSupported => &Aeskeygenassist,
             _ => null,
         };
 
@@ -261,6 +261,6 @@ internal static unsafe class PackedImmediate
     private static void Aeskeygenassist(Vector128<byte>* d, Vector128<byte>* s, int n)
     {
         // With a constant of zero the host's instruction gives the substitution; the round constant goes into words 1 and 3.
-        *d = Aes.KeygenAssist(*s, 0) ^ Vector128.Create(0u, (uint)n, 0u, (uint)n).AsByte();
+        *d = Aes.IsSupported ? Aes.KeygenAssist(*s, 0) ^ Vector128.Create(0u, (uint)n, 0u, (uint)n).AsByte() : *d;
     }
 }

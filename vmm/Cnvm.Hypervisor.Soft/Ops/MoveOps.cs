@@ -80,6 +80,13 @@ internal static unsafe class MoveOps
     public static nint Bswap<T>(Cpu* c, Op* op)
         where T : unmanaged
     {
+        if (sizeof(T) == 2)
+        {
+            // Undefined by the manuals; processors clear the register.
+            Operand.PutDst(c, op, default(T));
+            return op[1].Fn(c, op + 1);
+        }
+
         ulong v = System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(StatusFlags.Widen(Operand.Dst<T>(c, op)));
         Operand.PutDst(c, op, StatusFlags.Narrow<T>(v >> (64 - (sizeof(T) * 8))));
         return op[1].Fn(c, op + 1);

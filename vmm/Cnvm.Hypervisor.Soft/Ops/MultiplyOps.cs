@@ -44,7 +44,7 @@ internal static unsafe class MultiplyOps
     public static nint ImulImm<T>(Cpu* c, Op* op)
         where T : unmanaged, IBinaryInteger<T>
     {
-        Multiply<T>(c, op, (long)Signed.Extend<T>(Operand.Src<T>(c, op)), op->Imm);
+        Multiply<T>(c, op, (long)Signed.Extend<T>(Operand.Src<T>(c, op)), (long)Signed.Extend<T>(Operand.Imm<T>(op)));
         return op[1].Fn(c, op + 1);
     }
 

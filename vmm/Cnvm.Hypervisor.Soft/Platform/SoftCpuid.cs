@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.Intrinsics.X86;
 using System.Text;
 using Cnvm.Arch.Cpuid;
 
@@ -47,7 +48,7 @@ internal static class SoftCpuid
         List<CpuidEntry> entries =
         [
             Leaf(0, 0xd, 0x6874_7541, 0x444d_4163, 0x6974_6e65),
-            Leaf(1, Family19Model11, 0x0000_0800, Ecx1, Edx1),
+            Leaf(1, Family19Model11, 0x0000_0800, Aes.IsSupported ? Ecx1 : Ecx1 & ~(1u << 25), Edx1),
             Leaf(2, 0, 0, 0, 0),
             Sub(4, 0, 0, 0, 0, 0),
             Leaf(5, 0, 0, 0, 0),
