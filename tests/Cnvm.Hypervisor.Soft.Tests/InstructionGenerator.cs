@@ -12,13 +12,13 @@ internal sealed class InstructionGenerator(int seed)
         "Sysretq", "Sysexitq", "Cli", "Sti", "Ud0", "Ud1", "Ud2", "Std", "Cld", "Mwait", "Monitor", "Maskmovdqu", "Cmpxchg16b", "Cmpxchg8b", "Rsm",
         "Iret", "Iretd", "Iretq", "Retf", "Swapgs", "Clts", "Wbinvd", "Invd", "Rdmsr", "Wrmsr", "Ldmxcsr", "Stmxcsr", "Rdpid", "Xgetbv", "Lar", "Lsl",
         "Verr", "Verw", "Sldt", "Str", "Smsw", "Lss", "Lfs", "Lgs", "Bound", "Pause", "Nop", "Reservednop", "Fxsave", "Fxrstor", "Movnti", "Sha1msg1",
-        "Rcpps", "Rcpss", "Rsqrtps", "Rsqrtss",
+        "Cvtpi2ps", "Cvtps2pi", "Cvttps2pi", "Cvtpi2pd", "Cvtpd2pi", "Cvttpd2pi", "Maskmovq", "Rcpps", "Rcpss", "Rsqrtps", "Rsqrtss",
     ];
 
     private static readonly HashSet<CpuidFeature> Features =
     [
         CpuidFeature.INTEL8086, CpuidFeature.INTEL186, CpuidFeature.INTEL286, CpuidFeature.INTEL386, CpuidFeature.INTEL486, CpuidFeature.CMOV, CpuidFeature.X64,
-        CpuidFeature.SSE, CpuidFeature.SSE2, CpuidFeature.SSE3, CpuidFeature.SSSE3, CpuidFeature.SSE4_1, CpuidFeature.SSE4_2, CpuidFeature.BMI1, CpuidFeature.BMI2,
+        CpuidFeature.MMX, CpuidFeature.SSE, CpuidFeature.SSE2, CpuidFeature.SSE3, CpuidFeature.SSSE3, CpuidFeature.SSE4_1, CpuidFeature.SSE4_2, CpuidFeature.BMI1, CpuidFeature.BMI2,
         CpuidFeature.POPCNT, CpuidFeature.LZCNT, CpuidFeature.MOVBE, CpuidFeature.ADX, CpuidFeature.AES, CpuidFeature.PCLMULQDQ,
     ];
 
@@ -73,7 +73,7 @@ internal sealed class InstructionGenerator(int seed)
 
         s.General[14] = (ulong)_random.Next(16);
         s.General[15] = NativeProcessor.DataAddress + 0x800;
-        for (int i = 0; i < 32; i++)
+        for (int i = 0; i < 40; i++)
         {
             s.Vectors[i] = _random.Next(3) == 0 ? (ulong)BitConverter.DoubleToInt64Bits((_random.NextDouble() - 0.5) * 1e6) : Word();
         }
@@ -140,7 +140,8 @@ internal sealed class InstructionGenerator(int seed)
         or OpCodeOperandKind.rax or OpCodeOperandKind.cl or OpCodeOperandKind.imm8 or OpCodeOperandKind.imm8_const_1 or OpCodeOperandKind.imm8sex16
         or OpCodeOperandKind.imm8sex32 or OpCodeOperandKind.imm8sex64 or OpCodeOperandKind.imm16 or OpCodeOperandKind.imm32
         or OpCodeOperandKind.imm32sex64 or OpCodeOperandKind.imm64 or OpCodeOperandKind.xmm_reg or OpCodeOperandKind.xmm_rm
-        or OpCodeOperandKind.xmm_or_mem or OpCodeOperandKind.mem;
+        or OpCodeOperandKind.xmm_or_mem or OpCodeOperandKind.mem or OpCodeOperandKind.mm_reg or OpCodeOperandKind.mm_rm
+        or OpCodeOperandKind.mm_or_mem;
 
     private bool TryCreate(Code code, out Instruction instruction)
     {
@@ -204,11 +205,14 @@ internal sealed class InstructionGenerator(int seed)
             case OpCodeOperandKind.xmm_reg or OpCodeOperandKind.xmm_rm:
                 SetRegister(ref instruction, n, Register.XMM0 + _random.Next(16));
                 break;
+            case OpCodeOperandKind.mm_reg or OpCodeOperandKind.mm_rm:
+                SetRegister(ref instruction, n, Register.MM0 + _random.Next(8));
+                break;
             case OpCodeOperandKind.mem:
                 SetMemory(ref instruction, n);
                 break;
             case OpCodeOperandKind.r8_or_mem or OpCodeOperandKind.r16_or_mem or OpCodeOperandKind.r32_or_mem or OpCodeOperandKind.r64_or_mem
-                or OpCodeOperandKind.xmm_or_mem:
+                or OpCodeOperandKind.xmm_or_mem or OpCodeOperandKind.mm_or_mem:
                 if (memory)
                 {
                     SetMemory(ref instruction, n);
@@ -221,6 +225,7 @@ internal sealed class InstructionGenerator(int seed)
                     OpCodeOperandKind.r16_or_mem => OpCodeOperandKind.r16_reg,
                     OpCodeOperandKind.r32_or_mem => OpCodeOperandKind.r32_reg,
                     OpCodeOperandKind.r64_or_mem => OpCodeOperandKind.r64_reg,
+                    OpCodeOperandKind.mm_or_mem => OpCodeOperandKind.mm_reg,
                     _ => OpCodeOperandKind.xmm_reg,
                 };
                 SetOperand(ref instruction, n, register, memory);

@@ -67,6 +67,8 @@ internal sealed unsafe class NativeProcessor : IDisposable
     private static readonly AssemblerRegister64[] Registers =
         [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
 
+    private static readonly AssemblerRegisterMM[] MmxRegisters = [mm0, mm1, mm2, mm3, mm4, mm5, mm6, mm7];
+
     private static readonly AssemblerRegisterXMM[] Vectors =
         [xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7, xmm8, xmm9, xmm10, xmm11, xmm12, xmm13, xmm14, xmm15];
 
@@ -82,6 +84,11 @@ internal sealed unsafe class NativeProcessor : IDisposable
         for (int i = 0; i < 16; i++)
         {
             a.movdqu(Vectors[i], __[rax + (256 + (i * 16))]);
+        }
+
+        for (int i = 0; i < 8; i++)
+        {
+            a.movq(MmxRegisters[i], __qword_ptr[rax + (512 + (i * 8))]);
         }
 
         a.push(__qword_ptr[rax + 128]);
@@ -117,6 +124,11 @@ internal sealed unsafe class NativeProcessor : IDisposable
         for (int i = 0; i < 16; i++)
         {
             a.movdqu(__[rax + (256 + (i * 16))], Vectors[i]);
+        }
+
+        for (int i = 0; i < 8; i++)
+        {
+            a.movq(__qword_ptr[rax + (512 + (i * 8))], MmxRegisters[i]);
         }
 
         a.cld();

@@ -9,20 +9,21 @@ internal sealed unsafe class ProcessorState
 
     public ulong Flags { get; set; }
 
-    public ulong[] Vectors { get; } = new ulong[32];
+    /// <summary>XMM0 to XMM15, then MM0 to MM7.</summary>
+    public ulong[] Vectors { get; } = new ulong[40];
 
     public void Store(byte* context)
     {
         General.CopyTo(new Span<ulong>(context, 16));
         *(ulong*)(context + 128) = Flags | 0x202;
-        Vectors.CopyTo(new Span<ulong>(context + 256, 32));
+        Vectors.CopyTo(new Span<ulong>(context + 256, 40));
     }
 
     public void Load(byte* context)
     {
         new Span<ulong>(context, 16).CopyTo(General);
         Flags = *(ulong*)(context + 128) & StatusFlags;
-        new Span<ulong>(context + 256, 32).CopyTo(Vectors);
+        new Span<ulong>(context + 256, 40).CopyTo(Vectors);
     }
 
     public ProcessorState Copy()
@@ -50,7 +51,7 @@ internal sealed unsafe class ProcessorState
             list.Add($"flags: native {Flags:x} soft {other.Flags & StatusFlags:x} undefined {undefinedFlags:x}");
         }
 
-        for (int i = 0; i < 32; i++)
+        for (int i = 0; i < 40; i++)
         {
             if (Vectors[i] != other.Vectors[i])
             {

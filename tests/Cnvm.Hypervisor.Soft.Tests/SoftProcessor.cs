@@ -68,6 +68,11 @@ internal sealed unsafe class SoftProcessor : IDisposable
             c->Vector[((i >> 1) * 4) + (i & 1)] = state.Vectors[i];
         }
 
+        for (int i = 0; i < 8; i++)
+        {
+            c->Fpr[i * 2] = state.Vectors[32 + i];
+        }
+
         VcpuStop stop = _vcpu.Run();
         for (int i = 0; i < 16; i++)
         {
@@ -78,6 +83,11 @@ internal sealed unsafe class SoftProcessor : IDisposable
         for (int i = 0; i < 32; i++)
         {
             state.Vectors[i] = c->Vector[((i >> 1) * 4) + (i & 1)];
+        }
+
+        for (int i = 0; i < 8; i++)
+        {
+            state.Vectors[32 + i] = c->Fpr[i * 2];
         }
 
         return stop;

@@ -15,8 +15,8 @@ internal static class SoftCpuid
 
     private const uint Family19Model11 = 0x00a1_0f11;
 
-    // Leaf 1 EDX: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clfsh fxsr sse sse2.
-    private const uint Edx1 = 0x070b_fbff;
+    // Leaf 1 EDX: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clfsh mmx fxsr sse sse2.
+    private const uint Edx1 = 0x078b_fbff;
 
     // Leaf 1 ECX: sse3 pclmulqdq ssse3 cx16 pcid sse4.1 sse4.2 x2apic movbe popcnt tsc-deadline aes xsave rdrand hypervisor.
     private const uint Ecx1 = (1u << 0) | (1u << 1) | (1u << 9) | (1u << 13) | (1u << 17) | (1u << 19) | (1u << 20) | (1u << 21) | (1u << 22)
@@ -30,7 +30,7 @@ internal static class SoftCpuid
 
     // 0x80000001 ECX: lahf cmp-legacy cr8 abm 3dnowprefetch. EDX: leaf 1's common bits, syscall nx pdpe1gb rdtscp lm.
     private const uint EcxAmd = (1u << 0) | (1u << 4) | (1u << 5) | (1u << 8);
-    private const uint EdxAmd = 0x0103_f3ff | (1u << 11) | (1u << 20) | (1u << 26) | (1u << 27) | (1u << 29);
+    private const uint EdxAmd = 0x0183_f3ff | (1u << 11) | (1u << 20) | (1u << 26) | (1u << 27) | (1u << 29);
 
     // 0x80000008 EBX: SSB_NO and BTC_NO. 0x80000021 EAX: lfence serializes, null selector clears base, automatic IBRS, SRSO_NO; ECX: TSA_SQ_NO, TSA_L1_NO.
     private const uint EbxSizes = (1u << 26) | (1u << 29);

@@ -7,7 +7,7 @@ using unsafe VectorFn = delegate*<System.Runtime.Intrinsics.Vector128<byte>*, Sy
 
 namespace Cnvm.Hypervisor.Soft.Translation;
 
-/// <summary>SSE instructions. MMX and VEX forms are not advertised and end up as invalid opcodes.</summary>
+/// <summary>SSE instructions. VEX forms are not advertised and end up as invalid opcodes.</summary>
 internal sealed unsafe partial class Translator
 {
     private static ushort Xmm(Register r) => (ushort)(Cpu.VectorOffset + ((r - Register.XMM0) * 32));
@@ -23,9 +23,9 @@ internal sealed unsafe partial class Translator
 
         for (int i = 0; i < _i.OpCount; i++)
         {
-            if (IsRegister(i) && _i.GetOpRegister(i).IsMM())
+            if (IsMm(i))
             {
-                return false;
+                return EmitMmx();
             }
         }
 
