@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 // sys/socket.h, sys/un.h
+[Abi("sys/socket.h sys/un.h")]
 public static unsafe partial class Libc
 {
     internal const int AF_UNIX = 1;
@@ -18,6 +20,7 @@ public static unsafe partial class Libc
     internal const int MSG_CMSG_CLOEXEC = 0x40000000;
 
     /// <summary>Most descriptors that one message carries (SCM_MAX_FD of the kernel).</summary>
+    [AbiNewer("include/net/scm.h of the kernel, not installed")]
     internal const int SCM_MAX_FD = 253;
 
     internal const int UnixPathCapacity = 108;
@@ -47,6 +50,7 @@ public static unsafe partial class Libc
     internal static partial nint sendmsg(int fd, msghdr* message, int flags);
 
     /// <summary>struct sockaddr_un.</summary>
+    [Abi("sys/un.h", "struct sockaddr_un")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct sockaddr_un
     {
@@ -55,6 +59,7 @@ public static unsafe partial class Libc
     }
 
     /// <summary>struct iovec of a message.</summary>
+    [Abi("sys/uio.h", "struct iovec")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct msg_iovec
     {
@@ -63,6 +68,7 @@ public static unsafe partial class Libc
     }
 
     /// <summary>struct msghdr.</summary>
+    [Abi("sys/socket.h", "struct msghdr")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct msghdr
     {
@@ -76,6 +82,7 @@ public static unsafe partial class Libc
     }
 
     /// <summary>struct cmsghdr; its data follows, and the next header at a multiple of eight bytes.</summary>
+    [Abi("sys/socket.h", "struct cmsghdr", Prefix = true)]
     [StructLayout(LayoutKind.Sequential)]
     internal struct cmsghdr
     {

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>An exclusive lock that says that a socket's path is being served. The lock file is removed when it is given back.</summary>
+[Abi("fcntl.h")]
 internal sealed unsafe partial class SocketLock : IDisposable
 {
     private const int O_RDWR = 2;
@@ -72,6 +74,7 @@ internal sealed unsafe partial class SocketLock : IDisposable
     private static partial int fstat(int fd, file_status* status);
 
     /// <summary>struct flock: a length of 0 reaches to the end of the file.</summary>
+    [Abi("fcntl.h", "struct flock")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct flock
     {
@@ -83,12 +86,13 @@ internal sealed unsafe partial class SocketLock : IDisposable
     }
 
     /// <summary>struct stat of x86-64.</summary>
+    [Abi("sys/stat.h", "struct stat")]
     [StructLayout(LayoutKind.Sequential)]
     internal struct file_status
     {
         public ulong st_dev;
         public ulong st_ino;
         public ulong st_nlink;
-        public fixed byte rest[120];
+        [AbiField("")] public fixed byte rest[120];
     }
 }

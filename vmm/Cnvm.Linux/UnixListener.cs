@@ -1,12 +1,15 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
 /// <summary>A listening Unix stream socket. One thread at a time.</summary>
+[Abi("fcntl.h errno.h")]
 public sealed unsafe partial class UnixListener : IDisposable
 {
     private const int F_GETFL = 3;
     private const int F_SETFL = 4;
+    private const int ECONNABORTED = 103;
     private readonly FileDescriptor _fd;
     private readonly SocketLock? _lock;
     private readonly string? _path;
@@ -99,8 +102,6 @@ public sealed unsafe partial class UnixListener : IDisposable
         _fd.Dispose();
         _lock?.Dispose();
     }
-
-    private const int ECONNABORTED = 103;
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int unlink(string path);

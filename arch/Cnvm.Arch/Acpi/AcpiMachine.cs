@@ -34,5 +34,6 @@ public sealed record AcpiMachine
     public IReadOnlyList<AmlTerm> Objects { get; init; } = [];
 
     /// <summary>Further objects inside the host bridge of a PCI segment, by segment number: slots that can be ejected.</summary>
-    public IReadOnlyDictionary<int, IReadOnlyList<AmlTerm>> HostBridgeObjects { get; init; } = new Dictionary<int, IReadOnlyList<AmlTerm>>();
+    public IReadOnlyDictionary<int, IReadOnlyList<AmlTerm>> HostBridgeObjects { get; init; } =
+        new Dictionary<int, IReadOnlyList<AmlTerm>>();
 }

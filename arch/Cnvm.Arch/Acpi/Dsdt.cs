@@ -165,21 +165,20 @@ internal static class Dsdt
         var body = new List<AmlTerm>
         {
             Store(Path("EVTS"), Local(0)),
-            If(And(Local(0), hardware.PowerButtonEvent), Notify(Path(@"\_SB.PWRB"), 0x80)),
+            If(And(Local(0), AcpiLayout.PowerButtonEvent), Notify(Path(@"\_SB.PWRB"), 0x80)),
         };
         foreach (var (bit, actions) in events)
         {
             body.Add(If(And(Local(0), bit), [.. actions]));
         }
 
-        var access = hardware.GedBytes == 1 ? AmlFieldAccess.Byte : AmlFieldAccess.Dword;
         return Device(
             "GED",
             Name("_HID", Text("ACPI0013")),
             Name("_UID", 0),
             Name("_CRS", ResourceTemplate(AmlResource.Interrupt(hardware.GedGsi, edge: true))),
-            OperationRegion("EREG", AmlAddressSpace.SystemMemory, address, hardware.GedBytes),
-            Field("EREG", access, AmlFieldUpdate.WriteAsZeros, Unit("EVTS", hardware.GedBytes * 8)),
+            OperationRegion("EREG", AmlAddressSpace.SystemMemory, address, 1),
+            Field("EREG", AmlFieldAccess.Byte, AmlFieldUpdate.WriteAsZeros, Unit("EVTS", 8)),
             SerializedMethod("_EVT", 1, [.. body]));
     }
 }

@@ -52,7 +52,8 @@ public static class BootLoader
         var protocol = request.Protocol switch
         {
             BootProtocol.Pvh => throw new KernelLoadException(
-                $"'{request.Kernel.Name}' is a bzImage that cannot be unpacked here, and the PVH entry is inside. Give the ELF vmlinux instead."),
+                $"'{request.Kernel.Name}' is a bzImage that cannot be unpacked here, and the PVH entry is inside. Give the ELF "
+                + "vmlinux instead."),
             BootProtocol.Linux64 when !header.HasEntry64 => throw new KernelLoadException(
                 $"'{request.Kernel.Name}' has no 64-bit entry (XLF_KERNEL_64 is clear in xloadflags)."),
             BootProtocol.Auto => header.HasEntry64 ? BootProtocol.Linux64 : BootProtocol.Linux32,
@@ -101,7 +102,8 @@ public static class BootLoader
         BootProtocol.Auto => pvhEntry is null ? BootProtocol.Linux64 : BootProtocol.Pvh,
         BootProtocol.Pvh when pvhEntry is null => throw new KernelLoadException(
             $"'{request.Kernel.Name}' has no PVH entry (Xen note 18). Build it with CONFIG_PVH=y."),
-        BootProtocol.Linux32 => throw new KernelLoadException($"'{request.Kernel.Name}' is an ELF kernel: only a bzImage has a 32-bit entry."),
+        BootProtocol.Linux32 => throw new KernelLoadException($"'{request.Kernel.Name}' is an ELF kernel: only a bzImage has a "
+            + "32-bit entry."),
         var asked => asked,
     };
 
@@ -127,7 +129,8 @@ public static class BootLoader
             if (!elf.Holds(elf.Entry))
             {
                 throw new KernelLoadException(
-                    $"'{request.Kernel.Name}' has its entry (e_entry 0x{elf.Entry:x}) in none of its segments: it is not a kernel for this protocol.");
+                    $"'{request.Kernel.Name}' has its entry (e_entry 0x{elf.Entry:x}) in none of its segments: it is not a "
+                    + "kernel for this protocol.");
             }
 
             LoadInitramfs(request, memory, initramfs);
@@ -157,7 +160,8 @@ public static class BootLoader
         if (kernel.Start < LowMemory.HighRam)
         {
             throw new KernelLoadException(
-                $"'{request.Kernel.Name}' wants to lie at 0x{kernel.Start:x}; memory below 1 MiB holds boot data. It is not a kernel for this machine.");
+                $"'{request.Kernel.Name}' wants to lie at 0x{kernel.Start:x}; memory below 1 MiB holds boot data. It is not a "
+                + "kernel for this machine.");
         }
 
         var ram = request.Layout.RamRegions[0];

@@ -1,6 +1,8 @@
 namespace Cnvm.Arch.Boot;
 
-/// <summary>Offsets in struct boot_params (arch/x86/include/uapi/asm/bootparam.h); those of its setup header are also offsets in a bzImage.</summary>
+/// <summary>
+/// Offsets in struct boot_params (arch/x86/include/uapi/asm/bootparam.h); those of its setup header are also offsets in a bzImage.
+/// </summary>
 internal static class BootParams
 {
     public const int Size = 4096;

@@ -49,8 +49,8 @@ internal sealed class BzImageHeader
         get
         {
             // The byte behind the jump opcode at 0x200 is its distance: the header ends where it lands.
-            var end = Math.Clamp(BootParams.JumpEnd + _start[BootParams.JumpEnd - 1], BootParams.CommandLineSize + 4, BootParams.SetupHeaderLimit);
-            return _start.AsSpan(BootParams.SetupSects..end);
+            var end = BootParams.JumpEnd + _start[BootParams.JumpEnd - 1];
+            return _start.AsSpan(BootParams.SetupSects..Math.Clamp(end, BootParams.CommandLineSize + 4, BootParams.SetupHeaderLimit));
         }
     }
 
@@ -68,7 +68,8 @@ internal sealed class BzImageHeader
         if (header.Version < BootParams.OldestVersion)
         {
             throw new KernelLoadException(
-                $"'{file.Name}' has boot protocol {header.Version >> 8}.{header.Version & 0xFF:D2}; 2.06 (Linux 2.6.22) or newer is needed.");
+                $"'{file.Name}' has boot protocol {header.Version >> 8}.{header.Version & 0xFF:D2}; 2.06 (Linux 2.6.22) or "
+                + "newer is needed.");
         }
 
         if ((start[BootParams.LoadFlags] & BootParams.LoadFlagLoadedHigh) == 0)
@@ -80,7 +81,8 @@ internal sealed class BzImageHeader
         var needed = header.KernelOffset + ((long)header.U32(BootParams.SysSize) * 16) - 15;
         if (header.KernelSize <= 0 || needed > file.Length)
         {
-            throw new KernelLoadException($"'{file.Name}' has {file.Length} bytes and its header (syssize) asks for {needed}. The file is truncated.");
+            throw new KernelLoadException($"'{file.Name}' has {file.Length} bytes and its header (syssize) asks for {needed}. "
+                + "The file is truncated.");
         }
 
         if (header.PayloadLength != 0 && header.PayloadOffset + header.PayloadLength > file.Length)

@@ -157,7 +157,8 @@ internal sealed class ElfImage
         if (size != ElfFormat.ProgramHeaderSize || count is 0 or > MaxSegments)
         {
             throw new KernelLoadException(
-                $"'{_source.Name}' has {count} program headers of {size} bytes; a kernel has 1 to {MaxSegments} of {ElfFormat.ProgramHeaderSize}.");
+                $"'{_source.Name}' has {count} program headers of {size} bytes; a kernel has 1 to {MaxSegments} of "
+                + $"{ElfFormat.ProgramHeaderSize}.");
         }
 
         if (offset > long.MaxValue - (MaxSegments * ElfFormat.ProgramHeaderSize))
@@ -208,7 +209,8 @@ internal sealed class ElfImage
 
         if (fileSize > memorySize || address > ulong.MaxValue - memorySize)
         {
-            throw new KernelLoadException($"'{_source.Name}': program header {index} puts {fileSize} bytes into {memorySize} at 0x{address:x}.");
+            throw new KernelLoadException($"'{_source.Name}': program header {index} puts {fileSize} bytes into {memorySize} at "
+                + $"0x{address:x}.");
         }
 
         _loads.Add(segment);
@@ -226,7 +228,8 @@ internal sealed class ElfImage
         {
             if (_loads[i - 1].Memory.Overlaps(_loads[i].Memory))
             {
-                throw new KernelLoadException($"'{_source.Name}' has segments that overlap: {_loads[i - 1].Memory} and {_loads[i].Memory}.");
+                throw new KernelLoadException($"'{_source.Name}' has segments that overlap: {_loads[i - 1].Memory} and "
+                    + $"{_loads[i].Memory}.");
             }
         }
 

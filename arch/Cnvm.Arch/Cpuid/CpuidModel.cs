@@ -22,10 +22,13 @@ public static partial class CpuidModel
     }
 
     /// <summary>The CPUID of one vCPU.</summary>
-    /// <param name="supported">What the hypervisor can show (for KVM: KVM_GET_SUPPORTED_CPUID). Its leaves from 0x40000000 are kept.</param>
+    /// <param name="supported">
+    /// What the hypervisor can show (for KVM: KVM_GET_SUPPORTED_CPUID). Its leaves from 0x40000000 are kept.
+    /// </param>
     /// <param name="config">What the guest is to see.</param>
     /// <param name="vcpu">Index of the vCPU.</param>
-    /// <exception cref="MachineLayoutException">The topology needs x2APIC and the guest is not to have it, or the brand is not presentable.</exception>
+    /// <exception cref="MachineLayoutException">The topology needs x2APIC and the guest is not to have it, or the brand is not
+    /// presentable.</exception>
     public static CpuidTable Build(CpuidTable supported, CpuidConfig config, int vcpu)
     {
         var topology = config.Topology;
@@ -79,13 +82,11 @@ public static partial class CpuidModel
         draft.Change(CpuidLeaf.Features, e => e with
         {
             Ebx = (e.Ebx & 0xFFFF) | (logical << 16) | (apicId << 24),
-            Ecx = With(
-                With(
-                    With(e.Ecx, CpuidLeaf.Ecx1X2Apic, config.X2Apic),
-                    CpuidLeaf.Ecx1TscDeadline,
-                    config.TscDeadline) & ~CpuidLeaf.Ecx1OsXsave & Unless(config.Nested, CpuidLeaf.Ecx1Vmx) & Unless(config.Pmu, CpuidLeaf.Ecx1Pdcm),
-                CpuidLeaf.Ecx1Hypervisor,
-                true),
+            Ecx = (With(With(e.Ecx, CpuidLeaf.Ecx1X2Apic, config.X2Apic), CpuidLeaf.Ecx1TscDeadline, config.TscDeadline)
+                    & ~CpuidLeaf.Ecx1OsXsave
+                    & Unless(config.Nested, CpuidLeaf.Ecx1Vmx)
+                    & Unless(config.Pmu, CpuidLeaf.Ecx1Pdcm))
+                | CpuidLeaf.Ecx1Hypervisor,
             Edx = With(e.Edx, CpuidLeaf.Edx1Htt, topology.ThreadsPerPackage > 1),
         });
         draft.Change(CpuidLeaf.ExtendedFeatures, e => e.Subleaf != 0 ? e : e with
@@ -140,7 +141,8 @@ public static partial class CpuidModel
     {
         if (brand.Length >= BrandLength || brand.AsSpan().ContainsAnyExceptInRange(' ', '~'))
         {
-            throw new MachineLayoutException($"The processor brand '{brand}' is not possible: at most {BrandLength - 1} printable ASCII characters.");
+            throw new MachineLayoutException($"The processor brand '{brand}' is not possible: at most {BrandLength - 1} "
+                + "printable ASCII characters.");
         }
 
         var bytes = new byte[BrandLength];

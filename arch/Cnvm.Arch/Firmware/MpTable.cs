@@ -36,7 +36,9 @@ public static class MpTable
 
     /// <summary>Writes the floating pointer and the configuration table behind it.</summary>
     /// <param name="profile">Interrupt wiring.</param>
-    /// <param name="apicIds">APIC ids of the vCPUs that exist at boot, the boot vCPU first. Ids above 254 are left out: the table cannot say them.</param>
+    /// <param name="apicIds">
+    /// APIC ids of the vCPUs that exist at boot, the boot vCPU first. Ids above 254 are left out: the table cannot say them.
+    /// </param>
     /// <param name="signature">CPUID leaf 1 EAX of the vCPUs.</param>
     /// <param name="features">CPUID leaf 1 EDX of the vCPUs.</param>
     /// <param name="memory">Guest RAM.</param>

@@ -9,7 +9,7 @@ public static class Smbios
 {
     private const int EntryPointLength = 24;
     private const int EntryPointRoom = 32;
-    private const int MaxString = 255;
+    private const int MaxString = 1024;
 
     private const byte TypeBios = 0;
     private const byte TypeSystem = 1;
@@ -23,7 +23,8 @@ public static class Smbios
     /// <param name="gpa">Where the entry point goes: a multiple of 16 between 0xF0000 and 0x100000, where guests look for it.</param>
     /// <param name="limitGpa">First address that must not be reached.</param>
     /// <returns>What was written.</returns>
-    /// <exception cref="MachineLayoutException">A string is not presentable, or all of them need more room; nothing was written.</exception>
+    /// <exception cref="MachineLayoutException">A string is not presentable, or all of them need more room; nothing was
+    /// written.</exception>
     public static AddressRange Build(
         SmbiosConfig config, IPhysicalMemory memory, ulong gpa = LowMemory.FirmwareTables, ulong limitGpa = LowMemory.SmbiosEnd)
     {
@@ -32,7 +33,8 @@ public static class Smbios
         if (range.End > limitGpa)
         {
             throw new MachineLayoutException(
-                $"The SMBIOS tables need {range.Length} bytes and {limitGpa - gpa} are reserved for them. Use fewer or shorter OEM strings.");
+                $"The SMBIOS tables need {range.Length} bytes and {limitGpa - gpa} are reserved for them. Use fewer or shorter "
+                + "OEM strings.");
         }
 
         var entry = memory.GetSpan(gpa, EntryPointRoom);
@@ -96,12 +98,12 @@ public static class Smbios
         WriteHeader(writer, TypeSystem, 0x1B);
         writer.Byte(Add(strings, config.Manufacturer));
         writer.Byte(Add(strings, config.Product));
-        writer.Byte(0); // version
+        writer.Byte(Add(strings, config.Version));
         writer.Byte(Add(strings, config.SerialNumber));
         writer.Bytes((config.Uuid ?? Guid.Empty).ToByteArray()); // first three fields little-endian, as 7.2.1 has it
         writer.Byte(WakeUpPowerSwitch);
-        writer.Byte(0); // SKU
-        writer.Byte(0); // family
+        writer.Byte(Add(strings, config.SkuNumber));
+        writer.Byte(Add(strings, config.Family));
         WriteStrings(writer, strings);
     }
 
@@ -118,7 +120,7 @@ public static class Smbios
         writer.Byte(KindOther);
         writer.Byte(0); // version
         writer.Byte(0); // serial number
-        writer.Byte(0); // asset tag
+        writer.Byte(Add(strings, config.ChassisAssetTag));
         writer.Byte(StateSafe);
         writer.Byte(StateSafe);
         writer.Byte(StateSafe);
@@ -170,7 +172,8 @@ public static class Smbios
 
         if (text.Length > MaxString || text.AsSpan().ContainsAnyExceptInRange(' ', '~'))
         {
-            throw new MachineLayoutException($"The SMBIOS string '{text}' is not possible: at most {MaxString} printable ASCII characters.");
+            throw new MachineLayoutException($"The SMBIOS string '{text}' is not possible: at most {MaxString} printable ASCII "
+                + "characters.");
         }
 
         strings.Add(text);

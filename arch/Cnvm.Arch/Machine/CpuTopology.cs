@@ -2,7 +2,9 @@ using System.Numerics;
 
 namespace Cnvm.Arch.Machine;
 
-/// <summary>How vCPUs are grouped, and the APIC ids that follow. Each level has a field of whole bits in the APIC id (SDM vol. 3, 9.9).</summary>
+/// <summary>
+/// How vCPUs are grouped, and the APIC ids that follow. Each level has a field of whole bits in the APIC id (SDM vol. 3, 9.9).
+/// </summary>
 public sealed record CpuTopology
 {
     /// <summary>Most vCPUs of a machine.</summary>
@@ -51,7 +53,8 @@ public sealed record CpuTopology
     public static CpuTopology Flat(int vcpus) => Create(1, vcpus, 1, 1, vcpus);
 
     /// <summary>A topology for exactly <paramref name="vcpus"/> vCPUs.</summary>
-    /// <exception cref="MachineLayoutException">A level is 0, the product is another number, or it exceeds <see cref="MaxVcpus"/>.</exception>
+    /// <exception cref="MachineLayoutException">A level is 0, the product is another number, or it exceeds <see
+    /// cref="MaxVcpus"/>.</exception>
     public static CpuTopology Create(int threadsPerCore, int coresPerDie, int diesPerPackage, int packages, int vcpus)
     {
         if (vcpus is < 1 or > MaxVcpus)
@@ -73,7 +76,8 @@ public sealed record CpuTopology
         return product == vcpus
             ? new CpuTopology(threadsPerCore, coresPerDie, diesPerPackage, packages)
             : throw new MachineLayoutException(
-                $"The CPU topology {threadsPerCore}:{coresPerDie}:{diesPerPackage}:{packages} is one of {product} vCPUs, and the machine has {vcpus}. "
+                $"The CPU topology {threadsPerCore}:{coresPerDie}:{diesPerPackage}:{packages} is one of {product} vCPUs, and "
+                + $"the machine has {vcpus}. "
                 + "threads_per_core * cores_per_die * dies_per_package * packages must equal the maximum number of vCPUs.");
     }
 

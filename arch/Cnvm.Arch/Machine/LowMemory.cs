@@ -21,7 +21,9 @@ public static class LowMemory
     /// <summary>hvm_memmap_table_entry array; room up to <see cref="BootStack"/>.</summary>
     public const ulong HvmMemoryMap = 0x7000;
 
-    /// <summary>boot_params of the Linux boot protocol (one page). The same page as the PVH memory map: only one protocol is used.</summary>
+    /// <summary>
+    /// boot_params of the Linux boot protocol (one page). The same page as the PVH memory map: only one protocol is used.
+    /// </summary>
     public const ulong ZeroPage = 0x7000;
 
     /// <summary>Where the boot stack starts (it grows down from <c>BootStack + 0xFF0</c>).</summary>

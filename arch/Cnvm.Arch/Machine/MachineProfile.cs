@@ -38,7 +38,9 @@ public sealed record MachineProfile
     /// <summary>The IOAPICs, the one with GSI 0 first.</summary>
     public required IReadOnlyList<IoApicLayout> IoApics { get; init; }
 
-    /// <summary>ISA interrupts that are not simply edge-triggered on the pin of their own number, or that a guest must be told about.</summary>
+    /// <summary>
+    /// ISA interrupts that are not simply edge-triggered on the pin of their own number, or that a guest must be told about.
+    /// </summary>
     public required IReadOnlyList<InterruptOverride> InterruptOverrides { get; init; }
 
     /// <summary>Whether there is a pair of 8259 PICs.</summary>
@@ -81,9 +83,7 @@ public sealed record MachineProfile
             ResetValue: 1,
             PmTimer: new AcpiRegister(AmlAddressSpace.SystemIo, 0x608, 4),
             GedAddress: null,
-            GedBytes: 1,
-            GedGsi: 9,
-            PowerButtonEvent: 8),
+            GedGsi: 9),
     };
 
     /// <summary>QEMU's microvm with acpi=off: virtio-mmio, PIC, PIT, RTC. Transports are announced on the kernel command line.</summary>
@@ -116,8 +116,6 @@ public sealed record MachineProfile
             ResetValue: 1,
             PmTimer: null,
             GedAddress: 0xFEA0_0000,
-            GedBytes: 1,
-            GedGsi: 9,
-            PowerButtonEvent: 8),
+            GedGsi: 9),
     };
 }

@@ -24,7 +24,9 @@ public sealed record PciLayout(AddressRange Ecam, AddressRange Mmio32, uint Firs
         return new AddressRange(Ecam.Start + ((ulong)segment * EcamPerSegment), EcamPerSegment);
     }
 
-    /// <summary>GSI of an interrupt pin of a slot, on every segment. Pins rotate over slots, as a PCI-to-PCI bridge swizzles them.</summary>
+    /// <summary>
+    /// GSI of an interrupt pin of a slot, on every segment. Pins rotate over slots, as a PCI-to-PCI bridge swizzles them.
+    /// </summary>
     /// <param name="slot">0 to 31.</param>
     /// <param name="pin">0 (INTA) to 3 (INTD).</param>
     public uint GsiOf(int slot, int pin) => FirstIntxGsi + (uint)((slot + pin) % IntxGsiCount);

@@ -66,7 +66,9 @@ public sealed class PhysicalLayout
     /// <summary>Plans the address space.</summary>
     /// <param name="profile">The machine.</param>
     /// <param name="ramBytes">RAM at boot, a multiple of 4 KiB, at least <see cref="MinRam"/>.</param>
-    /// <param name="physicalBits">Physical address bits that the guest is shown: <see cref="MinPhysicalBits"/> to <see cref="MaxPhysicalBits"/>.</param>
+    /// <param name="physicalBits">
+    /// Physical address bits that the guest is shown: <see cref="MinPhysicalBits"/> to <see cref="MaxPhysicalBits"/>.
+    /// </param>
     /// <param name="hotplugBytes">RAM that may be added later, a multiple of 128 MiB.</param>
     /// <param name="segments">Shares of each PCI segment; null for a single one.</param>
     /// <exception cref="MachineLayoutException">A value is out of its range, or all of it does not fit.</exception>

@@ -16,7 +16,9 @@ public sealed record VirtioMmioLayout(ulong Address, int Count, uint FirstGsi, b
     /// <summary>GSI of transport <paramref name="index"/>.</summary>
     public uint GsiOf(int index) => FirstGsi + (uint)Checked(index);
 
-    /// <summary>What tells a Linux guest without ACPI about transport <paramref name="index"/> (kernel-parameters: virtio_mmio.device).</summary>
+    /// <summary>
+    /// What tells a Linux guest without ACPI about transport <paramref name="index"/> (kernel-parameters: virtio_mmio.device).
+    /// </summary>
     public string CommandLineOf(int index) => $"virtio_mmio.device=512@0x{AddressOf(index):x}:{GsiOf(index)}";
 
     private int Checked(int index)

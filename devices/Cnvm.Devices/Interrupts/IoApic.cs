@@ -193,7 +193,9 @@ public sealed class IoApic : IIoDevice
         }
     }
 
-    /// <summary>Takes a saved state and tells the local APICs' side of the routes. Nothing is sent: what was sent is in their state.</summary>
+    /// <summary>
+    /// Takes a saved state and tells the local APICs' side of the routes. Nothing is sent: what was sent is in their state.
+    /// </summary>
     /// <exception cref="DeviceStateException">Another number of pins, or an ID that does not exist.</exception>
     public void Restore(IoApicState state)
     {

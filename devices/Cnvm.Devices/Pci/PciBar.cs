@@ -2,7 +2,7 @@ using Cnvm.Devices.Bus;
 
 namespace Cnvm.Devices.Pci;
 
-/// <summary>One base address register pair of a function and where its region is now. Guarded by the function's configuration lock.</summary>
+/// <summary>A base address register of a function and where its region is now. Guarded by the configuration lock.</summary>
 internal sealed class PciBar(int index, ulong size, PciBarKind kind, IIoDevice handler)
 {
     public int Index { get; } = index;

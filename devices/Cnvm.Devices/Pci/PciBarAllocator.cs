@@ -11,7 +11,7 @@ public sealed class PciBarAllocator(AddressWindow window)
 
     public AddressWindow Window { get; } = window;
 
-    /// <summary>The base of <paramref name="size"/> free bytes at a multiple of <paramref name="alignment"/>; null if there are none.</summary>
+    /// <summary>The base of so many free bytes at a multiple of <paramref name="alignment"/>; null if there are none.</summary>
     /// <param name="alignment">A power of two.</param>
     public ulong? Allocate(ulong size, ulong alignment)
     {

@@ -71,7 +71,7 @@ public abstract partial class PciFunction
         _config[PciConfigSpace.InterruptLine] = lineNumber;
     }
 
-    /// <summary>Raises or lowers INTA#; the interrupt disable bit keeps it from the line, not from the status register. Any thread.</summary>
+    /// <summary>Raises or lowers INTA#. The interrupt disable bit keeps it from the line, not from the status. Any thread.</summary>
     protected void SetInterruptPin(bool asserted)
     {
         if (_pin is null)

@@ -172,11 +172,11 @@ public abstract partial class PciFunction
     {
         lock (_configLock)
         {
-            return new PciFunctionState { Config = [.. _config], Msix = _msix?.Save() };
+            return new PciFunctionState { Config = [.. _config], IsPinAsserted = IsInterruptPending, Msix = _msix?.Save() };
         }
     }
 
-    /// <summary>Takes what <see cref="SaveFunction"/> gave, maps the BARs as they were and makes MSI-X live.</summary>
+    /// <summary>Takes what <see cref="SaveFunction"/> gave, maps the BARs as they were, makes MSI-X live and drives the pin.</summary>
     /// <exception cref="DeviceStateException">The state is of a function that is built differently; nothing has changed.</exception>
     protected void RestoreFunction(PciFunctionState state)
     {
@@ -192,7 +192,7 @@ public abstract partial class PciFunction
 
             UpdateMappings();
             ApplyMsixControl();
-            UpdatePin();
+            SetInterruptPin(state.IsPinAsserted);
         }
     }
 
@@ -242,6 +242,11 @@ public abstract partial class PciFunction
                 throw new DeviceStateException(
                     Name, nameof(state.Config), $"read-only byte 0x{i:x2} is 0x{state.Config[i]:x2}, the function has 0x{_config[i]:x2}");
             }
+        }
+
+        if (state.IsPinAsserted && _pin is null)
+        {
+            throw new DeviceStateException(Name, nameof(state.IsPinAsserted), "the function has no interrupt pin");
         }
 
         if ((state.Msix is null) != (_msix is null))

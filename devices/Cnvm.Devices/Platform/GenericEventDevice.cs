@@ -75,7 +75,7 @@ public sealed class GenericEventDevice : IIoDevice
         }
     }
 
-    /// <summary>The level of the line is part of the interrupt controller's state and is not driven again.</summary>
+    /// <summary>Takes a saved state and drives the line as it says.</summary>
     /// <exception cref="DeviceStateException">An event that does not exist is pending.</exception>
     public void Restore(GenericEventDeviceState state)
     {
@@ -88,6 +88,7 @@ public sealed class GenericEventDevice : IIoDevice
         lock (_lock)
         {
             _pending = state.Pending;
+            _line.SetLevel(_pending != GedEvents.None);
         }
     }
 }

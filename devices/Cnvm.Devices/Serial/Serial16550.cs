@@ -144,8 +144,8 @@ public sealed partial class Serial16550 : IIoDevice
     }
 
     /// <summary>
-    /// Takes a saved state. The level of the line is part of the interrupt controller's state and is not driven again. Call
-    /// <see cref="OutputReady"/> and <see cref="InputReady"/> when the machine runs.
+    /// Takes a saved state and drives the line as it says. Call <see cref="OutputReady"/> and <see cref="InputReady"/> when the
+    /// machine runs.
     /// </summary>
     /// <exception cref="DeviceStateException">A FIFO has more bytes than it can hold, or a register bits that do not exist.</exception>
     public void Restore(Serial16550State state)
@@ -172,6 +172,7 @@ public sealed partial class Serial16550 : IIoDevice
             _receive.Load(state.ReceiveFifo);
             _transmit.Load(state.TransmitFifo);
             _lineLevel = Identify() != IirNone;
+            _line.SetLevel(_lineLevel);
         }
     }
 

@@ -35,7 +35,8 @@ public sealed class Pit : IDisposable
     private readonly IVmTimer _timer;
     private readonly PitChannel[] _channels = [new(initialGate: true), new(initialGate: true), new(initialGate: false)];
     private bool _speaker;
-    private ulong _due = ulong.MaxValue;
+    private bool _lineLevel;
+    private ulong? _due;
 
     /// <param name="line">Interrupt 0.</param>
     public Pit(IVmClock clock, IInterruptLine line)
@@ -67,7 +68,7 @@ public sealed class Pit : IDisposable
             }
 
             _speaker = false;
-            _line.SetLevel(false);
+            SetLine(false);
             Schedule(_clock.Nanoseconds);
         }
     }
@@ -76,7 +77,13 @@ public sealed class Pit : IDisposable
     {
         lock (_lock)
         {
-            return new PitState { Channels = [.. _channels.Select(c => c.Save())], SpeakerData = _speaker };
+            return new PitState
+            {
+                Channels = [.. _channels.Select(c => c.Save())],
+                SpeakerData = _speaker,
+                LineLevel = _lineLevel,
+                Due = _due,
+            };
         }
     }
 
@@ -103,7 +110,8 @@ public sealed class Pit : IDisposable
             }
 
             _speaker = state.SpeakerData;
-            Schedule(_clock.Nanoseconds);
+            SetLine(state.LineLevel);
+            SetDue(state.Due);
         }
     }
 
@@ -120,14 +128,14 @@ public sealed class Pit : IDisposable
         lock (_lock)
         {
             ulong now = _clock.Nanoseconds;
-            if (now < _due)
+            if (_due is not { } due || now < due)
             {
                 return;
             }
 
             // The output is high between ticks; the pin takes the edge.
-            _line.SetLevel(false);
-            _line.SetLevel(true);
+            SetLine(false);
+            SetLine(true);
             Schedule(now);
         }
     }
@@ -135,16 +143,27 @@ public sealed class Pit : IDisposable
     /// <summary>Sets the timer for the next rise of output 0. Rises that are past by then are not made up for.</summary>
     private void Schedule(ulong now)
     {
-        if (_channels[0].NextRise(now) is { } rise)
+        ulong? rise = _channels[0].NextRise(now);
+        SetDue(rise is { } next && _channels[0].IsPeriodic ? Math.Max(next, now + ShortestPeriod) : rise);
+    }
+
+    private void SetDue(ulong? due)
+    {
+        _due = due;
+        if (due is { } deadline)
         {
-            _due = _channels[0].IsPeriodic ? Math.Max(rise, now + ShortestPeriod) : rise;
-            _timer.Arm(_due);
+            _timer.Arm(deadline);
         }
         else
         {
-            _due = ulong.MaxValue;
             _timer.Disarm();
         }
+    }
+
+    private void SetLine(bool level)
+    {
+        _lineLevel = level;
+        _line.SetLevel(level);
     }
 
     private void WriteControl(byte value)
@@ -181,7 +200,7 @@ public sealed class Pit : IDisposable
             _channels[select].SetControl(value);
             if (select == 0)
             {
-                _line.SetLevel(_channels[0].Output(now));
+                SetLine(_channels[0].Output(now));
                 Schedule(now);
             }
         }
@@ -193,7 +212,7 @@ public sealed class Pit : IDisposable
         _channels[channel].WriteCount(value, now);
         if (channel == 0)
         {
-            _line.SetLevel(_channels[0].Output(now));
+            SetLine(_channels[0].Output(now));
             Schedule(now);
         }
     }

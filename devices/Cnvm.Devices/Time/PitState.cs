@@ -7,4 +7,10 @@ public sealed record PitState
     public required PitChannelState[] Channels { get; init; }
 
     public bool SpeakerData { get; init; }
+
+    /// <summary>Level of interrupt 0.</summary>
+    public bool LineLevel { get; init; }
+
+    /// <summary>VM time in nanoseconds of the next interrupt, which may have passed without being raised; null: none.</summary>
+    public ulong? Due { get; init; }
 }

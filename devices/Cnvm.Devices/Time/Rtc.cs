@@ -112,7 +112,6 @@ public sealed partial class Rtc : IIoDevice, IDisposable
             _index = 0;
             _cmos[RegisterB] &= unchecked((byte)~(BPeriodic | BAlarm | BUpdate | BSquareWave));
             _cmos[RegisterC] = 0;
-            _cmos[ShutdownStatus] = 0;
             UpdateLine();
             Schedule();
         }
@@ -134,7 +133,10 @@ public sealed partial class Rtc : IIoDevice, IDisposable
         }
     }
 
-    /// <summary>Takes a saved state. VM time has to be what it was when the state was saved, before the machine runs.</summary>
+    /// <summary>
+    /// Takes a saved state and drives the line as it says. VM time has to be what it was when the state was saved, before the
+    /// machine runs.
+    /// </summary>
     /// <exception cref="DeviceStateException">The memory has another size, or a time is outside what a date can be.</exception>
     public void Restore(RtcState state)
     {
@@ -162,6 +164,7 @@ public sealed partial class Rtc : IIoDevice, IDisposable
             _lastSecond = state.LastSecond;
             _periodOrigin = state.PeriodOrigin;
             _lastPeriod = state.LastPeriod;
+            UpdateLine();
             Schedule();
         }
     }

@@ -143,7 +143,13 @@ public sealed class AcpiTablesTests
     public void Dsdt_of_cloud_survives_iasl(int segments)
     {
         Iasl.SkipIfMissing();
-        var machine = Cloud(segments) with { HasRtc = true, PvpanicPort = 0x505, Events = [new GedEvent(1, Call(@"\_SB.SCAN"))], Objects = [Method("SCAN", 0)] };
+        var machine = Cloud(segments) with
+        {
+            HasRtc = true,
+            PvpanicPort = 0x505,
+            Events = [new GedEvent(1, Call(@"\_SB.SCAN"))],
+            Objects = [Method("SCAN", 0)],
+        };
         var source = RoundTrip(Built(machine, "DSDT"));
 
         Assert.Equal(segments, CountOf(source, "EisaId (\"PNP0A08\")"));
@@ -156,8 +162,10 @@ public sealed class AcpiTablesTests
         Assert.Contains("OperationRegion (EREG, SystemMemory, 0x000000FFFFEF0000, One)", source, StringComparison.Ordinal);
         Assert.Contains(@"Notify (\_SB.PWRB, 0x80)", source, StringComparison.Ordinal);
         Assert.Contains(@"\_SB.SCAN ()", source, StringComparison.Ordinal);
-        Assert.Contains("DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
-        Assert.Contains("QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
+        Assert.Contains(
+            "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
+        Assert.Contains(
+            "QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
     }
 
     [SkippableFact]

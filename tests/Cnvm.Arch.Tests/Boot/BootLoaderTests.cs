@@ -37,7 +37,8 @@ public sealed class BootLoaderTests
         Assert.Equal(0x11UL, system.Cr0);
         Assert.Equal(0UL, system.Cr4);
         Assert.Equal(0UL, system.Efer);
-        Assert.True(system.Cs is { Default: true, Long: false, Granularity: true, Present: true, NonSystem: true, Type: 0xB, Limit: 0xFFFF_FFFF });
+        Assert.True(system.Cs is { Default: true, Long: false, Granularity: true, Present: true, NonSystem: true });
+        Assert.True(system.Cs is { Type: 0xB, Limit: 0xFFFF_FFFF, Base: 0 });
         Assert.True(system.Ds is { Type: 3, Limit: 0xFFFF_FFFF, Base: 0, Present: true });
         Assert.Equal(system.Ds, system.Ss);
         Assert.True(system.Tr is { Type: 0xB, NonSystem: false, Limit: 0x67, Present: true });
@@ -308,7 +309,8 @@ public sealed class BootLoaderTests
         AssertRefused("not a kernel", () => Load(Encoding.ASCII.GetBytes("#!/bin/sh\n")));
         AssertRefused("no PVH entry", () => Load(TestKernels.Elf(false), configure: r => r with { Protocol = BootProtocol.Pvh }));
         AssertRefused("32-bit entry", () => Load(TestKernels.Elf(true), configure: r => r with { Protocol = BootProtocol.Linux32 }));
-        AssertRefused("64-bit entry", () => Load(TestKernels.BzImage(entry64: false), configure: r => r with { Protocol = BootProtocol.Linux64 }));
+        AssertRefused("64-bit entry", () =>
+            Load(TestKernels.BzImage(entry64: false), configure: r => r with { Protocol = BootProtocol.Linux64 }));
         AssertRefused("vmlinux instead", () => Load(TestKernels.BzImage(), configure: r => r with { Protocol = BootProtocol.Pvh }));
         AssertRefused("at most 2047", () => Load(TestKernels.BzImage(), commandLine: new string('x', 2048)));
         AssertRefused("at most 65535", () => Load(TestKernels.Elf(true), commandLine: new string('x', 65536)));

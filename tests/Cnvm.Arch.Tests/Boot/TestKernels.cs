@@ -100,7 +100,8 @@ internal static class TestKernels
         return packed.ToArray();
     }
 
-    private static void ProgramHeader(Span<byte> header, uint type, ulong offset, ulong address, ulong fileSize, ulong memorySize, ulong align)
+    private static void ProgramHeader(
+        Span<byte> header, uint type, ulong offset, ulong address, ulong fileSize, ulong memorySize, ulong align)
     {
         U32(header, 0, type);
         U32(header, 4, 5);

@@ -215,12 +215,14 @@ public sealed class CpuidModelTests
         Assert.Equal(11008u, Get(amx, 0xD, 0).Ecx);
         Assert.True(amx.TryGet(0x1D, 0, out _));
 
-        var noAvx = CpuidModel.Build(Intel(), config with { Masks = [new CpuidMask { Leaf = 1, Ecx = 1u << 28 }, new CpuidMask { Leaf = 7, Ecx = 8 }] }, 0);
+        CpuidMask[] masks = [new CpuidMask { Leaf = 1, Ecx = 1u << 28 }, new CpuidMask { Leaf = 7, Ecx = 8 }];
+        var noAvx = CpuidModel.Build(Intel(), config with { Masks = masks }, 0);
         Assert.Equal(3u, Get(noAvx, 0xD, 0).Eax);
         Assert.Equal(576u, Get(noAvx, 0xD, 0).Ecx);
         Assert.True(noAvx.TryGet(0xD, 1, out _));
 
-        Assert.False(CpuidModel.Build(Intel(), config with { Masks = [new CpuidMask { Leaf = 1, Ecx = 1u << 26 }] }, 0).TryGet(0xD, 0, out _));
+        masks = [new CpuidMask { Leaf = 1, Ecx = 1u << 26 }];
+        Assert.False(CpuidModel.Build(Intel(), config with { Masks = masks }, 0).TryGet(0xD, 0, out _));
     }
 
     [Fact]
@@ -228,7 +230,8 @@ public sealed class CpuidModelTests
     {
         var config = new CpuidConfig { Topology = CpuTopology.Flat(1), PhysicalBits = 40 };
         var before = Get(CpuidModel.Build(Intel(), config, 0), 7);
-        var after = Get(CpuidModel.Build(Intel(), config with { Masks = [new CpuidMask { Leaf = 7, Ebx = 1u << 5 }, new CpuidMask { Leaf = 0x99 }] }, 0), 7);
+        CpuidMask[] masks = [new CpuidMask { Leaf = 7, Ebx = 1u << 5 }, new CpuidMask { Leaf = 0x99 }];
+        var after = Get(CpuidModel.Build(Intel(), config with { Masks = masks }, 0), 7);
 
         Assert.NotEqual(0u, before.Ebx & (1u << 5));
         Assert.Equal(before with { Ebx = before.Ebx & ~(1u << 5) }, after);

@@ -27,14 +27,27 @@ public sealed class SmbiosTests
     public void Identity_reaches_the_guest()
     {
         var uuid = new Guid("00112233-4455-6677-8899-aabbccddeeff");
-        var structures = Structures(new SmbiosConfig { SerialNumber = "serial-7", Uuid = uuid, OemStrings = ["first", "second=2"] });
+        var structures = Structures(new SmbiosConfig
+        {
+            SerialNumber = "serial-7",
+            Version = "v2",
+            Family = "fam",
+            SkuNumber = "sku",
+            ChassisAssetTag = "tag",
+            Uuid = uuid,
+            OemStrings = ["first", "second=2"],
+        });
 
         Assert.Equal([0, 1, 3, 11, 127], structures.Select(s => (int)s.Type));
         var (_, system, strings) = structures[1];
         Assert.Equal("33221100554477668899AABBCCDDEEFF", Convert.ToHexString(system, 8, 16));
         Assert.Equal("cnvm", strings[system[4] - 1]);
         Assert.Equal("cnvm", strings[system[5] - 1]);
+        Assert.Equal("v2", strings[system[6] - 1]);
         Assert.Equal("serial-7", strings[system[7] - 1]);
+        Assert.Equal("sku", strings[system[0x19] - 1]);
+        Assert.Equal("fam", strings[system[0x1A] - 1]);
+        Assert.Equal("tag", structures[2].Strings[structures[2].Formatted[8] - 1]);
         var (_, oem, oemStrings) = structures[3];
         Assert.Equal(2, oem[4]);
         Assert.Equal(["first", "second=2"], oemStrings);
@@ -59,7 +72,7 @@ public sealed class SmbiosTests
     [Fact]
     public void Too_much_is_refused()
     {
-        Assert.Throws<MachineLayoutException>(() => Smbios.Build(new SmbiosConfig { SerialNumber = new string('x', 256) }, _memory));
+        Assert.Throws<MachineLayoutException>(() => Smbios.Build(new SmbiosConfig { SerialNumber = new string('x', 1025) }, _memory));
         var many = Enumerable.Repeat("x", 256).ToArray();
         Assert.Throws<MachineLayoutException>(() => Smbios.Build(new SmbiosConfig { OemStrings = many }, _memory));
         var large = Enumerable.Repeat(new string('x', 255), 255).ToArray();

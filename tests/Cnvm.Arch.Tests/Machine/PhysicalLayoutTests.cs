@@ -61,7 +61,12 @@ public sealed class PhysicalLayoutTests
             MachineProfile.Cloud, 2 * GiB, physicalBits, segments: [.. Enumerable.Repeat(PciSegmentWeights.Equal, count)]);
 
         Assert.Equal(count, layout.PciSegments.Count);
-        var all = new List<AddressRange>(layout.RamRegions) { layout.Platform, new(0xFEC0_0000, 0x1000), new(MachineProfile.KvmTssAddress, 0x4000) };
+        var all = new List<AddressRange>(layout.RamRegions)
+        {
+            layout.Platform,
+            new(0xFEC0_0000, 0x1000),
+            new(MachineProfile.KvmTssAddress, 0x4000),
+        };
         foreach (var segment in layout.PciSegments)
         {
             Assert.NotEqual(0UL, segment.Mmio32.Length);

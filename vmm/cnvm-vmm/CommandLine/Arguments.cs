@@ -4,8 +4,9 @@ namespace Cnvm.VmmProgram.CommandLine;
 /// The words of a command line, sorted by flag.
 /// </summary>
 /// <remarks>
-/// Our own and not System.CommandLine: that one adds 1.9 MB to the program and 3 ms of CPU time to its start, which is a third of the
-/// whole budget, and the option strings (<c>path=/a,readonly=on</c>) are most of the grammar and would be left to us all the same.
+/// Our own and not System.CommandLine: with that (3.0.0, measured) the program grows by 2 MB, its start takes 1.2 ms more of CPU time,
+/// which is a quarter of the aim, and it does not trim without warnings. The option strings (<c>path=/a,readonly=on</c>) are most of the
+/// grammar and would be left to us all the same.
 /// </remarks>
 internal sealed class Arguments
 {

@@ -29,6 +29,9 @@ internal sealed record LaunchOptions
     /// <summary>What becomes of a forbidden system call, once there are filters.</summary>
     public string Seccomp { get; private init; } = "true";
 
+    /// <summary><c>--seccomp</c> was given.</summary>
+    public bool SeccompGiven { get; private init; }
+
     /// <summary>The VM to create and boot at once, validated; null for none.</summary>
     public VmConfig? Vm { get; private init; }
 
@@ -52,6 +55,7 @@ internal sealed record LaunchOptions
             LogLevel = LevelOf(verbosity),
             NoShutdown = arguments.Has(Flags.NoShutdown),
             Seccomp = ParseSeccomp(arguments.Value(Flags.Seccomp)),
+            SeccompGiven = arguments.Has(Flags.Seccomp),
             Vm = VmConfigArguments.Parse(arguments),
         };
         if (options.Vm is null && options.ApiSocket is null)

@@ -81,7 +81,9 @@ public static partial class AmlBuilder
     public static AmlTerm Method(string name, int arguments, params AmlTerm[] body) =>
         new AmlBlock(AmlOpcode.Method, [Path(name), Raw(MethodFlags(arguments))], body);
 
-    /// <summary><c>Method (name, arguments, Serialized) {...}</c>: needed where the method creates named objects or touches index registers.</summary>
+    /// <summary>
+    /// <c>Method (name, arguments, Serialized) {...}</c>: needed where the method creates named objects or touches index registers.
+    /// </summary>
     public static AmlTerm SerializedMethod(string name, int arguments, params AmlTerm[] body) =>
         new AmlBlock(AmlOpcode.Method, [Path(name), Raw((byte)(MethodFlags(arguments) | 0x08))], body);
 

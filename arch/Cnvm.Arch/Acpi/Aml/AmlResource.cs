@@ -88,7 +88,9 @@ public sealed class AmlResource
         return new AmlResource(bytes);
     }
 
-    /// <summary>Header of a Word, DWord or QWord address space descriptor; granularity, minimum, maximum, translation, length follow.</summary>
+    /// <summary>
+    /// Header of a Word, DWord or QWord address space descriptor; granularity, minimum, maximum, translation, length follow.
+    /// </summary>
     private static byte[] AddressSpace(byte tag, int fieldSize, byte type, byte typeFlags)
     {
         var bytes = new byte[6 + (5 * fieldSize)];

@@ -1,6 +1,8 @@
 namespace Cnvm.Arch.Acpi.Aml;
 
-/// <summary>A node of an AML tree. Immutable; built with the factories of <see cref="AmlBuilder"/>, encoded by <see cref="Encode"/>.</summary>
+/// <summary>
+/// A node of an AML tree. Immutable; built with the factories of <see cref="AmlBuilder"/>, encoded by <see cref="Encode"/>.
+/// </summary>
 public abstract class AmlTerm
 {
     private protected AmlTerm()

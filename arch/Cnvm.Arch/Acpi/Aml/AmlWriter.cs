@@ -21,7 +21,9 @@ internal sealed class AmlWriter : TableWriter
     /// <summary>Starts an object that has a PkgLength. Pass the result to <see cref="EndPackage"/> when the body is written.</summary>
     public int BeginPackage() => Length;
 
-    /// <summary>Puts the PkgLength (20.2.4) in front of the body. It counts its own bytes, hence the search for the width that fits.</summary>
+    /// <summary>
+    /// Puts the PkgLength (20.2.4) in front of the body. It counts its own bytes, hence the search for the width that fits.
+    /// </summary>
     public void EndPackage(int start)
     {
         var body = Length - start;

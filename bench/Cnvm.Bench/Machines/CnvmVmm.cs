@@ -1,0 +1,52 @@
+namespace Cnvm.Bench.Machines;
+
+/// <summary>cnvm, as published.</summary>
+/// <param name="profile">Machine profile: cloud (virtio-pci) or microvm (virtio-mmio).</param>
+internal sealed class CnvmVmm(string profile = "cloud") : Vmm(profile == "cloud" ? "cnvm" : "cnvm-" + profile)
+{
+    public override string MemoryName => "/memfd:cnvm-ram";
+
+    public override string DiskAddress => profile == "cloud" ? "pci" : "mmio:0xfeb00000";
+
+    public override string Program(Workspace workspace) => workspace.CnvmProgram;
+
+    public override IReadOnlyList<string> Arguments(GuestPlan plan)
+    {
+        List<string> arguments = [];
+        if (plan.ControlSocket is { } socket)
+        {
+            arguments.AddRange(["--api-socket", "path=" + socket]);
+        }
+
+        if (plan.Kernel is not { } kernel)
+        {
+            return arguments;
+        }
+
+        arguments.AddRange(["--kernel", kernel, "--cmdline", plan.CommandLine]);
+        if (profile != "cloud")
+        {
+            arguments.AddRange(["--machine", profile]);
+        }
+
+        arguments.AddRange(["--cpus", "boot=1", "--memory", $"size={GuestPlan.MemoryMiB}M" + (plan.NamedMemory ? ",shared=on" : "")]);
+        arguments.AddRange(["--console", "off"]);
+        arguments.AddRange(plan.SerialOutput ? ["--serial", "tty"] : ["--serial", "null", "--debug-console", "tty"]);
+        if (plan.Initramfs is { } initramfs)
+        {
+            arguments.AddRange(["--initramfs", initramfs]);
+        }
+
+        if (plan.Disk is { } disk)
+        {
+            arguments.AddRange(["--disk", $"path={disk},image_type=raw"]);
+        }
+
+        if (plan.Tap is { } tap)
+        {
+            arguments.AddRange(["--net", "tap=" + tap]);
+        }
+
+        return arguments;
+    }
+}

@@ -1,0 +1,30 @@
+namespace Cnvm.Bench.Machines;
+
+/// <summary>The machine that every VMM is asked for: one vCPU, and whatever the guest writes to port 0xe9 on standard output.</summary>
+internal sealed record GuestPlan
+{
+    /// <summary>Guest memory. The figures are about everything else, so it is small.</summary>
+    public const int MemoryMiB = 128;
+
+    /// <summary>Kernel with a PVH entry; null: only the control socket, no machine runs.</summary>
+    public string? Kernel { get; init; }
+
+    public string CommandLine { get; init; } = "";
+
+    public string? Initramfs { get; init; }
+
+    /// <summary>Raw image for a virtio disk.</summary>
+    public string? Disk { get; init; }
+
+    /// <summary>An existing TAP for a virtio network device.</summary>
+    public string? Tap { get; init; }
+
+    /// <summary>Unix socket to be controlled by.</summary>
+    public string? ControlSocket { get; init; }
+
+    /// <summary>The guest's memory is a memory file, which has a name in /proc/PID/smaps.</summary>
+    public bool NamedMemory { get; init; }
+
+    /// <summary>What the guest writes to its first serial port goes to standard output, instead of port 0xe9.</summary>
+    public bool SerialOutput { get; init; }
+}

@@ -1,0 +1,68 @@
+namespace Cnvm.Bench.Machines;
+
+/// <summary>QEMU with KVM and nothing that was not asked for.</summary>
+/// <param name="name">The name in the table.</param>
+/// <param name="machine">Machine type with its options.</param>
+/// <param name="hasPci">virtio devices are on PCI; otherwise on virtio-mmio.</param>
+internal sealed class QemuVmm(string name, string machine, bool hasPci) : Vmm(name)
+{
+    /// <summary>QEMU's own small machine, without the devices that its documentation advises to leave out.</summary>
+    public static QemuVmm Microvm { get; } = new("qemu-microvm", "microvm,pit=off,pic=off,rtc=on", hasPci: false);
+
+    /// <summary>QEMU's PCI Express machine; like cnvm with the local APIC in the kernel and the I/O APIC outside.</summary>
+    public static QemuVmm Q35 { get; } = new("qemu-q35", "q35,kernel-irqchip=split", hasPci: true);
+
+    public override string MemoryName => "/memfd:memory-backend-memfd";
+
+    // The first transport of microvm (hw/i386/microvm: VIRTIO_MMIO_BASE).
+    public override string DiskAddress => hasPci ? "pci" : "mmio:0xfeb00000";
+
+    public override string Program(Workspace workspace) => Workspace.QemuProgram;
+
+    public override IReadOnlyList<string> Arguments(GuestPlan plan)
+    {
+        // QEMU sets the architecture capabilities register unasked and gives up on a KVM that refuses it.
+        List<string> arguments = ["-nodefaults", "-no-user-config", "-display", "none", "-cpu", "host,arch-capabilities=off", "-smp", "1", "-m", $"{GuestPlan.MemoryMiB}"];
+        if (plan.NamedMemory)
+        {
+            arguments.AddRange(["-object", $"memory-backend-memfd,id=ram,share=on,size={GuestPlan.MemoryMiB}M"]);
+        }
+
+        arguments.AddRange(["-M", machine + ",accel=kvm" + (plan.NamedMemory ? ",memory-backend=ram" : "")]);
+        if (plan.ControlSocket is { } socket)
+        {
+            arguments.AddRange(["-qmp", $"unix:{socket},server=on,wait=off"]);
+        }
+
+        if (plan.Kernel is not { } kernel)
+        {
+            return [.. arguments, "-net", "none", "-S"];
+        }
+
+        arguments.AddRange(["-kernel", kernel, "-append", plan.CommandLine, "-chardev", "stdio,id=out,signal=off"]);
+        arguments.AddRange(plan.SerialOutput ? ["-serial", "chardev:out"] : ["-device", "isa-debugcon,iobase=0xe9,chardev=out"]);
+        if (plan.Initramfs is { } initramfs)
+        {
+            arguments.AddRange(["-initrd", initramfs]);
+        }
+
+        if (plan.Disk is { } disk)
+        {
+            arguments.AddRange(["-object", "iothread,id=io", "-drive", $"file={disk},if=none,id=disk,format=raw,aio=io_uring,cache=writeback"]);
+            string place = hasPci ? "virtio-blk-pci" : "virtio-blk-device,bus=virtio-mmio-bus.0";
+            arguments.AddRange(["-device", place + ",drive=disk,iothread=io", "-global", "virtio-mmio.force-legacy=false"]);
+        }
+
+        if (plan.Tap is { } tap)
+        {
+            arguments.AddRange(["-netdev", $"tap,id=net,ifname={tap},script=no,downscript=no"]);
+            arguments.AddRange(["-device", hasPci ? "virtio-net-pci,netdev=net,romfile=" : "virtio-net-device,netdev=net"]);
+        }
+        else
+        {
+            arguments.AddRange(["-net", "none"]);
+        }
+
+        return arguments;
+    }
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Boots Debian's stock cloud kernel with the Debian root image to a root shell: on this terminal, or, when the input is a pipe,
+# with its lines typed one after the other (`printf 'uname -a\npoweroff\n' | make boot`). Exits 0 when the guest has powered off.
+#   CPUS (1), MEMORY in MiB (1024)   the guest's
+#   FRESH=1                          a new root disk; otherwise out/boot/disk.ext4 keeps what earlier guests wrote
+#   CNVM_VMM                         another VMM that understands the same arguments
+set -euo pipefail
+script_name=boot
+# shellcheck source=guest-images/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+export CPUS=${CPUS:-1} MEMORY=${MEMORY:-1024} CNVM_IMAGES=$out_dir CNVM_VMM=${CNVM_VMM:-$repo_dir/out/bin/cnvm-vmm}
+[[ $CPUS =~ ^[1-9][0-9]*$ && $MEMORY =~ ^[1-9][0-9]*$ ]] || die "CPUS and MEMORY (MiB) are whole numbers, not '$CPUS' and '$MEMORY'"
+[[ -x $CNVM_VMM ]] || die "$CNVM_VMM is missing: 'make build' makes it"
+
+# Which host, and why.
+why_not=
+if [[ ! -e /dev/kvm ]]; then
+    why_not='there is no /dev/kvm here'
+elif ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
+    why_not='/dev/kvm here has no hardware virtualisation behind it (neither vmx nor svm in /proc/cpuinfo)'
+elif [[ ! -r /dev/kvm || ! -w /dev/kvm ]]; then
+    why_not='this user may not open /dev/kvm (be in the group kvm, or root)'
+fi
+
+"$images_dir/debian-kernel.sh"
+"$images_dir/debian-root.sh"
+disk=$repo_dir/out/boot/disk.ext4
+if [[ -n ${FRESH:-} || ! -e $disk || $disk -ot $out_dir/debian.ext4 ]]; then
+    say "a new root disk: $disk"
+    install_file "$out_dir/debian.ext4" "$disk"
+fi
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/cnvm-boot.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+if [[ -z $why_not ]]; then
+    say 'host: this machine, /dev/kvm with hardware virtualisation'
+    say "API socket: $work/api.sock"
+    # A network namespace of its own holds the tap; it goes away with the last process in it.
+    command=(unshare --net)
+    [[ $(id -u) == 0 ]] || command+=(--user --map-root-user)
+    command+=("$images_dir/boot-guest.sh" "$disk" "$work/api.sock")
+else
+    say "host: a nested KVM host (QEMU TCG with SVM), because $why_not"
+    "$images_dir/debian-kernel.sh" --nested
+    nested=$repo_dir/out/nested-host/cnvm-nested-host
+    [[ -x $nested ]] || die "$nested is missing: 'make $nested' makes it"
+    socket=/run/cnvm-boot/api.sock
+    command=("$nested" --memory "$((MEMORY + 1024))" --cpus "$((CPUS < 2 ? 2 : CPUS))" --drive-rw "$disk" --forward-unix "$socket"
+        -- env "CPUS=$CPUS" "MEMORY=$MEMORY" "TERM=${TERM:-linux}" "CNVM_VMM=$CNVM_VMM" "CNVM_IMAGES=$out_dir"
+        "$images_dir/boot-guest.sh" /dev/vda "$socket")
+fi
+
+status=0
+if [[ -t 0 ]]; then
+    say 'Ctrl-A x quits'
+    "${command[@]}" || status=$?
+else
+    "$images_dir/type-lines.pl" "${command[@]}" || status=$?
+fi
+((status == 0)) || say "the guest did not power off properly (exit code $status)"
+exit "$status"

@@ -1,0 +1,207 @@
+using Cnvm.Vmm.Config;
+using Cnvm.VmmProgram;
+using Cnvm.VmmProgram.CommandLine;
+using Microsoft.Extensions.Logging;
+
+namespace Cnvm.Api.Tests;
+
+/// <summary>The program's flags and option strings.</summary>
+public sealed class CommandLineTests
+{
+    [Fact]
+    public void A_whole_machine_is_described_by_flags()
+    {
+        VmConfig vm = Vm(
+            "--kernel", "/k", "--cmdline", "console=ttyS0 root=/dev/vda1", "--initramfs", "/i",
+            "--cpus", "boot=2,max=2,topology=1:2:1:1,max_phys_bits=40,affinity=[0@[0,2-3],1@[1]],nested=off,features=[],core_scheduling=off",
+            "--memory", "size=2G,shared=on,prefault=true,thp=off,mergeable=off",
+            "--disk", "path=/a,readonly=on,serial=abc,id=root,image_type=raw", "path=/b,direct=on,num_queues=2,queue_size=256",
+            "--net", "tap=t0,ip=192.168.1.1,mask=255.255.255.0,mac=2e:89:a8:e4:bf:0d,mtu=1500,offload_tso=off",
+            "--disk=path=/c,pci_device_id=7,lock_granularity=full",
+            "--rng", "src=/dev/random", "--serial", "tty", "--console", "off", "--debug-console", "file=/dbg,iobase=0x402",
+            "--platform", "num_pci_segments=2,serial_number=sn,oem_strings=[one,\"two,three\"],system_manufacturer=me", "--pvpanic");
+        Assert.Equal(new PayloadConfig(Kernel: "/k", Cmdline: "console=ttyS0 root=/dev/vda1", Initramfs: "/i"), vm.Payload);
+        Assert.Equal((2u, 2u, (byte)40, false, CoreScheduling.Off), (vm.Cpus.BootVcpus, vm.Cpus.MaxVcpus, vm.Cpus.MaxPhysBits, vm.Cpus.Nested, vm.Cpus.CoreScheduling));
+        Assert.Equal(new CpuTopology(1, 2), vm.Cpus.Topology);
+        Assert.Equal([0u, 1u], vm.Cpus.Affinity!.Select(a => a.Vcpu));
+        Assert.Equal([0u, 2u, 3u], vm.Cpus.Affinity![0].HostCpus);
+        Assert.Equal(new MemoryConfig(2UL << 30, Shared: true, Prefault: true, Thp: false), vm.Memory);
+        Assert.Equal(
+            [
+                new DiskConfig("/a", Readonly: true, Serial: "abc", Id: "root", ImageType: ImageType.Raw),
+                new DiskConfig("/b", Direct: true, NumQueues: 2, QueueSize: 256),
+                new DiskConfig("/c", PciDeviceId: 7, LockGranularity: LockGranularity.Full),
+            ],
+            vm.Disks!);
+        Assert.Equal(
+            [new NetConfig("t0", "192.168.1.1", "255.255.255.0", "2e:89:a8:e4:bf:0d", Mtu: 1500, OffloadTso: false)], vm.Net!);
+        Assert.Equal(new RngConfig("/dev/random"), vm.Rng);
+        Assert.Equal(new SerialConfig(Mode: ConsoleMode.Tty), vm.Serial);
+        Assert.Equal(new ConsoleConfig(Mode: ConsoleMode.Off), vm.Console);
+        Assert.Equal(new DebugConsoleConfig("/dbg", ConsoleMode.File, 0x402), vm.DebugConsole);
+        Assert.Equal((2, "sn", "me"), (vm.Platform!.NumPciSegments, vm.Platform.SystemSerialNumber, vm.Platform.SystemManufacturer));
+        Assert.Equal(["one", "two,three"], vm.Platform.OemStrings!);
+        Assert.True(vm.Pvpanic);
+    }
+
+    [Fact]
+    public void A_kernel_alone_has_the_contracts_defaults()
+    {
+        VmConfig vm = Vm("--kernel", "/k");
+        Assert.Equal(new VmConfig(Payload: new PayloadConfig(Kernel: "/k")), vm);
+        Assert.Equal(512UL << 20, vm.Memory.Size);
+    }
+
+    [Theory]
+    [InlineData("512K", 512UL << 10)]
+    [InlineData("128M", 128UL << 20)]
+    [InlineData("5G", 5UL << 30)]
+    [InlineData("1T", 1UL << 40)]
+    [InlineData("4096", 4096UL)]
+    [InlineData("0", 0UL)]
+    [InlineData("", null)]
+    [InlineData("K", null)]
+    [InlineData("-1", null)]
+    [InlineData("1k", null)]
+    [InlineData("1.5G", null)]
+    [InlineData("1GB", null)]
+    [InlineData("16777216T", null)]
+    [InlineData("18446744073709551615", ulong.MaxValue)]
+    [InlineData("18446744073709551616", null)]
+    public void Sizes(string text, ulong? bytes) => Assert.Equal(bytes, OptionString.ParseSize(text));
+
+    [Fact]
+    public void Short_forms_of_cpus_and_memory()
+    {
+        VmConfig vm = Vm("--kernel", "/k", "--cpus", "4", "--memory", "1G");
+        Assert.Equal((4u, 4u, 1UL << 30), (vm.Cpus.BootVcpus, vm.Cpus.MaxVcpus, vm.Memory.Size));
+        Assert.Equal(3u, Vm("--kernel", "/k", "--cpus", "boot=3").Cpus.MaxVcpus);
+    }
+
+    [Fact]
+    public void Zones_stand_for_the_size()
+    {
+        VmConfig vm = Vm("--kernel", "/k", "--memory-zone", "id=a,size=1G", "id=b,size=512M,file=/dev/shm,shared=on");
+        Assert.Equal(0UL, vm.Memory.Size);
+        Assert.Equal([new MemoryZoneConfig("a", 1UL << 30), new MemoryZoneConfig("b", 512UL << 20, "/dev/shm", Shared: true)], vm.Memory.Zones!);
+    }
+
+    [Fact]
+    public void The_machine_can_be_chosen_in_two_ways()
+    {
+        Assert.Equal(MachineProfile.Microvm, Vm("--kernel", "/k", "--machine", "microvm").Platform!.MachineProfile);
+        Assert.Equal(MachineProfile.Microvm, Vm("--kernel", "/k", "--platform", "machine_profile=microvm").Platform!.MachineProfile);
+        Refused("give one of them", "--kernel", "/k", "--machine", "cloud", "--platform", "machine_profile=cloud");
+        Refused("neither cloud nor microvm", "--kernel", "/k", "--machine", "q35");
+    }
+
+    [Fact]
+    public void Katas_command_lines_are_taken()
+    {
+        LaunchOptions go = LaunchOptions.Parse(["--api-socket", "/run/clh-api.sock", "-vv", "--seccomp", "false"]);
+        Assert.Equal(("/run/clh-api.sock", LogLevel.Debug, "false", null), (go.ApiSocket!.Path, go.LogLevel, go.Seccomp, go.Vm));
+        LaunchOptions rust = LaunchOptions.Parse(["--api-socket", "/run/ch-api.sock", "-v"]);
+        Assert.Equal(LogLevel.Information, rust.LogLevel);
+    }
+
+    [Theory]
+    [InlineData("path=/a=b", "/a=b", null)]
+    [InlineData("fd=3", null, 3)]
+    [InlineData("/a", "/a", null)]
+    public void Socket_by_path_or_descriptor(string text, string? path, int? fd) =>
+        Assert.Equal(new PathOrFd(path, fd), LaunchOptions.Parse(["--api-socket", text]).ApiSocket);
+
+    [Theory]
+    [InlineData(0, LogLevel.Warning)]
+    [InlineData(1, LogLevel.Information)]
+    [InlineData(2, LogLevel.Debug)]
+    [InlineData(3, LogLevel.Trace)]
+    [InlineData(9, LogLevel.Trace)]
+    public void Verbosity(int count, LogLevel level)
+    {
+        Assert.Equal(level, LaunchOptions.Parse(["--api-socket", "/s", .. Enumerable.Repeat("-v", count)]).LogLevel);
+        Assert.Equal(level, LaunchOptions.Parse(count == 0 ? ["--api-socket", "/s"] : ["--api-socket", "/s", "-" + new string('v', count)]).LogLevel);
+    }
+
+    [Theory]
+    [InlineData("nothing to do")]
+    [InlineData("there is no flag --kernal; did you mean --kernel?", "--kernal", "/k")]
+    [InlineData("there is no flag --xyzzyxyzzy", "--xyzzyxyzzy")]
+    [InlineData("there is no flag -q", "-q")]
+    [InlineData("'stray' is no flag", "--kernel", "/k", "stray")]
+    [InlineData("'stray' is no flag", "--pvpanic", "stray")]
+    [InlineData("--kernel needs a value", "--kernel")]
+    [InlineData("--cmdline=VALUE", "--kernel", "/k", "--cmdline", "-x")]
+    [InlineData("--kernel is given twice", "--kernel", "/a", "--kernel", "/b")]
+    [InlineData("--pvpanic takes no value", "--kernel", "/k", "--pvpanic=on")]
+    [InlineData("--cpus describes a VM, so --kernel is needed", "--cpus", "2", "--api-socket", "/s")]
+    [InlineData("--disk: there is no key 'redonly'; did you mean readonly?", "--kernel", "/k", "--disk", "redonly=on")]
+    [InlineData("--disk: there is no key '/a'; it takes path, ", "--kernel", "/k", "--disk", "/a")]
+    [InlineData("--disk: path is given twice", "--kernel", "/k", "--disk", "path=/a,path=/b")]
+    [InlineData("--disk: path: needs a value", "--kernel", "/k", "--disk", "path=")]
+    [InlineData("--disk: readonly: 'yes' is neither on nor off", "--kernel", "/k", "--disk", "path=/a,readonly=yes")]
+    [InlineData("--disk: num_queues: '65536' is no whole number from 0 to 65535", "--kernel", "/k", "--disk", "path=/a,num_queues=65536")]
+    [InlineData("--disk: image_type: 'Raw' is not one of raw, ", "--kernel", "/k", "--disk", "path=/a,image_type=Raw")]
+    [InlineData("--memory: size: '1X' is no size", "--kernel", "/k", "--memory", "size=1X")]
+    [InlineData("--memory-zone: id= is missing", "--kernel", "/k", "--memory-zone", "size=1G")]
+    [InlineData("--cpus: topology: '1:2' is not", "--kernel", "/k", "--cpus", "topology=1:2")]
+    [InlineData("--cpus: affinity: '0' is not of the form", "--kernel", "/k", "--cpus", "affinity=[0]")]
+    [InlineData("--cpus: affinity: '0-4294967295' is no whole number", "--kernel", "/k", "--cpus", "affinity=[0-4294967295@[0]]")]
+    [InlineData("no ascending range", "--kernel", "/k", "--cpus", "affinity=[0@[0-2147483647]]")]
+    [InlineData("no ascending range", "--kernel", "/k", "--cpus", "affinity=[0@[3-1]]")]
+    [InlineData("brackets or quotes do not match", "--kernel", "/k", "--cpus", "affinity=[0@[1]")]
+    [InlineData("brackets or quotes do not match", "--kernel", "/k", "--platform", "oem_strings=\"a")]
+    [InlineData("there is no 'avx'", "--kernel", "/k", "--cpus", "features=avx")]
+    [InlineData("--serial: give one of", "--kernel", "/k", "--serial", "tty,pty")]
+    [InlineData("--serial: is missing one of", "--kernel", "/k", "--serial", "")]
+    [InlineData("--net: fd: ", "--kernel", "/k", "--net", "fd=[3,x]")]
+    [InlineData("--api-socket: ", "--api-socket", "fd=x")]
+    [InlineData("--api-socket: ", "--api-socket", "fd=99999999999")]
+    [InlineData("--event-monitor: '/e' is neither path=PATH nor fd=NUMBER", "--api-socket", "/s", "--event-monitor", "/e")]
+    [InlineData("--seccomp: 'maybe' is not one of", "--api-socket", "/s", "--seccomp", "maybe")]
+    [InlineData("--fs: virtio-fs is not supported yet by cnvm", "--kernel", "/k", "--fs", "tag=a,socket=/s")]
+    [InlineData("--firmware: firmware is not supported yet by cnvm", "--firmware", "/f")]
+    [InlineData("--restore: restoring a snapshot is not supported yet by cnvm", "--restore", "source_url=file:///x")]
+    public void What_is_wrong_is_refused_with_a_hint(string expected, params string[] words) => Refused(expected, words);
+
+    [Theory]
+    [InlineData("disks[1].path: ", "--kernel", "/k", "--disk", "path=/a", "path=/a")]
+    [InlineData("cpus.boot_vcpus: ", "--kernel", "/k", "--cpus", "boot=100000")]
+    [InlineData("memory.size: ", "--kernel", "/k", "--memory", "size=64T")]
+    [InlineData("disks[0].rate_limiter_config: ", "--kernel", "/k", "--disk", "path=/a,bw_size=1M,bw_refill_time=100")]
+    [InlineData("disks[0].vhost_user: ", "--kernel", "/k", "--disk", "vhost_user=on,socket=/s")]
+    public void A_machine_that_cannot_be_is_refused_by_field(string field, params string[] words)
+    {
+        ConfigException e = Assert.Throws<ConfigException>(() => LaunchOptions.Parse(words));
+        Assert.Contains(field, e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Help_tells_every_flag_and_version_has_the_contracts_form()
+    {
+        Assert.True(LaunchOptions.Parse(["-h"]).ShowHelp);
+        Assert.True(LaunchOptions.Parse(["--help", "--kernel", "/k"]).ShowHelp);
+        Assert.All(Flags.Names, name => Assert.True(
+            name == "--verbose" || HelpText.Text.Contains(name, StringComparison.Ordinal), $"help does not tell {name}"));
+        Assert.All(HelpText.Text.Split('\n'), line => Assert.InRange(line.Length, 0, 120));
+        Assert.True(LaunchOptions.Parse(["-V"]).ShowVersion);
+        Assert.Matches("^cnvm-vmm v[0-9.]+(\\+[0-9a-f]+)?\nMigration Protocol Versions: 0$", ProgramVersion.Describe(LogLevel.Warning));
+        Assert.EndsWith("\nEnabled features: io_uring, kvm", ProgramVersion.Describe(LaunchOptions.Parse(["-Vv"]).LogLevel), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Errors_tell_their_causes() =>
+        Assert.Equal(
+            "cnvm-vmm: a\n  because: b\n  because: c",
+            Program.DescribeError(new IOException("a", new IOException("b", new IOException("c")))));
+
+    private static VmConfig Vm(params string[] words)
+    {
+        VmConfig? vm = LaunchOptions.Parse(words).Vm;
+        Assert.NotNull(vm);
+        return vm;
+    }
+
+    private static void Refused(string expected, params string[] words) =>
+        Assert.Contains(expected, Assert.Throws<CommandLineException>(() => LaunchOptions.Parse(words)).Message, StringComparison.Ordinal);
+}

@@ -1,0 +1,205 @@
+using Cnvm.Vmm;
+using Cnvm.Vmm.Config;
+
+namespace Cnvm.Api.Tests;
+
+/// <summary>What the validator refuses, and that it names the field.</summary>
+public sealed class ConfigValidationTests
+{
+    private static readonly VmConfig Good = new(
+        Cpus: new CpusConfig(4, 4),
+        Payload: new PayloadConfig(Kernel: "/k"),
+        Disks: [new DiskConfig("/a"), new DiskConfig("/b", NumQueues: 4)],
+        Net: [new NetConfig(NumQueues: 8), new NetConfig("tap1", "192.168.1.1", "255.255.255.0", "2e:89:a8:e4:bf:0d", Mtu: 1500)]);
+
+    public static TheoryData<string, string> Refused { get; } = new()
+    {
+        { "cpus.boot_vcpus", "0 vCPUs" },
+        { "cpus.max_vcpus", "8193" },
+        { "cpus.max_vcpus", "hotplug" },
+        { "cpus.topology", "is 8" },
+        { "cpus.affinity[1].vcpu", "listed twice" },
+        { "cpus.affinity[0].vcpu", "no vCPU 4" },
+        { "cpus.max_phys_bits", "60" },
+        { "cpus.features.amx", "AMX" },
+        { "memory.size", "is 0" },
+        { "memory.size", "multiple" },
+        { "memory.size", "do not fit" },
+        { "memory.size", "not enough" },
+        { "memory.size", "must be 0" },
+        { "memory.shared", "each of memory.zones" },
+        { "memory.zones[1].id", "earlier zone" },
+        { "memory.zones[0].hugepage_size", "hugepages on" },
+        { "memory.zones[0].host_numa_node", "NUMA" },
+        { "memory.hugepage_size", "huge page" },
+        { "payload.kernel", "missing" },
+        { "payload.firmware", "firmware" },
+        { "disks[0].path", "missing" },
+        { "disks[1].path", "disks[0] already" },
+        { "disks[0].num_queues", "5" },
+        { "disks[0].num_queues", "0" },
+        { "disks[0].queue_size", "100" },
+        { "disks[0].serial", "20" },
+        { "disks[0].image_type", "Qcow2" },
+        { "disks[0].iommu", "IOMMU" },
+        { "disks[0].pci_segment", "no segment 1" },
+        { "disks[0].pci_device_id", "32" },
+        { "disks[1].pci_device_id", "slot 3" },
+        { "disks[0].id", "__" },
+        { "disks[1].id", "earlier device" },
+        { "net[0].num_queues", "3" },
+        { "net[0].num_queues", "5 queue pairs" },
+        { "net[0].num_queues", "descriptors (2)" },
+        { "net[0].mtu", "1279" },
+        { "net[0].mac", "unicast" },
+        { "net[0].ip", "not an IP" },
+        { "net[0].mask", "family" },
+        { "net[0].tap", "interface name" },
+        { "net[1].tap", "earlier interface" },
+        { "net[0].vhost_user", "vhost-user" },
+        { "console.mode", "Tty" },
+        { "console.mode", "Socket" },
+        { "serial.file", "missing" },
+        { "serial.socket", "missing" },
+        { "rng.src", "empty" },
+        { "platform.num_pci_segments", "97" },
+        { "platform.system_uuid", "form" },
+        { "platform.oem_strings[0]", "ASCII" },
+        { "watchdog", "watchdog" },
+        { "tpm", "TPM" },
+    };
+
+    [Fact]
+    public void A_good_configuration_has_no_problems() => Assert.Empty(VmConfigValidator.Validate(Good));
+
+    [Theory]
+    [MemberData(nameof(Refused))]
+    public void Each_problem_is_found_and_named(string field, string part)
+    {
+        IReadOnlyList<ConfigProblem> problems = VmConfigValidator.Validate(Broken(field, part));
+        Assert.Contains(problems, p => p.Field == field && p.Message.Contains(part, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void All_problems_are_told_at_once()
+    {
+        ConfigException e = Assert.Throws<ConfigException>(() =>
+            VmConfigValidator.ThrowIfInvalid(new VmConfig(Memory: new MemoryConfig(0), Watchdog: true)));
+        Assert.Equal(["watchdog", "memory.size", "payload.kernel"], e.Problems.Select(p => p.Field));
+        Assert.Equal(VmmErrorKind.Invalid, e.Kind);
+    }
+
+    [Fact]
+    public void Only_conflicts_make_a_conflict()
+    {
+        VmConfig twice = Good with { Disks = [new DiskConfig("/a"), new DiskConfig("/x/../a")] };
+        Assert.Equal(VmmErrorKind.Conflict, Assert.Throws<ConfigException>(() => VmConfigValidator.ThrowIfInvalid(twice)).Kind);
+        VmConfig both = twice with { Watchdog = true };
+        Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<ConfigException>(() => VmConfigValidator.ThrowIfInvalid(both)).Kind);
+    }
+
+    [Fact]
+    public void Two_read_only_disks_may_share_a_file() =>
+        Assert.Empty(VmConfigValidator.Validate(Good with { Disks = [new DiskConfig("/a", Readonly: true), new DiskConfig("/a", Readonly: true)] }));
+
+    [Fact]
+    public void Zones_are_taken_with_size_zero() =>
+        Assert.Empty(VmConfigValidator.Validate(Good with
+        {
+            Memory = new MemoryConfig(0, Zones: [new MemoryZoneConfig("a", 1UL << 30), new MemoryZoneConfig("b", 1UL << 30, "/dev/shm/x", Shared: true)]),
+        }));
+
+    [Fact]
+    public void Sums_that_overflow_do_not_pass() =>
+        Assert.Contains(
+            VmConfigValidator.Validate(Good with
+            {
+                Memory = new MemoryConfig(0, Zones: [new MemoryZoneConfig("a", 1UL << 63), new MemoryZoneConfig("b", 1UL << 63)]),
+            }),
+            p => p.Message.Contains("do not fit", StringComparison.Ordinal));
+
+    [Fact]
+    public void Names_are_numbered_by_one_counter_and_avoid_given_ones()
+    {
+        var names = new DeviceNames();
+        VmConfig config = names.AssignTo(Good with
+        {
+            Disks = [new DiskConfig("/a"), new DiskConfig("/b", Id: "root"), new DiskConfig("/c")],
+            Net = [new NetConfig(), new NetConfig(Id: "_net3"), new NetConfig()],
+        });
+        Assert.Equal(["_disk0", "root", "_disk1"], config.Disks!.Select(d => d.Id));
+        Assert.Equal(["_net2", "_net3", "_net4"], config.Net!.Select(n => n.Id));
+        Assert.Equal("_disk5", names.Next(DeviceNames.DiskPrefix));
+        Assert.False(names.Take("root"));
+        Assert.Same(config.Rng, names.AssignTo(config).Rng);
+    }
+
+    private static VmConfig Broken(string field, string part)
+    {
+        DiskConfig disk = new("/a");
+        NetConfig net = new();
+        CpusConfig cpus = Good.Cpus;
+        MemoryZoneConfig zone = new("a", 1UL << 30);
+        VmConfig Disk(params DiskConfig[] disks) => Good with { Disks = disks };
+        VmConfig Net(params NetConfig[] nets) => Good with { Net = nets };
+        VmConfig Memory(MemoryConfig memory) => Good with { Memory = memory };
+        VmConfig Platform(PlatformConfig platform) => Good with { Platform = platform };
+        return (field, part) switch
+        {
+            ("cpus.boot_vcpus", _) => Good with { Cpus = new CpusConfig(0, 0), Disks = null, Net = null },
+            ("cpus.max_vcpus", "8193") => Good with { Cpus = cpus with { MaxVcpus = 8193 } },
+            ("cpus.max_vcpus", _) => Good with { Cpus = cpus with { MaxVcpus = 8 } },
+            ("cpus.topology", _) => Good with { Cpus = cpus with { Topology = new CpuTopology(2, 4) } },
+            ("cpus.affinity[1].vcpu", _) => Good with { Cpus = cpus with { Affinity = [new CpuAffinity(0, [0]), new CpuAffinity(0, [1])] } },
+            ("cpus.affinity[0].vcpu", _) => Good with { Cpus = cpus with { Affinity = [new CpuAffinity(4, [0])] } },
+            ("cpus.max_phys_bits", _) => Good with { Cpus = cpus with { MaxPhysBits = 60 } },
+            ("cpus.features.amx", _) => Good with { Cpus = cpus with { Features = new CpuFeatures(true) } },
+            ("memory.size", "is 0") => Memory(new MemoryConfig(0)),
+            ("memory.size", "multiple") => Memory(new MemoryConfig((1UL << 30) + 1)),
+            ("memory.size", "do not fit") => Memory(new MemoryConfig(1UL << 46)),
+            ("memory.size", "not enough") => Memory(new MemoryConfig(1UL << 20)),
+            ("memory.size", "must be 0") => Memory(new MemoryConfig(1UL << 30, Zones: [zone])),
+            ("memory.shared", _) => Memory(new MemoryConfig(0, Shared: true, Zones: [zone])),
+            ("memory.zones[1].id", _) => Memory(new MemoryConfig(0, Zones: [zone, zone])),
+            ("memory.zones[0].hugepage_size", _) => Memory(new MemoryConfig(0, Zones: [zone with { HugepageSize = 2UL << 20 }])),
+            ("memory.zones[0].host_numa_node", _) => Memory(new MemoryConfig(0, Zones: [zone with { HostNumaNode = 0 }])),
+            ("memory.hugepage_size", _) => Memory(new MemoryConfig(Hugepages: true, HugepageSize: 3UL << 20)),
+            ("payload.kernel", _) => Good with { Payload = null },
+            ("payload.firmware", _) => Good with { Payload = new PayloadConfig(Firmware: "/f") },
+            ("disks[0].path", _) => Disk(disk with { Path = null }),
+            ("disks[1].path", _) => Disk(disk, disk with { Readonly = true }),
+            ("disks[0].num_queues", "0") => Disk(disk with { NumQueues = 0 }),
+            ("disks[0].num_queues", _) => Disk(disk with { NumQueues = 5 }),
+            ("disks[0].queue_size", _) => Disk(disk with { QueueSize = 100 }),
+            ("disks[0].serial", _) => Disk(disk with { Serial = new string('s', 21) }),
+            ("disks[0].image_type", _) => Disk(disk with { ImageType = ImageType.Qcow2 }),
+            ("disks[0].iommu", _) => Disk(disk with { Iommu = true }),
+            ("disks[0].pci_segment", _) => Disk(disk with { PciSegment = 1 }),
+            ("disks[0].pci_device_id", _) => Disk(disk with { PciDeviceId = 32 }),
+            ("disks[1].pci_device_id", _) => Disk(disk with { PciDeviceId = 3 }, new DiskConfig("/b", PciDeviceId: 3)),
+            ("disks[0].id", _) => Disk(disk with { Id = "__console" }),
+            ("disks[1].id", _) => Disk(disk with { Id = "x" }, new DiskConfig("/b", Id: "x")),
+            ("net[0].num_queues", "3") => Net(net with { NumQueues = 3 }),
+            ("net[0].num_queues", "5 queue pairs") => Net(net with { NumQueues = 10 }),
+            ("net[0].num_queues", _) => Net(net with { Fds = [3, 4] }),
+            ("net[0].mtu", _) => Net(net with { Mtu = 1279 }),
+            ("net[0].mac", _) => Net(net with { Mac = "01:00:00:00:00:01" }),
+            ("net[0].ip", _) => Net(net with { Ip = "1.2.3.4.5" }),
+            ("net[0].mask", _) => Net(net with { Ip = "fe80::1", Mask = "255.255.0.0" }),
+            ("net[0].tap", _) => Net(net with { Tap = "a/b" }),
+            ("net[1].tap", _) => Net(net with { Tap = "t0" }, net with { Tap = "t0" }),
+            ("net[0].vhost_user", _) => Net(net with { VhostUser = true }),
+            ("console.mode", "Tty") => Good with { Serial = new SerialConfig(Mode: ConsoleMode.Tty) },
+            ("console.mode", _) => Good with { Console = new ConsoleConfig(Mode: ConsoleMode.Socket, Socket: "/s") },
+            ("serial.file", _) => Good with { Serial = new SerialConfig(Mode: ConsoleMode.File) },
+            ("serial.socket", _) => Good with { Serial = new SerialConfig(Mode: ConsoleMode.Socket) },
+            ("rng.src", _) => Good with { Rng = new RngConfig("") },
+            ("platform.num_pci_segments", _) => Platform(new PlatformConfig(97)),
+            ("platform.system_uuid", _) => Platform(new PlatformConfig(SystemUuid: "x")),
+            ("platform.oem_strings[0]", _) => Platform(new PlatformConfig(OemStrings: ["\u00e4"])),
+            ("watchdog", _) => Good with { Watchdog = true },
+            ("tpm", _) => Good with { Tpm = new TpmConfig("/s") },
+            _ => throw new ArgumentException($"no case for {field}"),
+        };
+    }
+}

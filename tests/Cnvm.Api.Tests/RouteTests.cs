@@ -1,0 +1,186 @@
+using Cnvm.Vmm;
+using Cnvm.Vmm.Config;
+
+namespace Cnvm.Api.Tests;
+
+/// <summary>Every endpoint, and which errors get which status.</summary>
+public sealed class RouteTests : IDisposable
+{
+    private const string Body = """{"payload":{"kernel":"/boot/kernel"}}""";
+    private readonly ServerFixture _server = new();
+    private readonly RawClient _client;
+
+    public RouteTests() => _client = _server.Connect();
+
+    public void Dispose()
+    {
+        _client.Dispose();
+        _server.Dispose();
+    }
+
+    [Fact]
+    public void A_life_from_create_to_delete()
+    {
+        Assert.Equal(204, _client.Request("PUT", "vm.create", Body).Status);
+        Assert.Equal("Created", State());
+        foreach ((string call, string state) in new[]
+        {
+            ("boot", "Running"), ("pause", "Paused"), ("resume", "Running"), ("reboot", "Running"), ("shutdown", "Shutdown"),
+        })
+        {
+            RawAnswer answer = _client.Request("PUT", "vm." + call);
+            Assert.Equal((204, ""), (answer.Status, answer.Text));
+            Assert.Equal(state, State());
+        }
+
+        Assert.Equal(204, _client.Request("PUT", "vm.power-button").Status);
+        Assert.Equal(204, _client.Request("PUT", "vm.nmi").Status);
+        Assert.Equal(204, _client.Request("PUT", "vm.delete").Status);
+        Assert.Equal(404, _client.Request("GET", "vm.info").Status);
+        Assert.Equal(
+            ["create", "info", "boot", "info", "pause", "info", "resume", "info", "reboot", "info", "shutdown", "info", "power-button", "nmi", "delete", "info"],
+            _server.Vmm.Calls);
+    }
+
+    [Fact]
+    public void Info_has_config_state_and_memory()
+    {
+        _client.Request("PUT", "vm.create", """{"payload":{"kernel":"/k\u00e4se"},"disks":[{"path":"/d"}]}""");
+        RawAnswer answer = _client.Request("GET", "vm.info");
+        Assert.Equal(200, answer.Status);
+        Assert.Equal("/d", answer.Json.GetProperty("config").GetProperty("disks")[0].GetProperty("path").GetString());
+        Assert.Equal("Created", answer.Json.GetProperty("state").GetString());
+        Assert.Equal(1UL << 30, answer.Json.GetProperty("memory_actual_size").GetUInt64());
+        Assert.Contains("\\u00E4", answer.Text, StringComparison.Ordinal);
+        Assert.All(answer.Body, b => Assert.InRange(b, 0x20, 0x7e));
+    }
+
+    [Fact]
+    public void Counters_are_by_device_and_name()
+    {
+        RawAnswer answer = _client.Request("GET", "vm.counters");
+        Assert.Equal("""{"_net1":{"rx_bytes":18446744073709551615,"tx_bytes":7}}""", answer.Text);
+    }
+
+    [Theory]
+    [InlineData("vm.resize")]
+    [InlineData("vm.resize-disk")]
+    [InlineData("vm.resize-zone")]
+    [InlineData("vm.add-device")]
+    [InlineData("vm.add-user-device")]
+    [InlineData("vm.add-disk")]
+    [InlineData("vm.add-fs")]
+    [InlineData("vm.add-generic-vhost-user")]
+    [InlineData("vm.add-pmem")]
+    [InlineData("vm.add-net")]
+    [InlineData("vm.add-vdpa")]
+    [InlineData("vm.add-vsock")]
+    [InlineData("vm.remove-device")]
+    [InlineData("vm.snapshot")]
+    [InlineData("vm.coredump")]
+    [InlineData("vm.restore")]
+    [InlineData("vm.receive-migration")]
+    [InlineData("vm.send-migration")]
+    public void What_cnvm_lacks_is_refused_by_name(string endpoint)
+    {
+        RawAnswer answer = _client.Request("PUT", endpoint, "{}");
+        Assert.Equal(500, answer.Status);
+        Assert.Equal(["Error from API", $"{endpoint} is not supported yet by cnvm"], answer.Chain);
+        Assert.Equal(400, _client.Request("PUT", endpoint).Status);
+        Assert.Equal(400, _client.Request("GET", endpoint).Status);
+        Assert.Empty(_server.Vmm.Calls);
+    }
+
+    [Theory]
+    [InlineData("GET", "vm.create", Body)]
+    [InlineData("PUT", "vm.create", null)]
+    [InlineData("PUT", "vmm.ping", null)]
+    [InlineData("PUT", "vm.info", null)]
+    [InlineData("PATCH", "vm.info", null)]
+    [InlineData("POST", "vm.boot", null)]
+    [InlineData("GET", "vm.boot", null)]
+    [InlineData("PUT", "vm.boot", "{}")]
+    [InlineData("PUT", "vm.pause", " ")]
+    [InlineData("PUT", "vmm.shutdown", "null")]
+    [InlineData("GET", "vmm.ping", "{}")]
+    public void Wrong_method_or_body_is_400(string method, string endpoint, string? body)
+    {
+        RawAnswer answer = _client.Request(method, endpoint, body);
+        Assert.Equal(400, answer.Status);
+        Assert.Equal("Error from API", answer.Chain[0]);
+        Assert.Empty(_server.Vmm.Calls);
+        Assert.False(_server.ShutdownRequested.IsSet);
+    }
+
+    [Theory]
+    [InlineData("vm.fly")]
+    [InlineData("")]
+    [InlineData("vm.info/")]
+    [InlineData("vm.info?x=1")]
+    [InlineData("../v1/vm.info")]
+    public void Unknown_routes_are_404(string endpoint) => Assert.Equal(404, _client.Request("GET", endpoint).Status);
+
+    [Theory]
+    [InlineData(VmmErrorKind.Invalid, 400)]
+    [InlineData(VmmErrorKind.NotFound, 404)]
+    [InlineData(VmmErrorKind.Conflict, 409)]
+    [InlineData(VmmErrorKind.Busy, 429)]
+    [InlineData(VmmErrorKind.Internal, 500)]
+    public void Error_kinds_become_statuses_and_causes_a_chain(VmmErrorKind kind, int status)
+    {
+        _server.Vmm.OnCall = _ => throw new VmmException(kind, "outer", new IOException("inner"));
+        RawAnswer answer = _client.Request("PUT", "vm.boot");
+        Assert.Equal(status, answer.Status);
+        Assert.Equal(["Error from API", "The VM could not boot", "outer", "inner"], answer.Chain);
+    }
+
+    [Fact]
+    public void A_defect_in_a_call_is_500_and_the_server_lives_on()
+    {
+        _server.Vmm.OnCall = _ => throw new InvalidOperationException("defect");
+        RawAnswer answer = _client.Request("PUT", "vm.pause");
+        Assert.Equal(500, answer.Status);
+        Assert.Equal(["Error from API", "The VM could not be paused", "defect"], answer.Chain);
+        Assert.Equal(200, _client.Request("GET", "vmm.ping").Status);
+    }
+
+    [Fact]
+    public void Wrong_configurations_never_reach_the_vmm()
+    {
+        RawAnswer twice = _client.Request("PUT", "vm.create", """{"payload":{"kernel":"/k"},"disks":[{"path":"/d","id":"a"},{"path":"/e","id":"a"}]}""");
+        Assert.Equal(409, twice.Status);
+        RawAnswer fs = _client.Request("PUT", "vm.create", """{"payload":{"kernel":"/k"},"fs":[{"tag":"t","socket":"/s"}]}""");
+        Assert.Equal(400, fs.Status);
+        Assert.Contains("fs: virtio-fs is not supported yet by cnvm", fs.Chain[^1], StringComparison.Ordinal);
+        Assert.Empty(_server.Vmm.Calls);
+    }
+
+    [Fact]
+    public void Descriptor_numbers_in_a_create_body_mean_nothing()
+    {
+        Assert.Equal(204, _client.Request("PUT", "vm.create", """{"payload":{"kernel":"/k"},"net":[{"fds":[0,1,2]}]}""").Status);
+        Assert.Null(_server.Vmm.Config!.Net![0].Fds);
+    }
+
+    [Fact]
+    public void The_client_of_this_library_speaks_to_the_server()
+    {
+        using CnvmClient client = CnvmClient.Connect(_server.SocketPath);
+        Assert.Equal(4711, client.Ping().Pid);
+        var config = new VmConfig(Payload: new PayloadConfig(Kernel: "/k"), Disks: [new DiskConfig(Path: "/d", Readonly: true)]);
+        client.Create(config);
+        client.Boot();
+        VmInfo info = client.Info();
+        Assert.Equal(VmState.Running, info.State);
+        Assert.Equal(config.Disks, info.Config.Disks);
+        Assert.Equal(7UL, client.Counters()["_net1"]["tx_bytes"]);
+        client.Delete();
+        ApiCallException refused = Assert.Throws<ApiCallException>(() => client.Info());
+        Assert.Equal(404, refused.Status);
+        Assert.Equal("Error from API", refused.Chain[0]);
+        client.ShutdownVmm();
+        Assert.True(_server.ShutdownRequested.Wait(TimeSpan.FromSeconds(20)));
+    }
+
+    private string? State() => _client.Request("GET", "vm.info").Json.GetProperty("state").GetString();
+}
