@@ -1,9 +1,11 @@
 using System.Net.Sockets;
+using System.Runtime.Versioning;
 using Cnvm.Linux;
 
 namespace Cnvm.Api.Tests;
 
 /// <summary>The socket file: who may serve it, and what is left behind.</summary>
+[SupportedOSPlatform("linux")]
 public sealed class SocketTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("cnvm-socket").FullName;

@@ -8,14 +8,14 @@ public sealed class EpollTests
         using var epoll = new Epoll();
         using var first = new EventFd();
         using var second = new EventFd();
-        epoll.Add(first.Fd, EpollEvent.In, 0x1_0000_0001);
-        epoll.Add(second.Fd, EpollEvent.In, 2);
+        epoll.Add(first.Fd, Libc.EPOLLIN, 0x1_0000_0001);
+        epoll.Add(second.Fd, Libc.EPOLLIN, 2);
         var events = new EpollEvent[4];
         Assert.Equal(0, epoll.Wait(events, 0));
         first.Signal();
         Assert.Equal(1, epoll.Wait(events, 10_000));
         Assert.Equal(0x1_0000_0001UL, events[0].Token);
-        Assert.Equal(EpollEvent.In, events[0].Events);
+        Assert.Equal(Libc.EPOLLIN, events[0].Events);
         second.Signal();
         Assert.Equal(2, epoll.Wait(events, 10_000));
         Assert.True(first.Drain());
@@ -28,7 +28,7 @@ public sealed class EpollTests
     {
         using var epoll = new Epoll();
         using var ready = new EventFd();
-        epoll.Add(ready.Fd, EpollEvent.In, 1);
+        epoll.Add(ready.Fd, Libc.EPOLLIN, 1);
         ready.Signal();
         var events = new EpollEvent[4];
         epoll.Wait(events, 0);
@@ -45,6 +45,6 @@ public sealed class EpollTests
     public void BadDescriptorIsRefused()
     {
         using var epoll = new Epoll();
-        Assert.Equal(Errno.EBADF, Assert.Throws<LinuxException>(() => epoll.Add(-1, EpollEvent.In, 1)).Errno);
+        Assert.Equal(Errno.EBADF, Assert.Throws<LinuxException>(() => epoll.Add(-1, Libc.EPOLLIN, 1)).Errno);
     }
 }

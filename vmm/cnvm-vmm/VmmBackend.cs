@@ -7,6 +7,6 @@ namespace Cnvm.VmmProgram;
 /// <summary>The one place that chooses a hypervisor.</summary>
 internal static class VmmBackend
 {
-    /// <exception cref="HypervisorException">There is none that works here; the message says why.</exception>
-    public static IHypervisor Open(ILoggerFactory logging) => KvmHypervisor.Open(logger: logging.CreateLogger("kvm"));
+    /// <exception cref="HypervisorException">This host has none that can be used; the message says why.</exception>
+    public static IHypervisor OpenHypervisor(ILoggerFactory logging) => KvmHypervisor.Open(logger: logging.CreateLogger("kvm"));
 }

@@ -44,7 +44,7 @@ internal sealed partial class VmmSession : IDisposable
             _vmm = new VmmService(
                 new VmmOptions
                 {
-                    OpenHypervisor = () => VmmBackend.Open(_logging),
+                    OpenHypervisor = () => VmmBackend.OpenHypervisor(_logging),
                     Ping = new VmmPing(
                         $"v{BuildVersion.Full}", BuildVersion.Number, Environment.ProcessId, ProgramVersion.Features),
                     Logging = _logging,
@@ -134,6 +134,8 @@ internal sealed partial class VmmSession : IDisposable
                 End(0);
             }));
         }
+
+        _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => _thread.Post(_vmm.ResizeConsole)));
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Signal}: ending")]

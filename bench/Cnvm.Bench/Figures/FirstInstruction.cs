@@ -16,13 +16,13 @@ internal sealed class FirstInstruction(Workspace workspace) : Experiment
 
     public override IReadOnlyList<string> Sides => [.. _machines.Select(m => m.Name)];
 
-    protected override int DefaultRounds => 11;
+    protected override int DefaultRounds => 9;
 
     protected override double[] Sample(string side)
     {
-        var plan = new GuestPlan { Kernel = workspace.Image(Payload.Image), CommandLine = Payload.Ready };
+        var plan = new GuestPlan { Kernel = workspace.Image(Payload.Image), CommandLine = Payload.Nothing };
         using Child child = _machines.First(m => m.Name == side).Start(workspace, plan, Limit);
-        long ready = child.WaitFor(Payload.ReadyText);
+        long ready = child.WaitFor(Payload.FirstText);
         long cpu = child.ProcessorTime;
         return [(ready - child.Executed) / 1e6, cpu / 1e6];
     }

@@ -20,7 +20,7 @@ internal sealed class Chipset : IDisposable
     private const byte RtcIrq = 8;
 
     private readonly Profile _profile;
-    private readonly SerialConsoleBackend? _serialConsole;
+    private readonly ConsoleBackend? _serialConsole;
     private readonly Pit? _pit;
     private readonly Rtc _rtc;
     private readonly Dictionary<uint, SharedInterruptLine> _intx = [];
@@ -64,10 +64,10 @@ internal sealed class Chipset : IDisposable
         Ports.Register(Rtc.IndexPort, Rtc.Size, _rtc, "rtc");
         if (config.Serial.Mode != ConsoleMode.Off)
         {
-            _serialConsole = consoles.Serial is { } console ? new SerialConsoleBackend(console) : null;
+            _serialConsole = consoles.Serial is { } console ? new ConsoleBackend(console) : null;
             var serial = new Serial16550(DeviceNames.Serial, (ISerialBackend?)_serialConsole ?? new NullSerialBackend(), IsaLine(Profile.SerialIrq));
             Ports.Register(Profile.SerialPort, Serial16550.Size, serial, "serial");
-            _serialConsole?.Connect(serial);
+            _serialConsole?.Connect(serial.InputReady, serial.OutputReady);
         }
 
         new I8042(events).Register(Ports);
