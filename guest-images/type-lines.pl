@@ -7,6 +7,7 @@ use strict;
 use warnings;
 use IO::Select;
 use IPC::Open2;
+use POSIX qw(WNOHANG);
 
 my $silence = $ENV{CNVM_SILENCE} || 600;
 my $mark = "\e]133;B\a";
@@ -22,13 +23,22 @@ for my $signal (qw(INT TERM HUP)) {
 my $wait = IO::Select->new($console);
 my $pending = '';
 my $ended = 0;
+my $silent = 0;
+my $status;
 while (1) {
-    if (!$wait->can_read($silence)) {
+    if (!$wait->can_read(1)) {
+        # The console ends with the command, unless something that it left behind holds it open.
+        if (waitpid($pid, WNOHANG) == $pid) {
+            $status = $?;
+            last;
+        }
+        next if ++$silent < $silence;
         print STDERR "boot: nothing from the guest for $silence s, giving up\n";
         kill TERM => $pid;
         waitpid $pid, 0;
         exit 124;
     }
+    $silent = 0;
     my $count = sysread $console, my $chunk, 65536;
     last if !$count;
     $pending .= $chunk;
@@ -58,5 +68,8 @@ while (1) {
     $pending = $keep ? substr($pending, -$keep) : '';
 }
 print $pending;
-waitpid $pid, 0;
-exit($? & 127 ? 128 + ($? & 127) : $? >> 8);
+if (!defined $status) {
+    waitpid $pid, 0;
+    $status = $?;
+}
+exit($status & 127 ? 128 + ($status & 127) : $status >> 8);

@@ -88,7 +88,6 @@ public sealed partial class ApiServer : IDisposable
 
     private void Run()
     {
-        NativeThread.SetName("http-server");
         // The wake-up, the listener, and the connections.
         var entries = new PollEntry[2 + HttpLimits.Connections];
         while (!_stopping)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 
 namespace Cnvm.Bench;
 
@@ -6,6 +7,7 @@ namespace Cnvm.Bench;
 internal sealed class Workspace : IDisposable
 {
     private readonly Dictionary<string, string> _compiled = [];
+    private double? _cyclesPerNanosecond;
 
     public Workspace()
     {
@@ -21,6 +23,9 @@ internal sealed class Workspace : IDisposable
 
     /// <summary>The program that measures when another one starts.</summary>
     public string Launcher => Compile("launch");
+
+    /// <summary>Cycles of a guest's time stamp counter in a nanosecond, as KVM says.</summary>
+    public double CyclesPerNanosecond => _cyclesPerNanosecond ??= int.Parse(Output(Compile("kvm_loop"), "--tsc-khz"), CultureInfo.InvariantCulture) / 1e6;
 
     /// <summary>cnvm's program as users run it.</summary>
     /// <exception cref="UnavailableException">It has not been built.</exception>
@@ -58,26 +63,31 @@ internal sealed class Workspace : IDisposable
         program = File(name);
         // Static: what the loader costs is no part of a figure.
         string[] arguments = ["-O2", "-static", "-Wall", "-Wextra", "-o", program, Path.Combine(Root, "bench", "peers", name + ".c")];
-        try
-        {
-            using var gcc = Process.Start(new ProcessStartInfo("gcc", arguments) { RedirectStandardError = true })!;
-            string error = gcc.StandardError.ReadToEnd();
-            gcc.WaitForExit();
-            if (gcc.ExitCode != 0)
-            {
-                throw new MeasurementException($"gcc cannot compile {name}.c:\n{error}");
-            }
-        }
-        catch (System.ComponentModel.Win32Exception e)
-        {
-            throw new UnavailableException($"gcc does not run: {e.Message}");
-        }
-
+        Output("gcc", arguments);
         _compiled.Add(name, program);
         return program;
     }
 
     public void Dispose() => System.IO.Directory.Delete(Directory, recursive: true);
+
+    /// <summary>Runs a program to its end and returns what it printed.</summary>
+    private static string Output(string program, params string[] arguments)
+    {
+        try
+        {
+            using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            Task<string> error = process.StandardError.ReadToEndAsync();
+            string output = process.StandardOutput.ReadToEnd();
+            process.WaitForExit();
+            return process.ExitCode == 0
+                ? output
+                : throw new MeasurementException($"{Path.GetFileName(program)} {arguments[^1]} failed: {error.GetAwaiter().GetResult()}");
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            throw new UnavailableException($"{program} does not run: {e.Message}");
+        }
+    }
 
     private static string Existing(string path, string advice) =>
         System.IO.File.Exists(path) ? path : throw new UnavailableException($"{path} is missing; {advice}");

@@ -2,6 +2,7 @@
  * The least that can run a guest on /dev/kvm: the floor that exit figures are compared with.
  *
  *   kvm_loop PAYLOAD COMMAND-LINE [MIB]
+ *   kvm_loop --tsc-khz                     prints the frequency of the guest's time stamp counter
  *
  * Loads an ELF file at its physical addresses, enters it by the PVH boot protocol and handles its exits in one loop. Bytes
  * written to the serial port (0x3f8) or the debug console (0xe9) go to standard output at once; every other access is answered
@@ -217,8 +218,24 @@ static int run_until_end(int vcpu, struct kvm_run *run)
     }
 }
 
+static int print_tsc_khz(void)
+{
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    check(kvm, "/dev/kvm");
+    int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+    check(vm, "KVM_CREATE_VM");
+    int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+    check(vcpu, "KVM_CREATE_VCPU");
+    int khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
+    check(khz, "KVM_GET_TSC_KHZ");
+    printf("%d\n", khz);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--tsc-khz") == 0)
+        return print_tsc_khz();
     if (argc < 3 || argc > 4)
         errx(2, "usage: kvm_loop PAYLOAD COMMAND-LINE [MIB]");
     uint64_t size = (argc == 4 ? strtoull(argv[3], NULL, 10) : 128) << 20;

@@ -4,7 +4,7 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-output=${1:-$here/../../out/images/payload}
+output=${1:-${CNVM_IMAGES:-$here/../../out/images}/payload}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

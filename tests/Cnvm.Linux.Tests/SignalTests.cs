@@ -53,7 +53,7 @@ public sealed class SignalTests
     [Fact]
     public void ThreadIsNamedAndPinned() => OnThread(() =>
     {
-        NativeThread.SetName("a name that is far too long");
+        ThreadName.SetCurrent("a name that is far too long");
         Assert.Equal("a name that is \n", File.ReadAllText($"/proc/self/task/{NativeThread.CurrentId}/comm"));
         int[] allowed = NativeThread.GetAffinity();
         NativeThread.SetAffinity([allowed[^1]]);

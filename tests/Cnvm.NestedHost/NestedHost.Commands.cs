@@ -6,13 +6,13 @@ namespace Cnvm.Nested;
 
 public sealed partial class NestedHost
 {
-    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(120);
     private int _commands;
     private int _sockets;
 
     /// <summary>Runs a bash command as root in the host and waits for its end. It starts in the repository's directory.</summary>
     /// <param name="command">A bash command line.</param>
-    /// <param name="timeout">60 s if null. After that the command and all it started are killed.</param>
+    /// <param name="timeout">120 s if null. After that the command and all it started are killed.</param>
     /// <param name="input">Its standard input; empty if null.</param>
     /// <param name="cancellation">Kills the command too.</param>
     /// <exception cref="TimeoutException">The command took too long; the message has its output.</exception>
@@ -42,7 +42,7 @@ public sealed partial class NestedHost
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
         var terminal = !System.Console.IsInputRedirected && !System.Console.IsOutputRedirected;
-        var (start, _) = SshStart(command.Length == 0 ? "exec bash -l" : command, terminal ? "-tt" : "-T", terminal);
+        var (start, _) = SshStart(command.Length == 0 ? "exec /bin/bash -l" : command, terminal ? "-tt" : "-T", terminal);
         using var process = await BoundProcess.StartAsync(start).ConfigureAwait(false);
         await process.WaitForExitAsync().ConfigureAwait(false);
         return process.ExitCode == 255 && _qemu.HasExited ? throw Died() : process.ExitCode;
@@ -189,7 +189,7 @@ public sealed partial class NestedHost
         var name = Interlocked.Increment(ref _commands).ToString(CultureInfo.InvariantCulture);
         var start = new ProcessStartInfo("ssh");
         AddConnection(start);
-        var line = $"exec bash /run/cnvm/start/run {name} {Shell.Quote(command)}{(terminal ? " terminal" : "")}";
+        var line = $"set -- {name} {Shell.Quote(command)}{(terminal ? " terminal" : "")}; . /run/cnvm/start/run";
         Array.ForEach([mode, "cnvm-nested-host", line], start.ArgumentList.Add);
         return (start, name);
     }

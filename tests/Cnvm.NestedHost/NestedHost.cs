@@ -96,11 +96,29 @@ public sealed partial class NestedHost : IAsyncDisposable
             return;
         }
 
-        if (_master is { HasExited: false } && _options.Drives.Any(drive => !drive.Snapshot))
+        try
         {
-            await RunOnceAsync("sync", TimeSpan.FromSeconds(60), null, default).ConfigureAwait(false);
+            await SynchroniseDrivesAsync().ConfigureAwait(false);
         }
+        finally
+        {
+            await EndAsync().ConfigureAwait(false);
+        }
+    }
 
+    private async Task SynchroniseDrivesAsync()
+    {
+        var disks = _options.Drives.Select((drive, i) => (drive, Path: "/dev/vd" + (char)('a' + i)))
+            .Where(disk => !disk.drive.Snapshot).Select(disk => disk.Path).ToList();
+        if (disks.Count > 0 && _master is { HasExited: false } && !_qemu.HasExited)
+        {
+            var sync = await RunOnceAsync("sync " + string.Join(' ', disks), TimeSpan.FromMinutes(5), null, default).ConfigureAwait(false);
+            sync.OrThrow();
+        }
+    }
+
+    private async Task EndAsync()
+    {
         KillQemu();
         await _qemu.WaitForExitAsync().ConfigureAwait(false);
         if (_master is not null)

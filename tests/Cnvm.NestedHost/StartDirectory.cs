@@ -78,7 +78,6 @@ internal sealed class StartDirectory : IDisposable
 
             """).ConfigureAwait(false);
         await WriteAsync("guest/run", $"""
-            #!/bin/bash
             # run NAME COMMAND [terminal]: the caller's search path, its repository as the current directory, and a process group of its
             # own whose number is kept, so that everything the command started can be ended.
             export PATH={Shell.Quote(Environment.GetEnvironmentVariable("PATH") ?? "/usr/bin:/bin")}
@@ -86,12 +85,11 @@ internal sealed class StartDirectory : IDisposable
             [ -n "$DOTNET_ROOT" ] || unset DOTNET_ROOT
             export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 LC_ALL=C.UTF-8
             cd {Shell.Quote(Repository.Root)} || exit 1
-            mkdir -p /run/cnvm/pids
             if [ "$3" = terminal ]; then
                 echo $$ >"/run/cnvm/pids/$1"
-                exec bash -c "$2"
+                exec /bin/bash -c "$2"
             fi
-            exec setsid --wait bash -c 'echo $$ >"/run/cnvm/pids/$1"; eval "$2"' command "$1" "$2"
+            exec /usr/bin/setsid --wait /bin/bash -c 'echo $$ >"/run/cnvm/pids/$1"; eval "$2"' command "$1" "$2"
 
             """).ConfigureAwait(false);
         using var script = Assembly.GetExecutingAssembly().GetManifestResourceStream("guest-init.sh")!;

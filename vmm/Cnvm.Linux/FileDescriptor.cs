@@ -15,5 +15,9 @@ public sealed class FileDescriptor : SafeHandle
     /// <summary>The raw number; valid until this object is disposed.</summary>
     public int Value => (int)handle;
 
+    /// <summary>A second descriptor of the same open file, closed on exec; the caller owns it.</summary>
+    /// <exception cref="LinuxException">The descriptor is not open, or none is left.</exception>
+    public static int Duplicate(int fd) => LinuxError.Check(Libc.fcntl(fd, Libc.F_DUPFD_CLOEXEC, 0), $"duplicate descriptor {fd}");
+
     protected override bool ReleaseHandle() => Libc.close((int)handle) == 0;
 }

@@ -22,7 +22,7 @@ public struct io_uring_sqe
     public ulong addr;
     [FieldOffset(24)]
     public uint len;
-    [FieldOffset(28)]
+    [FieldOffset(28), AbiField("rw_flags")]
     public uint rw_flags;
     [FieldOffset(32)]
     public ulong user_data;

@@ -17,6 +17,11 @@ public static unsafe partial class Libc
     public const int O_DIRECT = 0x4000;
     public const int O_CLOEXEC = 0x80000;
 
+    internal const int F_DUPFD_CLOEXEC = 1030;
+
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int open(string path, int flags, uint mode);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int fcntl(int fd, int command, int argument);
 }

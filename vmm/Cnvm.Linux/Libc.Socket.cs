@@ -12,13 +12,15 @@ public static unsafe partial class Libc
     internal const int SOCK_NONBLOCK = 0x800;
     internal const int SOCK_CLOEXEC = 0x80000;
     internal const int SOL_SOCKET = 1;
+    internal const int SO_RCVTIMEO = 20;
     internal const int SCM_RIGHTS = 1;
     internal const int SHUT_WR = 1;
+    internal const int MSG_CTRUNC = 0x8;
     internal const int MSG_NOSIGNAL = 0x4000;
     internal const int MSG_CMSG_CLOEXEC = 0x40000000;
 
     /// <summary>Most descriptors that one message carries (SCM_MAX_FD of the kernel).</summary>
-    [AbiNewer("stands in the kernel's own include/net/scm.h")]
+    [AbiNewer("include/net/scm.h of the kernel, not installed")]
     internal const int SCM_MAX_FD = 253;
 
     internal const int UnixPathCapacity = 108;

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Cnvm.Linux;
 
 /// <summary>The calling thread as the kernel sees it.</summary>
@@ -8,27 +6,11 @@ public static unsafe class NativeThread
     /// <summary>Highest host CPU number plus one that <see cref="SetAffinity"/> takes.</summary>
     public const int MaxCpus = 8192;
 
-    private const int NameBytes = 15;
-
     /// <summary>The kernel's id of the calling thread.</summary>
     public static int CurrentId => Libc.gettid();
 
     /// <summary>This process.</summary>
     public static int ProcessId => Libc.getpid();
-
-    /// <summary>Names the calling thread as ps and top show it; what exceeds 15 bytes is cut.</summary>
-    public static void SetName(string name)
-    {
-        ArgumentNullException.ThrowIfNull(name);
-        byte[] bytes = new byte[NameBytes + 1];
-        byte[] text = Encoding.UTF8.GetBytes(name);
-        text.AsSpan(0, Math.Min(text.Length, NameBytes)).CopyTo(bytes);
-        // SAFETY: the kernel reads up to 16 bytes of a pinned, zero-terminated array.
-        fixed (byte* p = bytes)
-        {
-            LinuxError.Check(Libc.prctl(Libc.PR_SET_NAME, (nint)p, 0, 0, 0), "prctl(PR_SET_NAME)");
-        }
-    }
 
     /// <summary>Lets the calling thread run on these host CPUs only.</summary>
     /// <exception cref="LinuxException">None of the CPUs exists or is allowed.</exception>

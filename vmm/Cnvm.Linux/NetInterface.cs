@@ -1,4 +1,6 @@
 using System.Net.NetworkInformation;
+using System.Net.Sockets;
+using System.Numerics;
 using System.Net;
 using System.Runtime.InteropServices;
 using Cnvm.Linux.Abi;
@@ -10,6 +12,7 @@ namespace Cnvm.Linux;
 public sealed unsafe partial class NetInterface : IDisposable
 {
     private const int AF_INET = 2;
+    private const int AF_INET6 = 10;
     private const int SOCK_DGRAM = 2;
     private const int SOCK_CLOEXEC = 0x80000;
     private const nuint SIOCGIFFLAGS = 0x8913;
@@ -22,6 +25,9 @@ public sealed unsafe partial class NetInterface : IDisposable
     private const nuint SIOCGIFHWADDR = 0x8927;
     private const nuint SIOCGIFINDEX = 0x8933;
     private const short IFF_UP = 1;
+    private const int DefaultIpv6Prefix = 64;
+
+    private static readonly IPAddress DefaultIpv4Mask = new([255, 255, 255, 0]);
 
     private readonly FileDescriptor _socket;
 
@@ -88,14 +94,28 @@ public sealed unsafe partial class NetInterface : IDisposable
         }
     }
 
-    /// <summary>Sets the IPv4 address and mask.</summary>
-    public void SetAddress(IPAddress address, IPAddress mask)
+    /// <summary>Sets the address, IPv4 or IPv6.</summary>
+    /// <param name="mask">Of the same family; null: 24 bits for IPv4, 64 for IPv6.</param>
+    /// <exception cref="ArgumentException">The mask is of the other family.</exception>
+    public void SetAddress(IPAddress address, IPAddress? mask)
     {
+        ArgumentNullException.ThrowIfNull(address);
+        if (mask is not null && mask.AddressFamily != address.AddressFamily)
+        {
+            throw new ArgumentException($"the mask {mask} does not go with the address {address}", nameof(mask));
+        }
+
+        if (address.AddressFamily == AddressFamily.InterNetworkV6)
+        {
+            SetIpv6Address(address, mask is null ? DefaultIpv6Prefix : mask.GetAddressBytes().Sum(b => BitOperations.PopCount(b)));
+            return;
+        }
+
         IfReq r = new(Name);
         r.SetAddress(address);
         Ioctl(SIOCSIFADDR, ref r, "set the address of");
         r = new IfReq(Name);
-        r.SetAddress(mask);
+        r.SetAddress(mask ?? DefaultIpv4Mask);
         Ioctl(SIOCSIFNETMASK, ref r, "set the netmask of");
     }
 
@@ -108,6 +128,16 @@ public sealed unsafe partial class NetInterface : IDisposable
     }
 
     public void Dispose() => _socket.Dispose();
+
+    private void SetIpv6Address(IPAddress address, int prefix)
+    {
+        IfReq r = new(Name);
+        Ioctl(SIOCGIFINDEX, ref r, "find");
+        using FileDescriptor socket6 = new(LinuxError.Check(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"));
+        In6IfReq request = new(address, prefix, r.Value);
+        // SAFETY: struct in6_ifreq is what this request takes on an IPv6 socket.
+        LinuxError.Check(ioctl6(socket6.Value, SIOCSIFADDR, &request), $"set the address of network interface {Name}");
+    }
 
     private void Ioctl(nuint request, ref IfReq r, string what)
     {
@@ -123,4 +153,7 @@ public sealed unsafe partial class NetInterface : IDisposable
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int ioctl(int fd, nuint request, IfReq* argument);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    private static partial int ioctl6(int fd, nuint request, In6IfReq* argument);
 }

@@ -30,8 +30,8 @@ internal sealed unsafe partial class SocketLock : IDisposable
         for (int attempt = 0; attempt < MaxAttempts; attempt++)
         {
             var fd = new FileDescriptor(LinuxError.Check(open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, OwnerReadWrite), $"create {lockPath}"));
-            var range = new FileLock { Type = F_WRLCK };
-            // SAFETY: fcntl(2) reads a struct flock, which is a local; zeros cover the whole file.
+            var range = new flock { l_type = F_WRLCK };
+            // SAFETY: fcntl(2) reads a struct flock, which is a local.
             if (fcntl(fd.Value, F_OFD_SETLK, &range) < 0)
             {
                 int error = LinuxError.Last;
@@ -68,18 +68,31 @@ internal sealed unsafe partial class SocketLock : IDisposable
     private static partial int open(string path, int flags, uint mode);
 
     [LibraryImport("libc", SetLastError = true)]
-    private static partial int fcntl(int fd, int command, FileLock* range);
+    private static partial int fcntl(int fd, int command, flock* range);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fstat(int fd, file_status* status);
 
-    /// <summary>struct stat of x86-64 up to the number of links, with room for the rest.</summary>
-    [Abi("sys/stat.h", "struct stat", Prefix = true)]
-    [StructLayout(LayoutKind.Sequential, Size = 144)]
+    /// <summary>struct flock: a length of 0 reaches to the end of the file.</summary>
+    [Abi("fcntl.h", "struct flock")]
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct flock
+    {
+        public short l_type;
+        public short l_whence;
+        public long l_start;
+        public long l_len;
+        public int l_pid;
+    }
+
+    /// <summary>struct stat of x86-64.</summary>
+    [Abi("sys/stat.h", "struct stat")]
+    [StructLayout(LayoutKind.Sequential)]
     internal struct file_status
     {
         public ulong st_dev;
         public ulong st_ino;
         public ulong st_nlink;
+        [AbiField("")] public fixed byte rest[120];
     }
 }

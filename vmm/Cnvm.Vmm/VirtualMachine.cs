@@ -1,11 +1,12 @@
-using Cnvm.Arch.Acpi;
 using Cnvm.Arch.Boot;
 using Cnvm.Arch.Cpuid;
 using Cnvm.Arch.Machine;
 using Cnvm.Devices.Platform;
+using Cnvm.Devices.Serial;
 using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State;
+using Cnvm.Virtio.Console;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Memory;
@@ -30,6 +31,9 @@ internal sealed partial class VirtualMachine : IDisposable
     private readonly Chipset _chipset;
     private readonly VirtioSet _virtio;
     private readonly VcpuSet _vcpus = new();
+    private CpuidTable? _bootCpuid;
+    private ConsoleDevice? _console;
+    private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
     private int _ending;
 
@@ -104,7 +108,7 @@ internal sealed partial class VirtualMachine : IDisposable
                 LogObstacle(machine._logger, obstacle);
             }
 
-            machine.AddDevices(config);
+            machine.AddDevices(config, consoles);
             machine.AddVcpus(hypervisor, config, layout);
             machine.LoadKernel(config, layout);
             return machine;
@@ -157,6 +161,9 @@ internal sealed partial class VirtualMachine : IDisposable
         return true;
     }
 
+    /// <summary>Tells the guest's virtio console how large the terminal is.</summary>
+    public void ResizeConsole(ushort columns, ushort rows) => _console?.Resize(columns, rows);
+
     public void InjectNmi() => _vcpus.InjectNmi();
 
     public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() => DeviceCounters.Read(_virtio.Devices);
@@ -165,6 +172,7 @@ internal sealed partial class VirtualMachine : IDisposable
     {
         Interlocked.Exchange(ref _ending, 1);
         _vcpus.Dispose();
+        _consoleBackend?.Disconnect();
         _virtio.Dispose();
         _chipset.Dispose();
         _partition.Dispose();
@@ -189,14 +197,38 @@ internal sealed partial class VirtualMachine : IDisposable
         ? CpuTopology.Create(t.ThreadsPerCore, t.CoresPerDie, t.DiesPerPackage, t.Packages, (int)cpus.MaxVcpus)
         : CpuTopology.Flat((int)cpus.MaxVcpus);
 
-    private void AddDevices(VmConfig config)
+    private void AddDevices(VmConfig config, ConsoleSet consoles)
     {
+        if (config.Console.Mode != ConsoleMode.Off)
+        {
+            AddConsole(config, consoles);
+        }
+
         foreach (DiskConfig disk in config.Disks ?? [])
         {
             _virtio.Add(DeviceFactory.CreateDisk(disk, _logger), disk.PciSegment, disk.PciDeviceId);
         }
 
+        foreach (NetConfig net in config.Net ?? [])
+        {
+            _virtio.Add(DeviceFactory.CreateNet(net, _logger), net.PciSegment, net.PciDeviceId);
+        }
+
         _virtio.Add(DeviceFactory.CreateRng(config.Rng, _logger), config.Rng.PciSegment, config.Rng.PciDeviceId);
+    }
+
+    private void AddConsole(VmConfig config, ConsoleSet consoles)
+    {
+        // The VMM's terminal types to one device only, and the serial port comes first.
+        bool hasInput = !ReferenceEquals(consoles.Console, consoles.Serial);
+        _consoleBackend = consoles.Console is { } host ? new ConsoleBackend(host) : null;
+        _console = new ConsoleDevice(
+            config.Console.Id ?? DeviceNames.Console, (ISerialBackend?)_consoleBackend ?? new NullSerialBackend(), _logger);
+        _virtio.Add(_console, config.Console.PciSegment, config.Console.PciDeviceId);
+        if (hasInput)
+        {
+            _consoleBackend?.Connect(_console.InputReady, _console.OutputReady);
+        }
     }
 
     private void AddVcpus(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout)
@@ -212,7 +244,9 @@ internal sealed partial class VirtualMachine : IDisposable
         var bus = new VcpuBus(_chipset.Ports, _chipset.Memory, _chipset.IoApic, _chipset.Pic);
         for (int i = 0; i < (int)config.Cpus.BootVcpus; i++)
         {
-            IVirtualCpu vcpu = _partition.CreateVcpu(i, topology.ApicIdOf(i), CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i), bus);
+            CpuidTable shown = CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i);
+            _bootCpuid ??= shown;
+            IVirtualCpu vcpu = _partition.CreateVcpu(i, topology.ApicIdOf(i), shown, bus);
             int[]? hostCpus = config.Cpus.Affinity?.FirstOrDefault(a => a.Vcpu == i)?.HostCpus.Select(c => (int)c).ToArray();
             _vcpus.Add(vcpu, hostCpus, OnVcpuStop);
         }
@@ -221,22 +255,7 @@ internal sealed partial class VirtualMachine : IDisposable
     private void LoadKernel(VmConfig config, PhysicalLayout layout)
     {
         PayloadConfig payload = config.Payload ?? throw new MachineBuildException("payload: there is no kernel to boot; give payload.kernel (--kernel)");
-        ulong rsdp = 0;
-        if (layout.Profile.Acpi is not null)
-        {
-            rsdp = AcpiTables.Build(
-                new AcpiMachine
-                {
-                    Layout = layout,
-                    ApicIds = Topology(config.Cpus).ApicIds(),
-                    BootVcpus = (int)config.Cpus.BootVcpus,
-                    HasSerial = config.Serial.Mode != ConsoleMode.Off,
-                    PvpanicPort = config.Pvpanic && layout.Profile.Pci is null ? PvPanicRegister.IsaPort : null,
-                    VirtioMmioTransports = _virtio.MmioTransports,
-                },
-                _memory).Start;
-        }
-
+        ulong rsdp = FirmwareTables.Write(config, layout, Topology(config.Cpus), _bootCpuid!, _virtio.MmioTransports, _memory);
         try
         {
             using KernelFile kernel = KernelFile.Open(payload.Kernel!, "kernel");

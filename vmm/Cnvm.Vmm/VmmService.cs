@@ -1,7 +1,9 @@
+using System.Globalization;
 using Cnvm.Arch;
 using Cnvm.Arch.Machine;
 using Cnvm.Hypervisor;
 using Cnvm.Linux;
+using Cnvm.Virtio.Net;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Memory;
@@ -15,6 +17,8 @@ namespace Cnvm.Vmm;
 /// </summary>
 public sealed partial class VmmService : IVmm, IDisposable
 {
+    private const int StandardOutput = 1;
+
     private readonly VmmOptions _options;
     private readonly VmmThread _thread;
     private readonly ILogger _logger;
@@ -44,16 +48,18 @@ public sealed partial class VmmService : IVmm, IDisposable
             throw new VmmException(VmmErrorKind.Internal, "A VM has been created already: send vm.delete first");
         }
 
+        VmConfigValidator.ThrowIfInvalid(config);
+        VmConfig named = new DeviceNames().AssignTo(config);
         try
         {
-            _consoles = ConsoleSet.Open(config, Quit);
+            _consoles = ConsoleSet.Open(named, Quit);
         }
         catch (Exception e) when (IsHostFailure(e))
         {
             throw new VmmException(VmmErrorKind.Internal, "The VM could not be created", e);
         }
 
-        _config = _consoles.WithPaths(config);
+        _config = WithMacs(_consoles.WithPaths(named));
         _state = VmState.Created;
     }
 
@@ -180,12 +186,31 @@ public sealed partial class VmmService : IVmm, IDisposable
         _hypervisor = null;
     }
 
+    /// <summary>The VMM's terminal has a new size. On the VMM's thread.</summary>
+    public void ResizeConsole()
+    {
+        if (_consoles?.Console is TerminalConsole && Terminal.TryGetSize(StandardOutput, out ushort columns, out ushort rows))
+        {
+            _machine?.ResizeConsole(columns, rows);
+        }
+    }
+
+    /// <summary>Interfaces without an address get one now, so that it stays the same over reboots and stands in vm.info.</summary>
+    private static VmConfig WithMacs(VmConfig config) => config with
+    {
+        Net = config.Net is { } nets ? [.. nets.Select(n => n.Mac is null ? n with { Mac = RandomMac() } : n)] : null,
+    };
+
+    private static string RandomMac() =>
+        string.Join(':', NetDevice.RandomMac().GetAddressBytes().Select(b => b.ToString("x2", CultureInfo.InvariantCulture)));
+
     private void Start(VmConfig config)
     {
         _hypervisor ??= _options.OpenHypervisor();
         var machine = VirtualMachine.Create(_hypervisor, config, _consoles!, _options.Logging, OnGuestRequest);
         _machine = machine;
         _state = VmState.Running;
+        ResizeConsole();
         machine.Start();
     }
 

@@ -115,7 +115,6 @@ internal sealed class EventMonitor : IDisposable
 
     private void Run()
     {
-        NativeThread.SetName("event-monitor");
         while (Take() is { } text)
         {
             Write(text);

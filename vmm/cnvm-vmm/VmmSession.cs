@@ -134,6 +134,8 @@ internal sealed partial class VmmSession : IDisposable
                 End(0);
             }));
         }
+
+        _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => _thread.Post(_vmm.ResizeConsole)));
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Signal}: ending")]

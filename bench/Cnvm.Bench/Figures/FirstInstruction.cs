@@ -20,9 +20,9 @@ internal sealed class FirstInstruction(Workspace workspace) : Experiment
 
     protected override double[] Sample(string side)
     {
-        var plan = new GuestPlan { Kernel = workspace.Image(Payload.Image), CommandLine = Payload.Ready };
+        var plan = new GuestPlan { Kernel = workspace.Image(Payload.Image), CommandLine = Payload.Nothing };
         using Child child = _machines.First(m => m.Name == side).Start(workspace, plan, Limit);
-        long ready = child.WaitFor(Payload.ReadyText);
+        long ready = child.WaitFor(Payload.FirstText);
         long cpu = child.ProcessorTime;
         return [(ready - child.Executed) / 1e6, cpu / 1e6];
     }

@@ -4,12 +4,13 @@ using Cnvm.Bench.Machines;
 namespace Cnvm.Bench.Figures;
 
 /// <summary>
-/// Resident memory of the VMM besides the guest's: one vCPU, a disk and a network device, after the guest has come up. The guest's
+/// Resident memory of the VMM besides the guest's: one vCPU, a disk and a network device, after the guest has used the disk. The guest's
 /// memory is a memory file here, so that its mapping has a name to recognise it by; in all else it is the default machine.
 /// </summary>
 internal sealed class MemoryOverhead(Workspace workspace) : Experiment
 {
     private const long DiskBytes = 16 << 20;
+    private const int Requests = 1000;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
     private readonly Vmm[] _machines = [new CnvmVmm(), QemuVmm.Microvm, QemuVmm.Q35];
     private TapDevice? _tap;
@@ -36,7 +37,7 @@ internal sealed class MemoryOverhead(Workspace workspace) : Experiment
         var plan = new GuestPlan
         {
             Kernel = workspace.Image(Payload.Image),
-            CommandLine = Payload.Ready,
+            CommandLine = Payload.DiskReads(machine.DiskAddress, Requests, size: 4096, depth: 8, random: true),
             Disk = workspace.File("memory.raw"),
             Tap = _tap!.Name,
             ControlSocket = workspace.File("memory-control"),
@@ -44,7 +45,7 @@ internal sealed class MemoryOverhead(Workspace workspace) : Experiment
         };
         File.Delete(plan.ControlSocket);
         using Child child = machine.Start(workspace, plan, Limit);
-        child.WaitFor(Payload.ReadyText);
+        child.WaitFor(Payload.IdleText);
         return [ResidentKiB(child.Id, machine.MemoryName) / 1024.0];
     }
 

@@ -5,6 +5,8 @@ internal sealed class BareLoop() : Vmm("bare-c")
 {
     public override string MemoryName => throw new UnavailableException("the bare loop has no named memory");
 
+    public override string DiskAddress => throw new UnavailableException("the bare loop has no devices");
+
     public override string Program(Workspace workspace) => workspace.Compile("kvm_loop");
 
     public override IReadOnlyList<string> Arguments(GuestPlan plan) =>

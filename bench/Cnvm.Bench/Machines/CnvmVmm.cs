@@ -6,6 +6,8 @@ internal sealed class CnvmVmm(string profile = "cloud") : Vmm(profile == "cloud"
 {
     public override string MemoryName => "/memfd:cnvm-ram";
 
+    public override string DiskAddress => profile == "cloud" ? "pci" : "mmio:0xfeb00000";
+
     public override string Program(Workspace workspace) => workspace.CnvmProgram;
 
     public override IReadOnlyList<string> Arguments(GuestPlan plan)
@@ -24,7 +26,7 @@ internal sealed class CnvmVmm(string profile = "cloud") : Vmm(profile == "cloud"
         arguments.AddRange(["--kernel", kernel, "--cmdline", plan.CommandLine]);
         if (profile != "cloud")
         {
-            arguments.AddRange(["--platform", "machine=" + profile]);
+            arguments.AddRange(["--machine", profile]);
         }
 
         arguments.AddRange(["--cpus", "boot=1", "--memory", $"size={GuestPlan.MemoryMiB}M" + (plan.NamedMemory ? ",shared=on" : "")]);

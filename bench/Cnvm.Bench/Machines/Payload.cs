@@ -1,26 +1,56 @@
+using System.Globalization;
+
 namespace Cnvm.Bench.Machines;
 
 /// <summary>
-/// guest-images/payload: a guest without an operating system whose work runs at CPL 3, so that it runs at full speed also on a KVM
-/// that has no hardware virtualisation behind it. What it can be asked for and what it answers on port 0xe9.
+/// guest-images/payload: a guest without a kernel whose work runs at CPL 3, so that it runs at full speed also on a KVM that has no
+/// hardware virtualisation behind it. It takes the time of its work itself, in TSC cycles.
 /// </summary>
 internal static class Payload
 {
     /// <summary>Name among the guest images.</summary>
     public const string Image = "payload";
 
-    /// <summary>Printed by the first instructions.</summary>
-    public const string ReadyText = "R";
+    /// <summary>The first thing it prints, whatever it is told to do.</summary>
+    public const string FirstText = "payload: ";
 
-    /// <summary>Printed when the work is done.</summary>
-    public const string DoneText = "D";
+    /// <summary>Printed when the work is done; from then on it runs without an exit until it is ended from outside.</summary>
+    public const string IdleText = "payload: spin";
 
-    /// <summary>Reports and stops.</summary>
-    public const string Ready = "p1";
+    private const string Idle = "console=e9 spin";
 
-    /// <summary>Writes to a port that often.</summary>
-    public static string PortWrites(int count) => $"p{count}";
+    /// <summary>Only prints <see cref="IdleText"/>.</summary>
+    public const string Nothing = Idle;
 
-    /// <summary>Writes to an address outside RAM that often.</summary>
-    public static string MmioWrites(int count) => $"m{count}";
+    /// <summary>Byte writes to a port that no machine has a device at.</summary>
+    public static string PortWrites(int count) => $"exits={count} {Idle}";
+
+    /// <summary>Four-byte writes to an address that no machine has anything at.</summary>
+    public static string MmioWrites(int count) => $"mmio={count} {Idle}";
+
+    /// <summary>Reads from the virtio disk.</summary>
+    /// <param name="device">Where the disk is: <c>pci</c> or <c>mmio:ADDRESS</c>.</param>
+    public static string DiskReads(string device, int requests, int size, int depth, bool random) =>
+        $"blk={device} requests={requests} size={size} depth={depth}{(random ? " random" : "")} {Idle}";
+
+    /// <summary>Waits for the result of the work, a line such as <c>exits=100 cycles=8000</c>.</summary>
+    /// <exception cref="MeasurementException">The guest said something else, or nothing.</exception>
+    public static IReadOnlyDictionary<string, ulong> WaitForResult(Child child)
+    {
+        child.WaitFor(FirstText);
+        string line = child.ReadLine();
+        var result = new Dictionary<string, ulong>();
+        foreach (string word in line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        {
+            string[] parts = word.Split('=');
+            if (parts.Length != 2 || !ulong.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out ulong value))
+            {
+                throw new MeasurementException($"the payload failed: {line}");
+            }
+
+            result.Add(parts[0], value);
+        }
+
+        return result.ContainsKey("cycles") ? result : throw new MeasurementException($"the payload gave no result: {line}");
+    }
 }

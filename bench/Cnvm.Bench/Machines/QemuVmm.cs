@@ -3,16 +3,19 @@ namespace Cnvm.Bench.Machines;
 /// <summary>QEMU with KVM and nothing that was not asked for.</summary>
 /// <param name="name">The name in the table.</param>
 /// <param name="machine">Machine type with its options.</param>
-/// <param name="bus">Suffix of virtio devices: "device" for virtio-mmio, "pci" for virtio-pci.</param>
-internal sealed class QemuVmm(string name, string machine, string bus) : Vmm(name)
+/// <param name="hasPci">virtio devices are on PCI; otherwise on virtio-mmio.</param>
+internal sealed class QemuVmm(string name, string machine, bool hasPci) : Vmm(name)
 {
     /// <summary>QEMU's own small machine, without the devices that its documentation advises to leave out.</summary>
-    public static QemuVmm Microvm { get; } = new("qemu-microvm", "microvm,pit=off,pic=off,rtc=off", "device");
+    public static QemuVmm Microvm { get; } = new("qemu-microvm", "microvm,pit=off,pic=off,rtc=off", hasPci: false);
 
     /// <summary>QEMU's PCI Express machine; like cnvm with the local APIC in the kernel and the I/O APIC outside.</summary>
-    public static QemuVmm Q35 { get; } = new("qemu-q35", "q35,kernel-irqchip=split", "pci");
+    public static QemuVmm Q35 { get; } = new("qemu-q35", "q35,kernel-irqchip=split", hasPci: true);
 
     public override string MemoryName => "/memfd:memory-backend-memfd";
+
+    // The first transport of microvm (hw/i386/microvm: VIRTIO_MMIO_BASE).
+    public override string DiskAddress => hasPci ? "pci" : "mmio:0xfeb00000";
 
     public override string Program(Workspace workspace) => Workspace.QemuProgram;
 
@@ -46,13 +49,14 @@ internal sealed class QemuVmm(string name, string machine, string bus) : Vmm(nam
         if (plan.Disk is { } disk)
         {
             arguments.AddRange(["-object", "iothread,id=io", "-drive", $"file={disk},if=none,id=disk,format=raw,aio=io_uring,cache=writeback"]);
-            arguments.AddRange(["-device", $"virtio-blk-{bus},drive=disk,iothread=io"]);
+            string place = hasPci ? "virtio-blk-pci" : "virtio-blk-device,bus=virtio-mmio-bus.0";
+            arguments.AddRange(["-device", place + ",drive=disk,iothread=io", "-global", "virtio-mmio.force-legacy=false"]);
         }
 
         if (plan.Tap is { } tap)
         {
             arguments.AddRange(["-netdev", $"tap,id=net,ifname={tap},script=no,downscript=no"]);
-            arguments.AddRange(["-device", $"virtio-net-{bus},netdev=net" + (bus == "pci" ? ",romfile=" : "")]);
+            arguments.AddRange(["-device", hasPci ? "virtio-net-pci,netdev=net,romfile=" : "virtio-net-device,netdev=net"]);
         }
         else
         {

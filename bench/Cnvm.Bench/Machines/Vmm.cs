@@ -9,6 +9,9 @@ internal abstract class Vmm(string name)
     /// <summary>What the mapping of a named guest memory is called in /proc/PID/smaps.</summary>
     public abstract string MemoryName { get; }
 
+    /// <summary>Where the payload finds the first virtio disk.</summary>
+    public abstract string DiskAddress { get; }
+
     /// <summary>Path of the program.</summary>
     /// <exception cref="UnavailableException">It is not there.</exception>
     public abstract string Program(Workspace workspace);

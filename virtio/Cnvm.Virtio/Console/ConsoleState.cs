@@ -8,4 +8,7 @@ public sealed record ConsoleState : VirtioDeviceState
 
     /// <summary>Height in characters; 0 is unknown.</summary>
     public required ushort Rows { get; init; }
+
+    /// <summary>Bytes of the next transmit buffer that have gone out already.</summary>
+    public uint TransmittedBytes { get; init; }
 }

@@ -42,16 +42,17 @@ public sealed class DirtyBitmap
             return;
         }
 
+        ulong end = length > ulong.MaxValue - gpa ? ulong.MaxValue : gpa + length;
         for (int i = 0; i < _regions.Length; i++)
         {
             RamRegion r = _regions[i];
-            if (gpa >= r.End || gpa + length <= r.Gpa)
+            if (gpa >= r.End || end <= r.Gpa)
             {
                 continue;
             }
 
             ulong first = (Math.Max(gpa, r.Gpa) - r.Gpa) >> PageShift;
-            ulong last = (Math.Min(gpa + length, r.End) - 1 - r.Gpa) >> PageShift;
+            ulong last = (Math.Min(end, r.End) - 1 - r.Gpa) >> PageShift;
             for (ulong page = first; page <= last; page++)
             {
                 MarkPage(i, page);

@@ -6,10 +6,10 @@ namespace Cnvm.Linux.Abi;
 /// </summary>
 /// <remarks>
 /// On a struct: size, and offset and size of every field; a field's C name is its own unless <see cref="AbiFieldAttribute"/>
-/// says otherwise. On a static class: the value of every constant whose name is in capitals and underscores.
+/// says otherwise. On every type: the value of each constant that is spelled in capitals, as C macros and enumerators are.
 /// </remarks>
 /// <param name="header">Header as in <c>#include</c>; several are separated by a space.</param>
-/// <param name="type">The C type, for example <c>struct kvm_regs</c>; null on a class of constants.</param>
+/// <param name="type">The C type, for example <c>struct kvm_regs</c>; null where only constants are mirrored.</param>
 [AttributeUsage(AttributeTargets.Struct | AttributeTargets.Class, AllowMultiple = true)]
 internal sealed class AbiAttribute(string header, string? type = null) : Attribute
 {

@@ -17,10 +17,13 @@ namespace Cnvm.Vmm.Platform;
 internal sealed class Chipset : IDisposable
 {
     private const ulong LastMemoryAddress = ulong.MaxValue;
+    private const byte RtcIrq = 8;
 
     private readonly Profile _profile;
-    private readonly SerialConsoleBackend? _serialConsole;
+    private readonly ConsoleBackend? _serialConsole;
     private readonly Pit? _pit;
+    private readonly Rtc _rtc;
+    private readonly Dictionary<uint, SharedInterruptLine> _intx = [];
 
     /// <param name="picOutput">The boot vCPU's LINT0, for profiles with a PIC.</param>
     public Chipset(
@@ -57,12 +60,14 @@ internal sealed class Chipset : IDisposable
             Ports.Register(SystemControlPort.Port, SystemControlPort.Size, new SystemControlPort(Clock), "system control");
         }
 
+        _rtc = new Rtc(TimeProvider.System, Clock, IsaLine(RtcIrq), RamSizes(layout), events);
+        Ports.Register(Rtc.IndexPort, Rtc.Size, _rtc, "rtc");
         if (config.Serial.Mode != ConsoleMode.Off)
         {
-            _serialConsole = consoles.Serial is { } console ? new SerialConsoleBackend(console) : null;
+            _serialConsole = consoles.Serial is { } console ? new ConsoleBackend(console) : null;
             var serial = new Serial16550(DeviceNames.Serial, (ISerialBackend?)_serialConsole ?? new NullSerialBackend(), IsaLine(Profile.SerialIrq));
             Ports.Register(Profile.SerialPort, Serial16550.Size, serial, "serial");
-            _serialConsole?.Connect(serial);
+            _serialConsole?.Connect(serial.InputReady, serial.OutputReady);
         }
 
         new I8042(events).Register(Ports);
@@ -103,12 +108,28 @@ internal sealed class Chipset : IDisposable
     /// <summary>The input for a global system interrupt that is no ISA interrupt, or the ISA line of the same number.</summary>
     public IInterruptLine GsiLine(uint gsi) => gsi < 16 && Pic is not null ? IsaLine((byte)gsi) : IoApic.GetLine((int)gsi);
 
+    /// <summary>A device's hold on the wire of a slot's INTA#, and the number of the interrupt input that it leads to.</summary>
+    public IInterruptLine CreateIntx(int slot, out uint gsi)
+    {
+        gsi = _profile.Pci!.GsiOf(slot, 0);
+        if (!_intx.TryGetValue(gsi, out SharedInterruptLine? shared))
+        {
+            _intx[gsi] = shared = new SharedInterruptLine(IoApic.GetLine((int)gsi));
+        }
+
+        return shared.CreateInput();
+    }
+
     public void Dispose()
     {
         _serialConsole?.Disconnect();
+        _rtc.Dispose();
         _pit?.Dispose();
         Clock.Dispose();
     }
+
+    private static RtcMemorySizes RamSizes(PhysicalLayout layout) =>
+        new(layout.RamRegions[0].Length, layout.RamRegions.Count > 1 ? layout.RamRegions[1].Length : 0);
 
     private void AddDebugConsole(VmConfig config, ConsoleSet consoles)
     {

@@ -1,5 +1,6 @@
 using Cnvm.Virtio;
 using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Net;
 
 namespace Cnvm.Vmm.Platform;
 
@@ -15,10 +16,22 @@ internal static class DeviceCounters
             {
                 all[device.Id] = Read(block.Counters);
             }
+            else if (device is NetDevice net)
+            {
+                all[device.Id] = Read(net.Counters);
+            }
         }
 
         return all;
     }
+
+    private static Dictionary<string, ulong> Read(NetCounters c) => new()
+    {
+        ["rx_bytes"] = c.RxBytes,
+        ["rx_frames"] = c.RxFrames,
+        ["tx_bytes"] = c.TxBytes,
+        ["tx_frames"] = c.TxFrames,
+    };
 
     private static Dictionary<string, ulong> Read(BlockCounters c) => new()
     {

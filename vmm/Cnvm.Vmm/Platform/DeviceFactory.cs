@@ -1,6 +1,9 @@
+using System.Net;
+using System.Net.NetworkInformation;
 using Cnvm.Linux;
 using Cnvm.Virtio;
 using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
 using Cnvm.Vmm.Config;
 using Microsoft.Extensions.Logging;
@@ -31,6 +34,41 @@ internal static class DeviceFactory
                 logger);
         }
         catch (Exception e) when (e is BlockImageException or LinuxException or IOException)
+        {
+            throw new MachineBuildException($"{id}: {e.Message}", e);
+        }
+    }
+
+    /// <exception cref="MachineBuildException">The interface cannot be made or used.</exception>
+    public static NetDevice CreateNet(NetConfig net, ILogger logger)
+    {
+        string id = net.Id!;
+        try
+        {
+            TapBackend tap = TapBackend.Open(new TapOptions
+            {
+                Name = net.Tap,
+                Queues = net.NumQueues / 2,
+                // The configuration's descriptors outlive this machine, so that a reboot finds them open.
+                Descriptors = net.Fds is { } fds ? [.. fds.Select(FileDescriptor.Duplicate)] : null,
+                Address = net.Ip is { } ip ? IPAddress.Parse(ip) : null,
+                Mask = net.Mask is { } mask ? IPAddress.Parse(mask) : null,
+                HostMac = net.HostMac is { } hostMac ? PhysicalAddress.Parse(hostMac) : null,
+                Mtu = net.Mtu,
+            });
+            var options = new NetOptions
+            {
+                Id = id,
+                QueueSize = net.QueueSize,
+                Mac = net.Mac is { } mac ? PhysicalAddress.Parse(mac) : null,
+                Mtu = net.Mtu,
+                OffloadTso = net.OffloadTso,
+                OffloadUfo = net.OffloadUfo,
+                OffloadChecksum = net.OffloadCsum,
+            };
+            return new NetDevice(options, tap, logger);
+        }
+        catch (Exception e) when (e is LinuxException or IOException)
         {
             throw new MachineBuildException($"{id}: {e.Message}", e);
         }

@@ -4,10 +4,10 @@ using Cnvm.Vmm.Consoles;
 namespace Cnvm.Vmm.Platform;
 
 /// <summary>
-/// Connects a UART to a host console. Locks are taken in one order, UART then buffer then console, because the console calls
-/// back without holding its own.
+/// Connects a UART or virtio console to a host console. Locks are taken in one order, device then buffer then console, because
+/// the console calls back without holding its own.
 /// </summary>
-internal sealed class SerialConsoleBackend : ISerialBackend
+internal sealed class ConsoleBackend : ISerialBackend
 {
     private const int InputCapacity = 1024;
 
@@ -16,15 +16,17 @@ internal sealed class SerialConsoleBackend : ISerialBackend
     private readonly byte[] _input = new byte[InputCapacity];
     private int _head;
     private int _count;
-    private Serial16550? _port;
+    private Action? _inputReady;
 
-    public SerialConsoleBackend(HostConsole console) => _console = console;
+    public ConsoleBackend(HostConsole console) => _console = console;
 
-    /// <summary>Lets the console call the port; input flows from now on.</summary>
-    public void Connect(Serial16550 port)
+    /// <summary>Lets the console call the device; input flows from now on.</summary>
+    /// <param name="inputReady">There is something to read.</param>
+    /// <param name="outputReady">There is room again.</param>
+    public void Connect(Action inputReady, Action outputReady)
     {
-        _port = port;
-        _console.Connect(Accept, port.OutputReady);
+        _inputReady = inputReady;
+        _console.Connect(Accept, outputReady);
     }
 
     public void Disconnect() => _console.Connect(null, null);
@@ -66,7 +68,7 @@ internal sealed class SerialConsoleBackend : ISerialBackend
             _count += taken;
         }
 
-        _port?.InputReady();
+        _inputReady?.Invoke();
         return taken;
     }
 }

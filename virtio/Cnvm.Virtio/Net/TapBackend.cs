@@ -1,0 +1,154 @@
+using System.Net.NetworkInformation;
+using Cnvm.Linux;
+
+namespace Cnvm.Virtio.Net;
+
+/// <summary>Frames through a TAP interface of the host.</summary>
+public sealed unsafe class TapBackend : INetBackend
+{
+    private const string AutomaticName = "vmtap%d";
+
+    private readonly TapQueue[] _queues;
+
+    private TapBackend(TapQueue[] queues, TapOffloads offloads, PhysicalAddress hostMac)
+    {
+        _queues = queues;
+        SupportedOffloads = offloads;
+        HostMac = hostMac;
+    }
+
+    /// <summary>The interface's name.</summary>
+    public string Name => _queues[0].Name;
+
+    /// <summary>MAC address of the host's end.</summary>
+    public PhysicalAddress HostMac { get; }
+
+    public int QueueCount => _queues.Length;
+
+    public TapOffloads SupportedOffloads { get; }
+
+    /// <summary>Makes or attaches to an interface, sets it up and brings it up.</summary>
+    /// <exception cref="NetBackendException">The host refused; an interface made here is gone again.</exception>
+    public static TapBackend Open(TapOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        string what = options.Descriptors is null ? options.Name ?? "a new TAP interface" : "the TAP descriptors given";
+        List<TapQueue> queues = [];
+        try
+        {
+            bool existed = OpenQueues(options, queues);
+            return SetUp(options, queues, existed);
+        }
+        catch (Exception e) when (e is LinuxException or ArgumentException)
+        {
+            queues.ForEach(q => q.Dispose());
+            throw new NetBackendException($"network back end {what} cannot be used{Hint(e)}: {e.Message}", e);
+        }
+    }
+
+    public int GetFd(int queue) => _queues[queue].Fd;
+
+    public nint Read(int queue, IoVec* vectors, int count) => _queues[queue].Read(vectors, count);
+
+    public nint Write(int queue, IoVec* vectors, int count) => _queues[queue].Write(vectors, count);
+
+    public bool TrySetOffloads(TapOffloads offloads) => _queues[0].TrySetOffloads(offloads);
+
+    public void SetActive(int queue, bool active)
+    {
+        if (_queues[queue].IsMultiQueue)
+        {
+            // A refusal means that it is so already, or that the descriptor's giver keeps the say: frames then go unread.
+            _ = _queues[queue].TrySetAttached(active);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (TapQueue queue in _queues)
+        {
+            queue.Dispose();
+        }
+    }
+
+    private static bool OpenQueues(TapOptions options, List<TapQueue> queues)
+    {
+        if (options.Descriptors is { } descriptors)
+        {
+            if (descriptors.Count != options.Queues)
+            {
+                throw new ArgumentException($"{descriptors.Count} descriptors for {options.Queues} queue pairs", nameof(options));
+            }
+
+            foreach (int descriptor in descriptors)
+            {
+                queues.Add(TapQueue.FromDescriptor(descriptor));
+            }
+
+            return true;
+        }
+
+        bool existed = false;
+        if (options.Name is { } name)
+        {
+            using NetInterface probe = new(name);
+            existed = probe.Exists;
+        }
+
+        // All further queues join the interface that the first one named.
+        for (int i = 0; i < options.Queues; i++)
+        {
+            queues.Add(TapQueue.Open(i == 0 ? options.Name ?? AutomaticName : queues[0].Name, options.Queues > 1));
+        }
+
+        return existed;
+    }
+
+    private static TapBackend SetUp(TapOptions options, List<TapQueue> queues, bool existed)
+    {
+        using NetInterface host = new(queues[0].Name);
+        if (!existed && options.Address is { } address)
+        {
+            host.SetAddress(address, options.Mask);
+        }
+
+        if (options.HostMac is { } mac)
+        {
+            host.HardwareAddress = mac;
+        }
+
+        if (options.Mtu is { } mtu)
+        {
+            host.Mtu = mtu;
+        }
+
+        if (options.Descriptors is null && !host.IsUp)
+        {
+            host.BringUp();
+        }
+
+        foreach (TapQueue queue in queues)
+        {
+            queue.SetHeaderSize(NetSpec.HeaderBytes);
+        }
+
+        const TapOffloads Basic = TapOffloads.Checksum | TapOffloads.Tso4 | TapOffloads.Tso6 | TapOffloads.TsoEcn;
+        TapOffloads supported =
+            queues[0].TrySetOffloads(Basic | TapOffloads.Ufo) ? Basic | TapOffloads.Ufo
+            : queues[0].TrySetOffloads(Basic) ? Basic
+            : TapOffloads.None;
+
+        // None is in force until a driver says what it takes.
+        queues[0].TrySetOffloads(TapOffloads.None);
+        return new TapBackend([.. queues], supported, host.HardwareAddress);
+    }
+
+    private static string Hint(Exception e) => (e as LinuxException)?.Errno switch
+    {
+        Errno.ENOENT or Errno.ENODEV => " (is the tun module loaded?)",
+        Errno.EPERM or Errno.EACCES => " (CAP_NET_ADMIN is needed)",
+        Errno.EBUSY => " (another process holds it)",
+        Errno.EINVAL => " (it exists in another mode: as TUN, or with another number of queues)",
+        _ => "",
+    };
+}
