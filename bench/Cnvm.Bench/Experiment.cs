@@ -18,10 +18,10 @@ internal abstract class Experiment
     public abstract IReadOnlyList<string> Sides { get; }
 
     /// <summary>Rounds when the caller does not say.</summary>
-    protected virtual int DefaultRounds => 7;
+    protected virtual int DefaultRounds => 5;
 
     /// <summary>After this long no further round begins.</summary>
-    protected virtual TimeSpan Budget => TimeSpan.FromSeconds(40);
+    protected virtual TimeSpan Budget => TimeSpan.FromSeconds(35);
 
     /// <summary>Takes one sample of every measure of one side.</summary>
     /// <exception cref="UnavailableException">This side cannot be measured here.</exception>
