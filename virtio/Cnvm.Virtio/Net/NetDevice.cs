@@ -293,8 +293,14 @@ public sealed class NetDevice : VirtioDevice
         base.Dispose(disposing);
     }
 
-    private QueueWorker CreateWorker(int index, QueueResources resources)
+    private QueueWorker? CreateWorker(int index, QueueResources resources)
     {
+        if (index > ControlQueue)
+        {
+            // Without MQ the driver has no use for further queues; one that enables them gets no service there.
+            return null;
+        }
+
         if (index == ControlQueue)
         {
             return new ControlWorker($"{Id}_ctrl", this, resources, _logger);
