@@ -1,4 +1,5 @@
 using System.Globalization;
+using Cnvm.Linux;
 
 namespace Cnvm.Virtio.Block;
 
@@ -62,6 +63,7 @@ internal sealed class IoThreads : IDisposable
 
     private void Run()
     {
+        NativeThread.ShowName();
         while (true)
         {
             ThreadedRequest request;
