@@ -69,6 +69,7 @@ internal sealed class IoThreads : IDisposable
 
     private void Run()
     {
+        NativeThread.ShowName();
         PollEntry[] wait = [new() { Fd = _work.Fd, Events = PollEntry.In }];
         while (true)
         {
