@@ -10,6 +10,7 @@ namespace Cnvm.Virtio.Tests.Transport;
 public sealed class AllocationTests
 {
     private const int Requests = 4000;
+    private const int Rounds = 10;
 
     [SkippableTheory]
     [InlineData(true)]
@@ -22,11 +23,19 @@ public sealed class AllocationTests
         RawImage image = RawImage.Open(new RawImageOptions { Path = disk.Path, DisableIoUring = !uring });
         using PciGuest guest = new(new BlockDevice(new BlockOptions { Id = "_disk0" }, image, NullLogger.Instance), memory);
         BlockDriver driver = new(memory, guest);
-        for (int i = 0; i < Requests; i++)
+
+        // Steady state begins when the tiered JIT is done with the path, which a busy test run delays.
+        long others = long.MaxValue;
+        for (int round = 0; round < Rounds && others >= Requests; round++)
         {
-            Assert.Equal(0, driver.Read((ulong)(i % 1000), 512));
+            others = Measure(driver);
         }
 
+        Assert.True(others < Requests, $"{others} bytes for {Requests} requests");
+    }
+
+    private static long Measure(BlockDriver driver)
+    {
         // What this thread allocates is the driver model's; the rest is the device's, on the I/O threads.
         long own = GC.GetAllocatedBytesForCurrentThread();
         long all = GC.GetTotalAllocatedBytes(precise: true);
@@ -35,7 +44,6 @@ public sealed class AllocationTests
             Assert.Equal(0, driver.Read((ulong)(i % 1000), 512));
         }
 
-        long others = GC.GetTotalAllocatedBytes(precise: true) - all - (GC.GetAllocatedBytesForCurrentThread() - own);
-        Assert.True(others < Requests, $"{others} bytes for {Requests} requests");
+        return GC.GetTotalAllocatedBytes(precise: true) - all - (GC.GetAllocatedBytesForCurrentThread() - own);
     }
 }
