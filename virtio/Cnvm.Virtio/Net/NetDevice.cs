@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Net.NetworkInformation;
 using System.Numerics;
-using System.Security.Cryptography;
 using Cnvm.Devices;
 using Cnvm.Linux;
 using Cnvm.Virtio.Queues;
@@ -127,7 +126,9 @@ public sealed class NetDevice : VirtioDevice
     /// <summary>A random unicast address from the locally administered ones.</summary>
     public static PhysicalAddress RandomMac()
     {
-        byte[] mac = RandomNumberGenerator.GetBytes(6);
+        // The cryptographic generator would load OpenSSL: 4 MiB of resident memory for six bytes.
+        byte[] mac = new byte[6];
+        Random.Shared.NextBytes(mac);
         mac[0] = (byte)((mac[0] & 0xfe) | 2);
         return new PhysicalAddress(mac);
     }
