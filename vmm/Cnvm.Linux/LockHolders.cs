@@ -12,7 +12,8 @@ internal static class LockHolders
         int found = -1;
         foreach (string process in Directory.EnumerateDirectories("/proc"))
         {
-            if (!int.TryParse(Path.GetFileName(process), NumberStyles.None, CultureInfo.InvariantCulture, out int pid) || !Holds(process, mark))
+            string name = Path.GetFileName(process);
+            if (!int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int pid) || !Holds(process, mark))
             {
                 continue;
             }

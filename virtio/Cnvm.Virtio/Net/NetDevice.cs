@@ -39,7 +39,8 @@ public sealed class NetDevice : VirtioDevice
         ArgumentNullException.ThrowIfNull(backend);
         if (options.QueueSize is < 4 or > SplitRing.MaxQueueSize || !BitOperations.IsPow2((uint)options.QueueSize))
         {
-            throw new ArgumentException($"{options.Id}: queue size {options.QueueSize} is not a power of two from 4 to 32768", nameof(options));
+            throw new ArgumentException(
+                $"{options.Id}: queue size {options.QueueSize} is not a power of two from 4 to 32768", nameof(options));
         }
 
         if (options.Mtu < NetSpec.MinMtu)
@@ -90,7 +91,8 @@ public sealed class NetDevice : VirtioDevice
             features |= NetSpec.Checksum | NetSpec.GuestChecksum;
             if (_options.OffloadTso && (backend & TapOffloads.Tso4) != 0)
             {
-                features |= NetSpec.HostTso4 | NetSpec.HostTso6 | NetSpec.HostEcn | NetSpec.GuestTso4 | NetSpec.GuestTso6 | NetSpec.GuestEcn;
+                features |= NetSpec.HostTso4 | NetSpec.HostTso6 | NetSpec.HostEcn
+                    | NetSpec.GuestTso4 | NetSpec.GuestTso6 | NetSpec.GuestEcn;
             }
 
             return _options.OffloadUfo && (backend & TapOffloads.Ufo) != 0 ? features | NetSpec.HostUfo | NetSpec.GuestUfo : features;
@@ -219,7 +221,8 @@ public sealed class NetDevice : VirtioDevice
         NetState saved = Expect<NetState>(state);
         if (saved.ActivePairs < 1 || saved.ActivePairs > _pairs)
         {
-            throw new DeviceStateException(Id, nameof(NetState.ActivePairs), $"the driver uses {saved.ActivePairs} queue pairs of {_pairs}");
+            throw new DeviceStateException(
+                Id, nameof(NetState.ActivePairs), $"the driver uses {saved.ActivePairs} queue pairs of {_pairs}");
         }
 
         if (!TrySetGuestOffloads(saved.GuestOffloads))
