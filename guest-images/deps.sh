@@ -7,21 +7,23 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 packages=(
     # NativeAOT's linker, the small kernel, the payload
-    gcc libc6-dev binutils make bison flex bc libelf-dev libssl-dev zlib1g-dev perl python3-minimal
+    gcc libc6-dev binutils make bison flex bc libelf-dev libssl-dev zlib1g-dev perl
     # images
     cpio busybox-static mmdebstrap e2fsprogs kmod xz-utils lz4 zstd
     # the nested KVM host, tests, benchmarks
     qemu-system-x86 dropbear-bin openssh-client socat iproute2 iputils-ping fio acpica-tools util-linux procps
 )
+declare -A present=()
+while read -r status package; do
+    [[ $status == ii ]] && present[$package]=1
+done < <(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null)
 missing=()
 for package in "${packages[@]}"; do
-    [[ -e /var/lib/dpkg/info/$package.list || -e /var/lib/dpkg/info/$package:amd64.list ]] || missing+=("$package")
+    [[ -n ${present[$package]:-} ]] || missing+=("$package")
 done
 ((${#missing[@]} == 0)) && exit 0
 
-# A removed package may leave its list behind only while its configuration stays; dpkg knows.
 say "installing ${#missing[@]} Debian packages: ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 install() {

@@ -26,6 +26,7 @@ for command in poweroff reboot halt; do
 done
 install -m 755 "$images_dir/initramfs/init" "$tree/init"
 install -m 755 "$images_dir/initramfs/power-button" "$tree/etc/acpi/PWRF"
+install -m 644 "$images_dir/initramfs/shell-functions" "$tree/etc/shell-functions"
 printf 'root:x:0:0:root:/root:/bin/sh\n' >"$tree/etc/passwd"
 printf 'root:x:0:\n' >"$tree/etc/group"
 find "$tree" -exec touch -h -d @0 {} +

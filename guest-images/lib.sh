@@ -6,6 +6,8 @@ repo_dir=$(dirname "$images_dir")
 out_dir=${CNVM_IMAGES:-$repo_dir/out/images}
 cache_dir=${CNVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cnvm}
 export LC_ALL=C.UTF-8
+# modprobe, depmod, mke2fs and ip live where an ordinary user does not look.
+PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '%s: %s\n' "${script_name:-images}" "$*" >&2; }
 die() { say "$*"; exit 1; }

@@ -40,7 +40,7 @@ internal sealed partial class ApiRouter
         }
         catch (VmmException e)
         {
-            LogRefused(_logger, endpoint, e.Message);
+            LogRefused(_logger, endpoint, e);
             return Error(StatusOf(e.Kind), Chain(endpoint, e));
         }
 #pragma warning disable CA1031 // The API answers whatever goes wrong inside a call; the log has the details.
@@ -144,14 +144,18 @@ internal sealed partial class ApiRouter
     private static string[] Chain(string endpoint, Exception exception)
     {
         List<string> chain = ["Error from API"];
-        if (FailureOf(endpoint) is { } failure && failure != exception.Message)
+        if (FailureOf(endpoint) is { } failure)
         {
             chain.Add(failure);
         }
 
         for (Exception? e = exception; e is not null; e = e.InnerException)
         {
-            chain.Add(e.Message);
+            // Layers that only change an exception's type repeat its message.
+            if (chain[^1] != e.Message)
+            {
+                chain.Add(e.Message);
+            }
         }
 
         return [.. chain];
@@ -189,8 +193,8 @@ internal sealed partial class ApiRouter
     [LoggerMessage(Level = LogLevel.Debug, Message = "API answer: {Endpoint} {Status}")]
     private static partial void LogResponse(ILogger logger, string endpoint, int status);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "API call {Endpoint} refused: {Reason}")]
-    private static partial void LogRefused(ILogger logger, string endpoint, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "API call {Endpoint} refused")]
+    private static partial void LogRefused(ILogger logger, string endpoint, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "API call {Endpoint} failed")]
     private static partial void LogFailed(ILogger logger, string endpoint, Exception exception);

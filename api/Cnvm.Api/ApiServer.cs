@@ -88,6 +88,7 @@ public sealed partial class ApiServer : IDisposable
 
     private void Run()
     {
+        NativeThread.ShowName();
         // The wake-up, the listener, and the connections.
         var entries = new PollEntry[2 + HttpLimits.Connections];
         while (!_stopping)

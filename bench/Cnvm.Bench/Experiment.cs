@@ -18,10 +18,10 @@ internal abstract class Experiment
     public abstract IReadOnlyList<string> Sides { get; }
 
     /// <summary>Rounds when the caller does not say.</summary>
-    protected virtual int DefaultRounds => 7;
+    protected virtual int DefaultRounds => 5;
 
     /// <summary>After this long no further round begins.</summary>
-    protected virtual TimeSpan Budget => TimeSpan.FromSeconds(40);
+    protected virtual TimeSpan Budget => TimeSpan.FromSeconds(35);
 
     /// <summary>Takes one sample of every measure of one side.</summary>
     /// <exception cref="UnavailableException">This side cannot be measured here.</exception>
@@ -39,17 +39,21 @@ internal abstract class Experiment
     {
     }
 
-    /// <summary>Measures. What cannot be measured is in the figures too, with the reason.</summary>
+    /// <summary>
+    /// Measures. What cannot be measured is in the figures too, with the reason. A side that fails twice is given up; a single failure
+    /// among good samples is a remark beside the figure.
+    /// </summary>
     /// <param name="rounds">Rounds, or null for the experiment's own number.</param>
     /// <param name="progress">Gets one line for each round.</param>
     public IReadOnlyList<Figure> Run(int? rounds, Action<string> progress)
     {
         var samples = Sides.ToDictionary(s => s, _ => new List<double[]>());
         var missing = new Dictionary<string, Reading>();
+        var failures = new Dictionary<string, string>();
         try
         {
             SetUp();
-            RunRounds(rounds, samples, missing, progress);
+            RunRounds(rounds, samples, missing, failures, progress);
         }
         catch (Exception e) when (e is UnavailableException or MeasurementException)
         {
@@ -66,13 +70,18 @@ internal abstract class Experiment
         return [.. Measures.Select((m, i) => new Figure(m, Result(Sides[0], i), [.. Sides.Skip(1).Select(s => Result(s, i))]))];
 
         Reading Result(string side, int measure) =>
-            missing.TryGetValue(side, out Reading? reading) ? reading : Reading.Of(side, [.. samples[side].Select(s => s[measure])]);
+            missing.TryGetValue(side, out Reading? reading) ? reading : Reading.Of(side, [.. samples[side].Select(s => s[measure])], failures.GetValueOrDefault(side));
     }
 
     private static Reading Explain(string side, Exception e) =>
         e is UnavailableException ? Reading.SkippedFor(side, e.Message) : Reading.FailedFor(side, e.Message);
 
-    private void RunRounds(int? asked, Dictionary<string, List<double[]>> samples, Dictionary<string, Reading> missing, Action<string> progress)
+    private void RunRounds(
+        int? asked,
+        Dictionary<string, List<double[]>> samples,
+        Dictionary<string, Reading> missing,
+        Dictionary<string, string> failures,
+        Action<string> progress)
     {
         var clock = Stopwatch.StartNew();
         int rounds = asked ?? DefaultRounds;
@@ -103,10 +112,18 @@ internal abstract class Experiment
                         samples[side].Add(sample);
                     }
                 }
-                catch (Exception e) when (e is UnavailableException or MeasurementException)
+                catch (UnavailableException e)
                 {
                     missing[side] = Explain(side, e);
-                    progress($"{side} {(e is UnavailableException ? "skipped" : "FAILED")}: {e.Message}");
+                    progress($"{side} skipped: {e.Message}");
+                }
+                catch (MeasurementException e)
+                {
+                    progress($"{side} FAILED: {e.Message}");
+                    if (!failures.TryAdd(side, "one run failed: " + e.Message))
+                    {
+                        missing[side] = Explain(side, e);
+                    }
                 }
             }
         }

@@ -17,10 +17,10 @@ internal sealed record Reading
     /// <summary>Every repetition, in order; empty when it was not measured.</summary>
     public IReadOnlyList<double> Samples { get; }
 
-    /// <summary>Why there are no samples.</summary>
+    /// <summary>Why there are no samples, or what went wrong beside the good ones.</summary>
     public string? Reason { get; }
 
-    /// <summary>True when it should have worked; false when it cannot be measured here.</summary>
+    /// <summary>True when there are no samples although it should have worked; false when it cannot be measured here.</summary>
     public bool Failed { get; }
 
     /// <summary>The median of the samples, or null.</summary>
@@ -34,7 +34,8 @@ internal sealed record Reading
         }
     }
 
-    public static Reading Of(string side, IReadOnlyList<double> samples) => new(side, samples, null, false);
+    /// <param name="failure">A run that failed among the good ones, or null.</param>
+    public static Reading Of(string side, IReadOnlyList<double> samples, string? failure) => new(side, samples, failure, samples.Count == 0);
 
     public static Reading SkippedFor(string side, string reason) => new(side, [], reason, false);
 

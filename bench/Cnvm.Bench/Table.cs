@@ -75,6 +75,10 @@ internal static class Table
         if (reading.Value is { } median)
         {
             json.WriteNumber("median", median);
+            if (reading.Reason is { } remark)
+            {
+                json.WriteString("remark", remark);
+            }
         }
         else
         {

@@ -13,15 +13,21 @@ internal static class AllocationCheck
         bool clean = true;
         foreach ((string name, Action operation) in HotPaths())
         {
-            Repeat(operation, WarmUp);
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            Repeat(operation, Operations);
-            long bytes = GC.GetAllocatedBytesForCurrentThread() - before;
-            output.WriteLine($"{name,-52} {bytes / (double)Operations,8:F3} B/operation");
+            double bytes = BytesPerOperation(operation);
+            output.WriteLine($"{name,-52} {bytes,8:F3} B/operation");
             clean &= bytes == 0;
         }
 
         return clean;
+    }
+
+    /// <summary>Bytes that the operation allocates on this thread, when it has run often enough for its first calls not to count.</summary>
+    public static double BytesPerOperation(Action operation)
+    {
+        Repeat(operation, WarmUp);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Repeat(operation, Operations);
+        return (GC.GetAllocatedBytesForCurrentThread() - before) / (double)Operations;
     }
 
     private static IEnumerable<(string Name, Action Operation)> HotPaths()

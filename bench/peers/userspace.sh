@@ -8,8 +8,13 @@ set -u
 text=$1
 shift
 output=
+# A console that stays open and silent: at its end the guest's shell would end, and with it the guest.
+input=$(mktemp -u)
+mkfifo "$input"
+exec 4<>"$input"
+rm "$input"
 start=$EPOCHREALTIME
-exec 3< <(exec "$@" </dev/null 2>&1)
+exec 3< <(exec "$@" <&4 2>&1)
 pid=$!
 while IFS= read -r -t 60 line <&3; do
     output+=$line$'\n'

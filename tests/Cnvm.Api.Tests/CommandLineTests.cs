@@ -193,7 +193,7 @@ public sealed class CommandLineTests
     public void Errors_tell_their_causes() =>
         Assert.Equal(
             "cnvm-vmm: a\n  because: b\n  because: c",
-            Program.DescribeError(new IOException("a", new IOException("b", new IOException("c")))));
+            Program.DescribeError(new IOException("a", new IOException("b", new IOException("b", new IOException("c"))))));
 
     private static VmConfig Vm(params string[] words)
     {

@@ -109,7 +109,7 @@ public sealed class JsonTests
     public void Defaults_are_the_contracts()
     {
         string json = Write(Read("""{"payload":{"kernel":"/k"},"disks":[{"path":"/d"}],"net":[{}],"platform":{}}"""));
-        Assert.Equal(
+        JsonElement expected = JsonDocument.Parse(
             """
             {"cpus":{"boot_vcpus":1,"max_vcpus":1,"kvm_hyperv":false,"max_phys_bits":46,"features":{"amx":false},"nested":true,"core_scheduling":"Vm","profile":"Host"},
             "memory":{"size":536870912,"mergeable":false,"hotplug_method":"Acpi","shared":false,"hugepages":false,"prefault":false,"reserve":false,"thp":true},
@@ -119,8 +119,8 @@ public sealed class JsonTests
             "rng":{"src":"/dev/urandom","pci_segment":0},"serial":{"mode":"Null"},"console":{"mode":"Tty","pci_segment":0},"debug_console":{"mode":"Off","iobase":233},
             "pvpanic":false,"iommu":false,"watchdog":false,
             "platform":{"num_pci_segments":1,"iommu_address_width_bits":64,"tdx":false,"sev_snp":false,"iommufd":false,"vfio_p2p_dma":true},"landlock_enable":false}
-            """.ReplaceLineEndings(""),
-            SortedLikeContract(json));
+            """).RootElement;
+        Assert.True(JsonElement.DeepEquals(expected, JsonDocument.Parse(json).RootElement), json);
     }
 
     [Fact]
@@ -236,16 +236,6 @@ public sealed class JsonTests
     private static VmConfig Read(string json) => JsonBody.Read(Encoding.UTF8.GetBytes(json), ApiJsonContext.Default.VmConfig);
 
     private static string Write(VmConfig config) => Encoding.UTF8.GetString(JsonBody.Write(config, ApiJsonContext.Default.VmConfig));
-
-    /// <summary>The order of keys means nothing: bring the top level into the contract's order to compare as text.</summary>
-    private static string SortedLikeContract(string json)
-    {
-        JsonElement root = JsonDocument.Parse(json).RootElement;
-        string[] order =
-            ["cpus", "memory", "payload", "disks", "net", "rng", "serial", "console", "debug_console", "pvpanic", "iommu", "watchdog", "platform", "landlock_enable"];
-        Assert.Equal(order.Order(), root.EnumerateObject().Select(p => p.Name).Order());
-        return "{" + string.Join(',', order.Select(key => $"\"{key}\":{root.GetProperty(key).GetRawText()}")) + "}";
-    }
 
     private static VmConfig Everything()
     {

@@ -73,13 +73,12 @@ public sealed class SocketTests : IDisposable
     [Fact]
     public void A_listening_descriptor_can_be_taken_over_and_nothing_else()
     {
-        using var listening = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listening.Bind(new UnixDomainSocketEndPoint(SocketPath));
-        listening.Listen();
-        int fd = (int)listening.SafeHandle.DangerousGetHandle();
-        listening.SafeHandle.SetHandleAsInvalid();
-        using (UnixListener listener = UnixListener.FromFd(fd))
+        using UnixListener original = UnixListener.Bind(SocketPath, 1);
+        FileDescriptor copy = Duplicate(original.Fd);
+        using (UnixListener listener = UnixListener.FromFd(copy.Value))
         {
+            // Ownership went over.
+            copy.SetHandleAsInvalid();
             using UnixStream client = UnixStream.Connect(SocketPath);
             using UnixStream? accepted = listener.Accept();
             Assert.NotNull(accepted);
@@ -127,5 +126,17 @@ public sealed class SocketTests : IDisposable
         {
             Assert.Equal(FileCreationMask.OwnerOnly, FileCreationMask.Set(before));
         }
+    }
+
+    /// <summary>A second descriptor of the same file: the kernel makes one of each that a message carries.</summary>
+    private FileDescriptor Duplicate(int fd)
+    {
+        using UnixListener courier = UnixListener.Bind(SocketPath + ".courier", 1);
+        using UnixStream sender = UnixStream.Connect(SocketPath + ".courier");
+        using UnixStream receiver = courier.Accept()!;
+        Assert.Equal(1, sender.Send("x"u8, [fd]));
+        var received = new List<FileDescriptor>();
+        Assert.Equal(1, receiver.Receive(new byte[1], received));
+        return Assert.Single(received);
     }
 }

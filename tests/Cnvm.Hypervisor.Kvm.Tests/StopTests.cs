@@ -75,6 +75,50 @@ public sealed class StopTests
         Assert.Equal(10, bus.Accesses.Count);
     }
 
+    [SkippableFact]
+    public void KickWakesAProcessorThatWaitsToBeStarted()
+    {
+        using var guest = new TestGuest(new RecordingBus());
+        using IVirtualCpu second = guest.Partition.CreateVcpu(1, 1, guest.Kvm.SupportedCpuid, new RecordingBus());
+        VcpuStop stop = default;
+        var thread = new Thread(() =>
+        {
+            second.Bind();
+            stop = second.Run();
+        });
+        thread.Start();
+        Thread.Sleep(50); // Most likely blocked in the kernel by now; either way the kick must do.
+        second.Kick();
+        Assert.True(thread.Join(TestGuest.Limit));
+        Assert.Equal(VcpuStopReason.Kicked, stop.Reason);
+        Assert.Equal(State.MpState.Uninitialized, second.Save().MpState);
+    }
+
+    [SkippableFact]
+    public void DebuggerStopsAtBreakpointAndAfterStep()
+    {
+        using var guest = new TestGuest(new RecordingBus());
+        Skip.IfNot(guest.Kvm.Capabilities.GuestDebug, "this host's KVM cannot stop a guest for a debugger");
+        guest.Load(c =>
+        {
+            c.mov(eax, 1);
+            c.mov(ebx, 2);
+            c.mov(ecx, 3);
+            c.ud2();
+        });
+        guest.Vcpu.Bind();
+        guest.Vcpu.SetDebug(new VcpuDebug(SingleStep: false, [TestGuest.Code + 5]));
+        Assert.Equal(VcpuStopReason.Debug, guest.Vcpu.Run().Reason);
+        Assert.Equal(TestGuest.Code + 5, guest.Vcpu.Save().General.Rip);
+        guest.Vcpu.SetDebug(new VcpuDebug(SingleStep: true, []));
+        Assert.Equal(VcpuStopReason.Debug, guest.Vcpu.Run().Reason);
+        Assert.Equal(TestGuest.Code + 10, guest.Vcpu.Save().General.Rip);
+        Assert.Equal(2UL, guest.Vcpu.Save().General.Rbx);
+        guest.Vcpu.SetDebug(null);
+        Assert.Equal(VcpuStopReason.Shutdown, guest.Vcpu.Run().Reason);
+        Assert.Throws<ArgumentOutOfRangeException>(() => guest.Vcpu.SetDebug(new VcpuDebug(false, [1, 2, 3, 4, 5])));
+    }
+
     /// <summary>
     /// Kicks at every phase of the loop: in guest code, in an exit, just before and just after a run. Each must end exactly
     /// one run, and no run may end without one.

@@ -46,7 +46,7 @@ internal sealed class TestGuest : IDisposable
         _mapping = MappedMemory.Anonymous((nuint)RamSize);
         Region = new RamRegion(0, RamSize, _mapping.Address);
         Memory = new GuestMemory(_mapping.Address, [Region], _mapping);
-        Partition = _kvm.CreatePartition(new PartitionOptions { MaxVcpus = 1, PreferDirtyRing = dirtyRing });
+        Partition = _kvm.CreatePartition(new PartitionOptions { MaxVcpus = 2, PreferDirtyRing = dirtyRing });
         Partition.MapRam(Region);
         Vcpu = Partition.CreateVcpu(0, 0, cpuid ?? _kvm.SupportedCpuid, bus);
         WriteTables();

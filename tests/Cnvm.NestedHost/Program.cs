@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text;
 using Cnvm.Nested;
 
 const string Usage = """
@@ -107,11 +108,16 @@ catch (NestedHostException e)
     return 125;
 }
 
-static void Say(string text) => Console.Error.WriteLine($"nested-host: {text}");
+// Console.Error would put the terminal into another keypad mode, which the guest's programs do not expect.
+static void Say(string text)
+{
+    using var error = Console.OpenStandardError();
+    error.Write(Encoding.UTF8.GetBytes($"nested-host: {text}\n"));
+}
 
 static int Refuse(string text)
 {
     Say(text);
-    Console.Error.WriteLine(Usage);
+    Say(Usage);
     return 2;
 }

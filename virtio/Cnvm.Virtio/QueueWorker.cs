@@ -77,6 +77,7 @@ internal abstract partial class QueueWorker : IDisposable
 
     private void Run()
     {
+        NativeThread.ShowName();
         try
         {
             OnStart();

@@ -63,7 +63,7 @@ public abstract class VirtioDevice : IDisposable
     /// <summary>The device's own state; changes nothing. All queues are stopped.</summary>
     public abstract VirtioDeviceState Save();
 
-    /// <summary>Takes a state over. All queues are stopped; <see cref="Activate"/> has been called if the saved device was active.</summary>
+    /// <summary>Takes a state over. All queues are stopped; <see cref="Activate"/> came before if the saved device was active.</summary>
     /// <exception cref="DeviceStateException">It belongs to another kind of device, or does not fit this one.</exception>
     public abstract void Restore(VirtioDeviceState state);
 

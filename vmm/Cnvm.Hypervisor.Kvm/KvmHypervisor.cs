@@ -152,7 +152,9 @@ public sealed class KvmHypervisor : IHypervisor
             TscScaling = Check(KvmCap.KVM_CAP_TSC_CONTROL) != 0,
             TscKhz = HostTscKhz(),
             X2Apic = true,
-            GuestDebug = Check(KvmCap.KVM_CAP_SET_GUEST_DEBUG) != 0,
+
+            // Without hardware virtualisation KVM accepts the request, but natively run code reaches no breakpoint.
+            GuestDebug = ordinary && Check(KvmCap.KVM_CAP_SET_GUEST_DEBUG) != 0,
             MsrFilter = Check(KvmCap.KVM_CAP_X86_MSR_FILTER) != 0,
             ReadOnlyMemory = Check(KvmCap.KVM_CAP_READONLY_MEM) != 0,
         };

@@ -32,6 +32,9 @@ public interface IVirtualCpu : IDisposable
     /// <summary>Queues a non-maskable interrupt. Any thread.</summary>
     void InjectNmi();
 
+    /// <summary>Lets a debugger stop the guest; null: no longer. Needs <see cref="HypervisorCapabilities.GuestDebug"/>.</summary>
+    void SetDebug(VcpuDebug? debug);
+
     /// <summary>Reads the complete architectural state; changes nothing.</summary>
     VcpuState Save();
 

@@ -107,7 +107,8 @@ public sealed unsafe partial class DiskFile : IDisposable
 
     /// <summary>Changes the allocation of a range. Returns 0 or a negative error number.</summary>
     /// <param name="mode"><see cref="PunchHole"/> or <see cref="ZeroRange"/>.</param>
-    public int Allocate(int mode, ulong offset, ulong length) => fallocate(_fd.Value, mode, (long)offset, (long)length) < 0 ? -LinuxError.Last : 0;
+    public int Allocate(int mode, ulong offset, ulong length) =>
+        fallocate(_fd.Value, mode, (long)offset, (long)length) < 0 ? -LinuxError.Last : 0;
 
     /// <summary>Takes an open-file-description lock without waiting.</summary>
     /// <param name="exclusive">Nobody else may hold any lock; otherwise nobody else may hold an exclusive one.</param>

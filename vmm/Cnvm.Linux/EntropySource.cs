@@ -20,7 +20,7 @@ public sealed unsafe partial class EntropySource : IDisposable
         }
     }
 
-    /// <summary>Fills from the start of <paramref name="buffer"/>. Returns bytes, which may be fewer than asked, or a negative error number.</summary>
+    /// <summary>Fills from the start of <paramref name="buffer"/>. Returns bytes, perhaps fewer than asked, or a negative error number.</summary>
     public nint Read(Span<byte> buffer)
     {
         fixed (byte* p = buffer)

@@ -1,10 +1,14 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
-// unistd.h, sched.h
+// unistd.h, sched.h, sys/prctl.h
+[Abi("sys/prctl.h")]
 public static unsafe partial class Libc
 {
+    internal const int PR_SET_NAME = 15;
+
     [LibraryImport(Library)]
     internal static partial int gettid();
 
@@ -16,4 +20,8 @@ public static unsafe partial class Libc
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int sched_getaffinity(int thread, nuint bytes, void* mask);
+
+    // prctl is variadic in C; on x86-64 a variadic call passes integers and pointers as an ordinary one does.
+    [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int prctl(int option, string name, nuint argument3, nuint argument4, nuint argument5);
 }

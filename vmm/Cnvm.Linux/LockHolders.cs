@@ -12,7 +12,8 @@ internal static class LockHolders
         int found = -1;
         foreach (string process in Directory.EnumerateDirectories("/proc"))
         {
-            if (!int.TryParse(Path.GetFileName(process), NumberStyles.None, CultureInfo.InvariantCulture, out int pid) || !Holds(process, mark))
+            string name = Path.GetFileName(process);
+            if (!int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int pid) || !Holds(process, mark))
             {
                 continue;
             }
@@ -34,18 +35,36 @@ internal static class LockHolders
         {
             foreach (string info in Directory.EnumerateFiles(process + "/fdinfo"))
             {
-                foreach (string line in File.ReadLines(info))
+                if (HasLock(info, mark))
                 {
-                    if (line.StartsWith("lock:", StringComparison.Ordinal) && line.Contains(mark, StringComparison.Ordinal))
-                    {
-                        return true;
-                    }
+                    return true;
                 }
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // The process ended meanwhile, or belongs to another user: it cannot be named.
+            return false;
+        }
+
+        return false;
+    }
+
+    private static bool HasLock(string info, string mark)
+    {
+        try
+        {
+            foreach (string line in File.ReadLines(info))
+            {
+                if (line.StartsWith("lock:", StringComparison.Ordinal) && line.Contains(mark, StringComparison.Ordinal))
+                {
+                    return true;
+                }
+            }
+        }
+        catch (IOException)
+        {
+            // The descriptor was closed meanwhile: it holds nothing.
             return false;
         }
 

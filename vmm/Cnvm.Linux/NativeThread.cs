@@ -12,6 +12,18 @@ public static unsafe class NativeThread
     /// <summary>This process.</summary>
     public static int ProcessId => Libc.getpid();
 
+    /// <summary>
+    /// Makes the kernel and its tools (ps, top, <c>/proc/PID/task/TID/comm</c>) show the calling thread under its
+    /// <see cref="Thread.Name"/>, of which the first 15 bytes count. NativeAOT does not do that by itself.
+    /// </summary>
+    public static void ShowName()
+    {
+        if (Thread.CurrentThread.Name is { } name)
+        {
+            LinuxError.Check(Libc.prctl(Libc.PR_SET_NAME, name, 0, 0, 0), "prctl(PR_SET_NAME)");
+        }
+    }
+
     /// <summary>Lets the calling thread run on these host CPUs only.</summary>
     /// <exception cref="LinuxException">None of the CPUs exists or is allowed.</exception>
     public static void SetAffinity(ReadOnlySpan<int> cpus)

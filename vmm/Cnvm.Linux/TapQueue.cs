@@ -47,7 +47,7 @@ public sealed unsafe partial class TapQueue : IDisposable
 
     /// <summary>Attaches to a TAP interface, which is made if it does not exist and then goes away with its last queue.</summary>
     /// <param name="name">Interface name; a name with %d, or an empty one, lets the kernel choose.</param>
-    /// <exception cref="LinuxException">No permission, the name is in use in another mode, or another process holds the interface.</exception>
+    /// <exception cref="LinuxException">No permission, the name exists in another mode, or another process holds it.</exception>
     public static TapQueue Open(string name, bool multiQueue)
     {
         FileDescriptor fd = new(LinuxError.Check(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC, 0), "open /dev/net/tun"));

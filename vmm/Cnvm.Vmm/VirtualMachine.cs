@@ -36,6 +36,7 @@ internal sealed partial class VirtualMachine : IDisposable
     private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
     private int _ending;
+    private int _panicked;
 
     private VirtualMachine(
         IHypervisor hypervisor,
@@ -283,13 +284,15 @@ internal sealed partial class VirtualMachine : IDisposable
     /// <summary>Any thread. A machine that ends takes no further request.</summary>
     private void Request(GuestRequest request, string? detail)
     {
-        if (request != GuestRequest.Panic)
+        // A guest may report its panic any number of times; one is all there is to know.
+        bool isPanic = request == GuestRequest.Panic;
+        if (Interlocked.Exchange(ref isPanic ? ref _panicked : ref _ending, 1) != 0)
         {
-            if (Interlocked.Exchange(ref _ending, 1) != 0)
-            {
-                return;
-            }
+            return;
+        }
 
+        if (!isPanic)
+        {
             _vcpus.RequestPark();
         }
 

@@ -1,3 +1,5 @@
+using Cnvm.Linux;
+
 namespace Cnvm.Vmm;
 
 /// <summary>
@@ -77,6 +79,7 @@ public sealed class VmmThread : IDisposable
 
     private void Main()
     {
+        NativeThread.ShowName();
         while (true)
         {
             _ready.Wait();

@@ -115,6 +115,7 @@ internal sealed class EventMonitor : IDisposable
 
     private void Run()
     {
+        NativeThread.ShowName();
         while (Take() is { } text)
         {
             Write(text);

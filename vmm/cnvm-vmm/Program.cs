@@ -45,9 +45,15 @@ internal static class Program
     internal static string DescribeError(Exception error)
     {
         var text = new StringBuilder("cnvm-vmm: ").Append(error.Message);
+        string said = error.Message;
         for (Exception? cause = error.InnerException; cause is not null; cause = cause.InnerException)
         {
-            text.Append("\n  because: ").Append(cause.Message);
+            // Layers that only change an exception's type repeat its message.
+            if (cause.Message != said)
+            {
+                text.Append("\n  because: ").Append(cause.Message);
+                said = cause.Message;
+            }
         }
 
         return text.ToString();

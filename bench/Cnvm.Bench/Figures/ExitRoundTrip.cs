@@ -4,9 +4,9 @@ namespace Cnvm.Bench.Figures;
 
 /// <summary>
 /// The round trip of an exit that the VMM handles: the guest's instruction, KVM, the VMM's loop and back. The elapsed time is taken by
-/// the guest; for the processor time two guests that differ only in how often they do it are run, so that their start cancels out.
+/// the guest. The processor time is the difference between two guests that differ only in how often they do it.
 /// </summary>
-internal sealed class ExitRoundTrip(Workspace workspace, string name, string what, Func<int, string> commandLine) : Experiment
+internal sealed class ExitRoundTrip(Workspace workspace) : Experiment
 {
     private const int Few = 100;
     private const int Many = 50_100;
@@ -15,8 +15,10 @@ internal sealed class ExitRoundTrip(Workspace workspace, string name, string wha
 
     public override IReadOnlyList<Measure> Measures { get; } =
     [
-        new(name + "-cpu", "ns", what + ", processor time of the VMM with its guest"),
-        new(name + "-wall", "ns", what + ", elapsed; the same as the processor time on an idle host"),
+        new("pio-exit-wall", "ns", "round trip of a port write, elapsed"),
+        new("pio-exit-cpu", "ns", "round trip of a port write, processor time of VMM and guest (on an idle host the same)"),
+        new("mmio-exit-wall", "ns", "round trip of a memory-mapped write, elapsed"),
+        new("mmio-exit-cpu", "ns", "round trip of a memory-mapped write, processor time of VMM and guest"),
     ];
 
     public override IReadOnlyList<string> Sides => [.. _machines.Select(m => m.Name)];
@@ -24,17 +26,28 @@ internal sealed class ExitRoundTrip(Workspace workspace, string name, string wha
     protected override double[] Sample(string side)
     {
         Vmm machine = _machines.First(m => m.Name == side);
-        (double fewCpu, _) = Run(machine, Few);
-        (double manyCpu, double wall) = Run(machine, Many);
-        return [(manyCpu - fewCpu) / (Many - Few), wall / Many];
+        Times few = Run(machine, Few);
+        Times many = Run(machine, Many);
+        const double Difference = Many - Few;
+        return
+        [
+            many.PortWall / Many,
+            (many.PortCpu - few.PortCpu) / Difference,
+            many.MmioWall / Many,
+            (many.MmioCpu - few.MmioCpu) / Difference,
+        ];
     }
 
-    /// <summary>Processor time until the work is done and elapsed time of the work alone, in nanoseconds.</summary>
-    private (double Cpu, double Wall) Run(Vmm machine, int count)
+    private Times Run(Vmm machine, int count)
     {
-        var plan = new GuestPlan { Kernel = workspace.Image(Payload.Image), CommandLine = commandLine(count) };
+        var plan = new GuestPlan { Kernel = workspace.Image(Payload.Image), CommandLine = Payload.Writes(count) };
         using Child child = machine.Start(workspace, plan, Limit);
-        IReadOnlyDictionary<string, ulong> result = Payload.WaitForResult(child);
-        return (child.ProcessorTime, result["cycles"] / workspace.CyclesPerNanosecond);
+        double port = Payload.WaitForResult(child)["cycles"] / workspace.CyclesPerNanosecond;
+        long portCpu = child.ProcessorTime;
+        double mmio = Payload.WaitForResult(child)["cycles"] / workspace.CyclesPerNanosecond;
+        return new Times(port, portCpu, mmio, child.ProcessorTime - portCpu);
     }
+
+    /// <summary>Nanoseconds that a guest took; the processor time of port writes holds the guest's start too.</summary>
+    private readonly record struct Times(double PortWall, double PortCpu, double MmioWall, double MmioCpu);
 }

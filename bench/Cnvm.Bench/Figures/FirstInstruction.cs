@@ -16,7 +16,7 @@ internal sealed class FirstInstruction(Workspace workspace) : Experiment
 
     public override IReadOnlyList<string> Sides => [.. _machines.Select(m => m.Name)];
 
-    protected override int DefaultRounds => 11;
+    protected override int DefaultRounds => 9;
 
     protected override double[] Sample(string side)
     {

@@ -11,7 +11,7 @@ namespace Cnvm.Bench.Figures;
 internal sealed class GuestToUserspace(Workspace workspace) : Experiment
 {
     private const string UserspaceText = "CNVM-GUEST-READY";
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
     private readonly Vmm[] _machines = [new CnvmVmm(), QemuVmm.Microvm];
     private readonly bool _hasHardware = File.ReadLines("/proc/cpuinfo")
         .Any(l => l.StartsWith("flags", StringComparison.Ordinal) && l.Split(' ').Any(f => f is "vmx" or "svm"));
@@ -27,24 +27,11 @@ internal sealed class GuestToUserspace(Workspace workspace) : Experiment
 
     protected override TimeSpan Budget => TimeSpan.FromSeconds(60);
 
-    protected override void SetUp()
+    protected override void TearDown()
     {
-        if (_hasHardware)
-        {
-            return;
-        }
-
-        try
-        {
-            _host = NestedHost.StartAsync().GetAwaiter().GetResult();
-        }
-        catch (NestedHostException e)
-        {
-            throw new UnavailableException(e.Message);
-        }
+        _host?.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        _host = null;
     }
-
-    protected override void TearDown() => _host?.DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     protected override double[] Sample(string side)
     {
@@ -56,7 +43,7 @@ internal sealed class GuestToUserspace(Workspace workspace) : Experiment
             CommandLine = "console=ttyS0 quiet panic=-1",
             SerialOutput = true,
         };
-        if (_host is null)
+        if (_hasHardware)
         {
             using Child child = machine.Start(workspace, plan, Limit);
             return [(child.WaitFor(UserspaceText) - child.Executed) / 1e6];
@@ -65,12 +52,27 @@ internal sealed class GuestToUserspace(Workspace workspace) : Experiment
         string[] words = [Path.Combine(workspace.Root, "bench", "peers", "userspace.sh"), UserspaceText, machine.Program(workspace), .. machine.Arguments(plan)];
         try
         {
+            _host ??= StartHost();
             CommandResult result = _host.RunAsync(string.Join(' ', words.Select(Shell.Quote)), Limit).GetAwaiter().GetResult().OrThrow();
             return [double.Parse(result.Output, CultureInfo.InvariantCulture)];
         }
         catch (Exception e) when (e is NestedHostException or TimeoutException)
         {
+            // Emulated hosts have been seen to stop under load; the next sample gets a new one.
+            TearDown();
             throw new MeasurementException($"{side} in the nested host: {e.Message}", e);
+        }
+    }
+
+    private static NestedHost StartHost()
+    {
+        try
+        {
+            return NestedHost.StartAsync().GetAwaiter().GetResult();
+        }
+        catch (NestedHostException e)
+        {
+            throw new UnavailableException(e.Message);
         }
     }
 }

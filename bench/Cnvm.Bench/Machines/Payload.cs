@@ -22,11 +22,8 @@ internal static class Payload
     /// <summary>Only prints <see cref="IdleText"/>.</summary>
     public const string Nothing = Idle;
 
-    /// <summary>Byte writes to a port that no machine has a device at.</summary>
-    public static string PortWrites(int count) => $"exits={count} {Idle}";
-
-    /// <summary>Four-byte writes to an address that no machine has anything at.</summary>
-    public static string MmioWrites(int count) => $"mmio={count} {Idle}";
+    /// <summary>Byte writes to a port, then as many four-byte writes to an address, where no machine has anything.</summary>
+    public static string Writes(int count) => $"exits={count} mmio={count} {Idle}";
 
     /// <summary>Reads from the virtio disk.</summary>
     /// <param name="device">Where the disk is: <c>pci</c> or <c>mmio:ADDRESS</c>.</param>

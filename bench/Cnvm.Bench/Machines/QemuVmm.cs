@@ -7,7 +7,7 @@ namespace Cnvm.Bench.Machines;
 internal sealed class QemuVmm(string name, string machine, bool hasPci) : Vmm(name)
 {
     /// <summary>QEMU's own small machine, without the devices that its documentation advises to leave out.</summary>
-    public static QemuVmm Microvm { get; } = new("qemu-microvm", "microvm,pit=off,pic=off,rtc=off", hasPci: false);
+    public static QemuVmm Microvm { get; } = new("qemu-microvm", "microvm,pit=off,pic=off,rtc=on", hasPci: false);
 
     /// <summary>QEMU's PCI Express machine; like cnvm with the local APIC in the kernel and the I/O APIC outside.</summary>
     public static QemuVmm Q35 { get; } = new("qemu-q35", "q35,kernel-irqchip=split", hasPci: true);

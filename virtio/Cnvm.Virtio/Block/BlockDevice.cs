@@ -36,7 +36,8 @@ public sealed class BlockDevice : VirtioDevice
 
         if (options.QueueSize is < 4 or > SplitRing.MaxQueueSize || !BitOperations.IsPow2((uint)options.QueueSize))
         {
-            throw new ArgumentException($"{options.Id}: queue size {options.QueueSize} is not a power of two from 4 to 32768", nameof(options));
+            throw new ArgumentException(
+                $"{options.Id}: queue size {options.QueueSize} is not a power of two from 4 to 32768", nameof(options));
         }
 
         Image = image;

@@ -111,7 +111,9 @@ internal sealed partial class BlockWorker
         }
 
         bool unmap = (range.Flags & BlockSpec.RangeUnmap) != 0 && _device.Image.CanDiscard;
-        BlockOperation operation = isDiscard ? BlockOperation.Discard : unmap ? BlockOperation.WriteZeroesUnmap : BlockOperation.WriteZeroes;
+        BlockOperation operation = isDiscard ? BlockOperation.Discard
+            : unmap ? BlockOperation.WriteZeroesUnmap
+            : BlockOperation.WriteZeroes;
         request.SetRange(operation, range.Sector << BlockSpec.SectorShift, (ulong)range.Count << BlockSpec.SectorShift);
         request.Submit(_io);
     }

@@ -29,7 +29,8 @@ internal sealed partial class BlockWorker : QueueWorker
     private readonly LogRateLimit _errorLimit = new();
     private int _freeCount;
 
-    public BlockWorker(string name, BlockDevice device, QueueResources resources, TransferCounter reads, TransferCounter writes, ILogger logger)
+    public BlockWorker(
+        string name, BlockDevice device, QueueResources resources, TransferCounter reads, TransferCounter writes, ILogger logger)
         : base(name, logger)
     {
         _device = device;
@@ -189,7 +190,8 @@ internal sealed partial class BlockWorker : QueueWorker
             }
         }
 
-        if (!request.IsFlushing && request.Operation != BlockOperation.Read && request.Operation != BlockOperation.Flush && !_device.IsWriteBack)
+        bool isChange = request.Operation is not (BlockOperation.Read or BlockOperation.Flush);
+        if (isChange && !request.IsFlushing && !_device.IsWriteBack)
         {
             // Write-through: the driver sends no flushes, so the write is done only when it is stable (§5.2.6.2).
             request.IsFlushing = true;
@@ -248,7 +250,7 @@ internal sealed partial class BlockWorker : QueueWorker
 
     [LoggerMessage(
         Level = LogLevel.Error,
-        Message = "{Device}: {Operation} at byte {Offset} failed with {Remaining} bytes to go: errno {Errno} ({Suppressed} like it not shown)")]
+        Message = "{Device}: {Operation} at byte {Offset} failed, {Remaining} bytes to go: errno {Errno} ({Suppressed} like it not shown)")]
     private static partial void LogIoError(
         ILogger logger, string device, BlockOperation operation, ulong offset, ulong remaining, int errno, long suppressed);
 }

@@ -1,4 +1,6 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using Cnvm.Linux;
 
 namespace Cnvm.Virtio.Block;
 
@@ -8,7 +10,10 @@ internal sealed class IoThreads : IDisposable
     private const int Count = 4;
     private const int StackBytes = 128 * 1024;
     private readonly Thread[] _threads = new Thread[Count];
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
+
+    // Readable while requests wait or the threads are to end. An eventfd, because waiting on a monitor allocates.
+    private readonly EventFd _work = new();
     private ThreadedRequest? _first;
     private ThreadedRequest? _last;
     private bool _stopping;
@@ -41,7 +46,7 @@ internal sealed class IoThreads : IDisposable
             }
 
             _last = last;
-            Monitor.PulseAll(_gate);
+            _work.Signal();
         }
     }
 
@@ -51,43 +56,63 @@ internal sealed class IoThreads : IDisposable
         lock (_gate)
         {
             _stopping = true;
-            Monitor.PulseAll(_gate);
+            _work.Signal();
         }
 
         foreach (Thread thread in _threads)
         {
             thread.Join();
         }
+
+        _work.Dispose();
     }
 
     private void Run()
     {
+        NativeThread.ShowName();
+        PollEntry[] wait = [new() { Fd = _work.Fd, Events = PollEntry.In }];
         while (true)
         {
-            ThreadedRequest request;
-            lock (_gate)
+            Poll.Wait(wait, -1);
+            if (!TryTake(out ThreadedRequest? request, out bool stopping))
             {
-                while (_first is null)
+                if (stopping)
                 {
-                    if (_stopping)
-                    {
-                        return;
-                    }
-
-                    Monitor.Wait(_gate);
+                    return;
                 }
 
-                request = _first;
-                _first = request.Next;
-                if (_first is null)
-                {
-                    _last = null;
-                }
-
-                request.Next = null;
+                continue;
             }
 
             request.Owner.Perform(request);
+        }
+    }
+
+    private bool TryTake([NotNullWhen(true)] out ThreadedRequest? request, out bool stopping)
+    {
+        lock (_gate)
+        {
+            stopping = _stopping;
+            request = _first;
+            if (request is null)
+            {
+                if (!stopping)
+                {
+                    // Under the lock, as the signal is: one that comes later stays.
+                    _work.Drain();
+                }
+
+                return false;
+            }
+
+            _first = request.Next;
+            if (_first is null)
+            {
+                _last = null;
+            }
+
+            request.Next = null;
+            return true;
         }
     }
 }

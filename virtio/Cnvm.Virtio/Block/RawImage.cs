@@ -159,7 +159,8 @@ public sealed class RawImage : IBlockImage
         _ => "",
     };
 
-    private static uint ClampBlockSize(uint size) => BitOperations.IsPow2(size) ? Math.Clamp(size, DefaultBlockSize, 1u << 16) : DefaultBlockSize;
+    private static uint ClampBlockSize(uint size) =>
+        BitOperations.IsPow2(size) ? Math.Clamp(size, DefaultBlockSize, 1u << 16) : DefaultBlockSize;
 
     /// <summary>The smallest block that the file system takes directly: tried out, as kernels before 6.1 do not tell.</summary>
     private static unsafe uint ProbeDirectBlockSize(DiskFile file)

@@ -8,7 +8,7 @@ internal sealed unsafe class ThreadedBlockQueue : IBlockQueue
     private readonly DiskFile _file;
     private readonly IoThreads _threads;
     private readonly ThreadedRequest[] _requests;
-    private readonly object _doneLock = new();
+    private readonly Lock _doneLock = new();
 
     // Submitted, not kicked: the queue's own thread alone.
     private ThreadedRequest? _firstNew;
@@ -80,12 +80,12 @@ internal sealed unsafe class ThreadedBlockQueue : IBlockQueue
     public void Wait()
     {
         Kick();
-        lock (_doneLock)
+        Span<PollEntry> wait = [new() { Fd = Completed.Fd, Events = PollEntry.In }];
+        while (!HasDone())
         {
-            while (_firstDone is null)
-            {
-                Monitor.Wait(_doneLock);
-            }
+            // A completion that came after the look signals, so the wait ends.
+            Poll.Wait(wait, -1);
+            Completed.Drain();
         }
     }
 
@@ -98,10 +98,17 @@ internal sealed unsafe class ThreadedBlockQueue : IBlockQueue
         lock (_doneLock)
         {
             Append(ref _firstDone, ref _lastDone, request);
-            Monitor.Pulse(_doneLock);
 
             // Inside the lock: once the last completion can be taken, the owner may dispose the event.
             Completed.Signal();
+        }
+    }
+
+    private bool HasDone()
+    {
+        lock (_doneLock)
+        {
+            return _firstDone is not null;
         }
     }
 

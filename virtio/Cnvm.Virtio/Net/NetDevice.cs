@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Net.NetworkInformation;
 using System.Numerics;
-using System.Security.Cryptography;
 using Cnvm.Devices;
 using Cnvm.Linux;
 using Cnvm.Virtio.Queues;
@@ -40,7 +39,8 @@ public sealed class NetDevice : VirtioDevice
         ArgumentNullException.ThrowIfNull(backend);
         if (options.QueueSize is < 4 or > SplitRing.MaxQueueSize || !BitOperations.IsPow2((uint)options.QueueSize))
         {
-            throw new ArgumentException($"{options.Id}: queue size {options.QueueSize} is not a power of two from 4 to 32768", nameof(options));
+            throw new ArgumentException(
+                $"{options.Id}: queue size {options.QueueSize} is not a power of two from 4 to 32768", nameof(options));
         }
 
         if (options.Mtu < NetSpec.MinMtu)
@@ -91,7 +91,8 @@ public sealed class NetDevice : VirtioDevice
             features |= NetSpec.Checksum | NetSpec.GuestChecksum;
             if (_options.OffloadTso && (backend & TapOffloads.Tso4) != 0)
             {
-                features |= NetSpec.HostTso4 | NetSpec.HostTso6 | NetSpec.HostEcn | NetSpec.GuestTso4 | NetSpec.GuestTso6 | NetSpec.GuestEcn;
+                features |= NetSpec.HostTso4 | NetSpec.HostTso6 | NetSpec.HostEcn
+                    | NetSpec.GuestTso4 | NetSpec.GuestTso6 | NetSpec.GuestEcn;
             }
 
             return _options.OffloadUfo && (backend & TapOffloads.Ufo) != 0 ? features | NetSpec.HostUfo | NetSpec.GuestUfo : features;
@@ -125,7 +126,9 @@ public sealed class NetDevice : VirtioDevice
     /// <summary>A random unicast address from the locally administered ones.</summary>
     public static PhysicalAddress RandomMac()
     {
-        byte[] mac = RandomNumberGenerator.GetBytes(6);
+        // The cryptographic generator would load OpenSSL: 4 MiB of resident memory for six bytes.
+        byte[] mac = new byte[6];
+        Random.Shared.NextBytes(mac);
         mac[0] = (byte)((mac[0] & 0xfe) | 2);
         return new PhysicalAddress(mac);
     }
@@ -218,7 +221,8 @@ public sealed class NetDevice : VirtioDevice
         NetState saved = Expect<NetState>(state);
         if (saved.ActivePairs < 1 || saved.ActivePairs > _pairs)
         {
-            throw new DeviceStateException(Id, nameof(NetState.ActivePairs), $"the driver uses {saved.ActivePairs} queue pairs of {_pairs}");
+            throw new DeviceStateException(
+                Id, nameof(NetState.ActivePairs), $"the driver uses {saved.ActivePairs} queue pairs of {_pairs}");
         }
 
         if (!TrySetGuestOffloads(saved.GuestOffloads))
@@ -293,8 +297,14 @@ public sealed class NetDevice : VirtioDevice
         base.Dispose(disposing);
     }
 
-    private QueueWorker CreateWorker(int index, QueueResources resources)
+    private QueueWorker? CreateWorker(int index, QueueResources resources)
     {
+        if (index > ControlQueue)
+        {
+            // Without MQ the driver has no use for further queues; one that enables them gets no service there.
+            return null;
+        }
+
         if (index == ControlQueue)
         {
             return new ControlWorker($"{Id}_ctrl", this, resources, _logger);

@@ -11,7 +11,7 @@ namespace Cnvm.Virtio.Queues;
 /// </summary>
 public sealed unsafe class SplitQueue
 {
-    /// <summary>Bytes in either half of a chain that the kernel moves in one call (MAX_RW_COUNT), so transfers are never cut short.</summary>
+    /// <summary>Most bytes in either half of a chain: what the kernel moves in one call (MAX_RW_COUNT).</summary>
     public const uint MaxChainBytes = 0x7fff_f000;
 
     private readonly GuestMemory _memory;
@@ -32,7 +32,8 @@ public sealed unsafe class SplitQueue
     private bool _mustSignal;
     private bool _broken;
 
-    private SplitQueue(GuestMemory memory, QueueState layout, int index, ulong features, IQueueFaults faults, nint table, nint avail, nint used)
+    private SplitQueue(
+        GuestMemory memory, QueueState layout, int index, ulong features, IQueueFaults faults, nint table, nint avail, nint used)
     {
         _memory = memory;
         _layout = layout;

@@ -51,7 +51,8 @@ internal sealed partial class TransportCore
         {
             if (state.Queues[i].Enabled && state.Queues[i].Size > _queues[i].MaxSize)
             {
-                throw Refuse(nameof(state.Queues), $"queue {i} has {state.Queues[i].Size} elements, the device allows {_queues[i].MaxSize}");
+                throw Refuse(
+                    nameof(state.Queues), $"queue {i} has {state.Queues[i].Size} elements, the device allows {_queues[i].MaxSize}");
             }
         }
 

@@ -184,6 +184,7 @@ public abstract class HostConsole : IDisposable
 
     private void Main()
     {
+        NativeThread.ShowName();
         while (true)
         {
             bool wantOutput;

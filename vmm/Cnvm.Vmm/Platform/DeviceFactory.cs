@@ -68,7 +68,7 @@ internal static class DeviceFactory
             };
             return new NetDevice(options, tap, logger);
         }
-        catch (Exception e) when (e is LinuxException or IOException)
+        catch (Exception e) when (e is NetBackendException or LinuxException or IOException)
         {
             throw new MachineBuildException($"{id}: {e.Message}", e);
         }

@@ -68,20 +68,30 @@ internal sealed class VirtioSet(
 
     private void AddPci(PciHost host, VirtioDevice device, int segment, int? slot)
     {
+        VirtioPciFunction function;
+        int place;
         try
         {
             // The slot is chosen first because the interrupt pin is wired by slot.
-            int place = slot ?? host.GetSegment(segment).FreeSlot()
+            place = slot ?? host.GetSegment(segment).FreeSlot()
                 ?? throw new MachineBuildException($"{device.Id}: all slots of PCI segment {segment} are taken");
             IInterruptLine pin = chipset.CreateIntx(place, out uint gsi);
             var options = new PciTransportOptions { InterruptLine = pin, InterruptLineNumber = (byte)gsi };
-            var function = new VirtioPciFunction(device, memory, msi, doorbells, options, logger);
-            _slots.Add(new VirtioSlot(function));
+            function = new VirtioPciFunction(device, memory, msi, doorbells, options, logger);
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
+        }
+
+        _slots.Add(new VirtioSlot(function));
+        try
+        {
             host.Attach(function, segment, place);
         }
         catch (PciTopologyException e)
         {
-            device.Dispose();
             throw new MachineBuildException(e.Message, e);
         }
     }

@@ -87,6 +87,7 @@ internal sealed class VcpuThread : IDisposable
 
     private void Main()
     {
+        NativeThread.ShowName();
         try
         {
             if (_hostCpus is { } cpus)

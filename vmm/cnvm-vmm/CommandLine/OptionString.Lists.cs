@@ -10,15 +10,15 @@ internal sealed partial class OptionString
     private const int MaxListLength = 8192;
 
     /// <summary><c>[a,b]</c> or <c>a</c>.</summary>
-    public IReadOnlyList<string>? Words(string key) => Text(key) is { } text ? SplitList(key, text) : null;
+    public IReadOnlyList<string>? Words(string key) => QuotedText(key) is { } text ? SplitList(key, text) : null;
 
     /// <summary><c>[0,2-5]</c> or <c>0</c>.</summary>
-    public IReadOnlyList<uint>? Integers(string key) => Text(key) is { } text ? ParseIntegers(key, text) : null;
+    public IReadOnlyList<uint>? Integers(string key) => QuotedText(key) is { } text ? ParseIntegers(key, text) : null;
 
     /// <summary><c>[0@[1,2],1@[3]]</c>.</summary>
     public IReadOnlyList<(uint Left, IReadOnlyList<uint> Right)>? Tuples(string key)
     {
-        if (Text(key) is not { } text)
+        if (QuotedText(key) is not { } text)
         {
             return null;
         }

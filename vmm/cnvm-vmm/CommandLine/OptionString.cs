@@ -26,7 +26,7 @@ internal sealed partial class OptionString
                 throw UnknownKey(key, keys);
             }
 
-            if (!_values.TryAdd(key, equals < 0 ? null : Unquote(part[(equals + 1)..])))
+            if (!_values.TryAdd(key, equals < 0 ? null : part[(equals + 1)..]))
             {
                 throw new CommandLineException($"{flag}: {key} is given twice");
             }
@@ -35,9 +35,12 @@ internal sealed partial class OptionString
 
     public bool Has(string key) => _values.ContainsKey(key);
 
-    /// <summary>The value of a key; null if the key was not given.</summary>
+    /// <summary>The value of a key without its quotes; null if the key was not given.</summary>
     /// <exception cref="CommandLineException">The key stands without a value.</exception>
-    public string? Text(string key)
+    public string? Text(string key) => QuotedText(key) is { } text ? Unquote(text) : null;
+
+    /// <summary>Like <see cref="Text"/>, with the quotes that keep the commas of a list's member apart from the list's own.</summary>
+    private string? QuotedText(string key)
     {
         if (!_values.TryGetValue(key, out string? value))
         {

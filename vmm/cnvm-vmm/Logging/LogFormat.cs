@@ -74,9 +74,14 @@ internal sealed class LogFormat
     // Failures that somebody foresaw explain themselves; for all others the place is what matters.
     private static void AppendExceptions(StringBuilder line, Exception? exception)
     {
+        string? said = null;
         for (Exception? e = exception; e is not null; e = e.InnerException)
         {
-            line.Append(": ").Append(e.Message);
+            if (e.Message != said)
+            {
+                line.Append(": ").Append(e.Message);
+                said = e.Message;
+            }
         }
 
         if (exception is not null and not Cnvm.Vmm.VmmException && exception.StackTrace is { } trace)

@@ -1,0 +1,184 @@
+using Cnvm.Devices.Serial;
+using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Console;
+using Cnvm.Virtio.Net;
+using Cnvm.Virtio.Rng;
+using Cnvm.Virtio.Tests.Support;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Cnvm.Virtio.Tests.Transport;
+
+/// <summary>
+/// Whole devices on rings of noise, also while they are paused and reset: none may crash, hang or stop working afterwards.
+/// Seeded; CNVM_FUZZ_SECONDS runs longer.
+/// </summary>
+public sealed class DeviceFuzzTests : IDisposable
+{
+    private const int Seeds = 25;
+    private readonly TestMemory _memory = new();
+    private readonly ScratchDisk _disk = new(1024 * 1024);
+
+    public void Dispose()
+    {
+        _memory.Dispose();
+        _disk.Dispose();
+    }
+
+    [SkippableTheory]
+    [InlineData("block-uring")]
+    [InlineData("block-threads")]
+    [InlineData("net")]
+    [InlineData("rng")]
+    [InlineData("console")]
+    public void Noise_does_no_harm(string kind)
+    {
+        Skip.If(kind == "block-uring" && !Cnvm.Linux.IoUring.IsAvailable(), "the kernel gives no io_uring");
+        using PciGuest guest = new(Make(kind), _memory);
+        int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int s) ? s : 0;
+        long deadline = Environment.TickCount64 + (seconds * 1000L);
+        for (int seed = 1; seed <= Seeds || Environment.TickCount64 < deadline; seed++)
+        {
+            Attack(guest, new Random(seed));
+        }
+
+        Works(guest, kind);
+    }
+
+    private static void Noise(Random random, DriverQueue queue)
+    {
+        for (int i = 0; i < queue.Size; i++)
+        {
+            // Mostly sound, so that requests get far into the device.
+            ulong address = random.Next(50) == 0 ? (ulong)random.NextInt64() : 0x10_0000 + (ulong)random.Next(0x20_0000);
+            uint length = random.Next(4) switch { 0 => 16, 1 => (uint)random.Next(3), 2 => 512u * (uint)random.Next(20), _ => (uint)random.Next(5000) };
+            ushort flags = (ushort)(random.Next(30) == 0 ? random.Next(8) : random.Next(2) | (i > queue.Size / 2 ? 2 : 0));
+            ushort next = (ushort)(random.Next(30) == 0 ? random.Next(queue.Size) : Math.Min(i + 1, queue.Size - 1));
+            queue.SetDescriptor(queue.DescriptorTable, i, address, length, flags, next);
+        }
+
+        for (int i = random.Next(1, 10); i > 0; i--)
+        {
+            queue.OfferRaw((ushort)(random.Next(100) == 0 ? random.Next(65536) : random.Next(queue.Size)));
+        }
+    }
+
+    private void Attack(PciGuest guest, Random random)
+    {
+        int count = guest.Function.Device.QueueSizes.Count;
+        DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), 32, true))];
+        guest.Start(random.Next(3) == 0 ? 0 : ~0UL, queues);
+
+        // Plausible headers where the noise points, and plain noise.
+        Span<byte> area = _memory[0x10_0000, 0x20_0000];
+        random.NextBytes(area);
+        for (int at = 0; at + 16 <= area.Length; at += 16)
+        {
+            if (random.Next(3) == 0)
+            {
+                area.Slice(at, 16).Clear();
+                area[at] = (byte)random.Next(14);
+                area[at + 8] = (byte)random.Next(256);
+            }
+        }
+
+        for (int step = 0; step < 20 && (guest.Status & 64) == 0; step++)
+        {
+            int queue = random.Next(count);
+            Noise(random, queues[queue]);
+            queues[queue].Publish();
+            guest.Notify(queue);
+            if (random.Next(10) == 0)
+            {
+                guest.Function.Pause();
+                string state = StateText.Of(guest.Function.Save());
+                Assert.Equal(state, StateText.Of(guest.Function.Save()));
+                guest.Function.Resume();
+            }
+        }
+
+        guest.Status = 0;
+        Assert.Equal(0, guest.Status);
+    }
+
+    private void Works(PciGuest guest, string kind)
+    {
+        switch (kind)
+        {
+            case "block-uring" or "block-threads":
+                BlockDriver block = new(_memory, guest);
+                Assert.Equal(0, block.Write(3, new byte[512]));
+                Assert.Equal(0, block.Read(3, 512));
+                Assert.All(block.Bytes(512), b => Assert.Equal(0, b));
+                break;
+            case "net":
+                NetDriver net = new(_memory, guest, pairs: 2);
+                Assert.True(net.Control(0, 0, 1));
+                net.Send(new byte[60]);
+                break;
+            default:
+                // The last queue takes output (console) or gives entropy: either way the buffer comes back.
+                int count = guest.Function.Device.QueueSizes.Count;
+                DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), 32, true))];
+                guest.Start(~0UL, queues);
+                queues[^1].Add(kind == "console" ? Piece.In(0x10_0000, 10) : Piece.Out(0x10_0000, 10));
+                guest.Run(count - 1, queues[^1]);
+                break;
+        }
+    }
+
+    private VirtioDevice Make(string kind) => kind switch
+    {
+        "block-uring" or "block-threads" => new BlockDevice(
+            new BlockOptions { Id = "_disk0" },
+            RawImage.Open(new RawImageOptions { Path = _disk.Path, DisableIoUring = kind == "block-threads" }),
+            NullLogger.Instance),
+        "net" => new NetDevice(new NetOptions { Id = "_net0" }, new Sink(), NullLogger.Instance),
+        "rng" => new RngDevice("__rng", "/dev/urandom", NullLogger.Instance),
+        _ => new ConsoleDevice("__console", new NullSerialBackend(), NullLogger.Instance),
+    };
+
+    /// <summary>Takes every frame, and always has one to give.</summary>
+    private sealed unsafe class Sink : INetBackend
+    {
+        private readonly Cnvm.Linux.EventFd _ready = new();
+
+        public Sink() => _ready.Signal();
+
+        public int QueueCount => 2;
+
+        public Cnvm.Linux.TapOffloads SupportedOffloads => Cnvm.Linux.TapOffloads.Checksum;
+
+        public int GetFd(int queue) => _ready.Fd;
+
+        public nint Read(int queue, Cnvm.Linux.IoVec* vectors, int count)
+        {
+            nint total = 0;
+            for (int i = 0; i < count && total < 1500; i++)
+            {
+                new Span<byte>((void*)vectors[i].Base, (int)vectors[i].Length).Fill(0x11);
+                total += (nint)vectors[i].Length;
+            }
+
+            return total;
+        }
+
+        public nint Write(int queue, Cnvm.Linux.IoVec* vectors, int count)
+        {
+            int sum = 0;
+            for (int i = 0; i < count; i++)
+            {
+                sum += new ReadOnlySpan<byte>((void*)vectors[i].Base, (int)vectors[i].Length).Count((byte)0x11);
+            }
+
+            return sum + 1;
+        }
+
+        public bool TrySetOffloads(Cnvm.Linux.TapOffloads offloads) => true;
+
+        public void SetActive(int queue, bool active)
+        {
+        }
+
+        public void Dispose() => _ready.Dispose();
+    }
+}
