@@ -24,6 +24,7 @@ public sealed class SoftHypervisor : IHypervisor
         TscScaling = true,
         TscKhz = SoftVcpu.DefaultTscKhz,
         X2Apic = true,
+        GuestDebug = true,
     };
 
     public CpuidTable SupportedCpuid { get; } = SoftCpuid.Create();

@@ -32,6 +32,7 @@ internal sealed unsafe partial class SoftVcpu
         Cpu* c = _c;
         // Requests may have been posted while the vCPU was outside.
         Interlocked.Or(ref c->Attention, AttentionBits.FlushWrites | AttentionBits.Invalidate | AttentionBits.Interrupt);
+        bool atStop = true;
         for (; ; )
         {
             if (c->Shadow != 0)
@@ -61,6 +62,16 @@ internal sealed unsafe partial class SoftVcpu
             {
                 c->Budget = Slice;
                 CheckTimer();
+                continue;
+            }
+
+            if (_debug is { } debug)
+            {
+                if (StepForDebugger(debug, ref atStop))
+                {
+                    return new VcpuStop(VcpuStopReason.Debug);
+                }
+
                 continue;
             }
 
