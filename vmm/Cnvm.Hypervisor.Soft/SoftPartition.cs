@@ -307,6 +307,12 @@ internal sealed unsafe partial class SoftPartition : IPartition
         LogClosed(_log, _options.MaxVcpus);
     }
 
+    /// <summary>Says what a vCPU did in its life.</summary>
+    public void Report(SoftVcpu vcpu) => LogVcpu(_log, vcpu.Index, vcpu.InstructionCount);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "soft: vcpu{Index} executed {Instructions} instructions")]
+    private static partial void LogVcpu(ILogger log, int index, ulong instructions);
+
     [LoggerMessage(Level = LogLevel.Debug, Message = "soft: partition of {Vcpus} vCPUs closed")]
     private static partial void LogClosed(ILogger log, int vcpus);
 

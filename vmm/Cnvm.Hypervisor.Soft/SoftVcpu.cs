@@ -161,7 +161,9 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
         }
 
         _disposed = true;
+        _partition.Report(this);
         _partition.Remove(this);
+        ResetCrossings();
         _cache.Dispose();
         _wake.Dispose();
         _self.Free();
