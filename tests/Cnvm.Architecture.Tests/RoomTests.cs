@@ -12,11 +12,12 @@ public sealed class RoomTests
         ["Cnvm.Linux"] = [],
         ["Cnvm.Hypervisor"] = ["Cnvm.Arch", "Cnvm.Linux"],
         ["Cnvm.Hypervisor.Kvm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor"],
+        ["Cnvm.Hypervisor.Soft"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor"],
         ["Cnvm.Devices"] = ["Cnvm.Arch"],
         ["Cnvm.Virtio"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Devices"],
         ["Cnvm.Vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Devices", "Cnvm.Virtio"],
         ["Cnvm.Api"] = ["Cnvm.Linux", "Cnvm.Vmm"],
-        ["cnvm-vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Hypervisor.Kvm", "Cnvm.Devices", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.Api"],
+        ["cnvm-vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Hypervisor.Kvm", "Cnvm.Hypervisor.Soft", "Cnvm.Devices", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.Api"],
     };
 
     public static TheoryData<string> Products() =>

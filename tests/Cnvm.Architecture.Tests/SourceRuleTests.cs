@@ -11,7 +11,7 @@ public sealed partial class SourceRuleTests
 
     /// <summary>Rooms where <c>unsafe</c> is allowed: system calls, guest memory, queues, and the tests of those.</summary>
     private static readonly string[] UnsafeRooms =
-        ["vmm/Cnvm.Linux/", "vmm/Cnvm.Hypervisor/Memory/", "vmm/Cnvm.Hypervisor.Kvm/", "virtio/Cnvm.Virtio/", "vmm/Cnvm.Vmm/Memory/", "tests/", "bench/"];
+        ["vmm/Cnvm.Linux/", "vmm/Cnvm.Hypervisor/Memory/", "vmm/Cnvm.Hypervisor.Kvm/", "vmm/Cnvm.Hypervisor.Soft/", "virtio/Cnvm.Virtio/", "vmm/Cnvm.Vmm/Memory/", "tests/", "bench/"];
 
     [GeneratedRegex(@"\[(LibraryImport|DllImport)\b")]
     private static partial Regex NativeImport();

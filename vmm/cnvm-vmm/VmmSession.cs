@@ -44,7 +44,7 @@ internal sealed partial class VmmSession : IDisposable
             _vmm = new VmmService(
                 new VmmOptions
                 {
-                    OpenHypervisor = () => VmmBackend.OpenHypervisor(_logging),
+                    OpenHypervisor = () => VmmBackend.OpenHypervisor(options.Hypervisor, _logging),
                     Ping = new VmmPing(
                         $"v{BuildVersion.Full}", BuildVersion.Number, Environment.ProcessId, ProgramVersion.Features),
                     Logging = _logging,

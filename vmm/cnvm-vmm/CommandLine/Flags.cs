@@ -11,6 +11,7 @@ internal static class Flags
     public const string Disk = "--disk";
     public const string EventMonitor = "--event-monitor";
     public const string Help = "--help";
+    public const string Hypervisor = "--hypervisor";
     public const string Initramfs = "--initramfs";
     public const string Kernel = "--kernel";
     public const string LogFile = "--log-file";
@@ -35,6 +36,7 @@ internal static class Flags
         new(LogFile, FlagArity.One),
         new(LogFormat, FlagArity.One),
         new(Seccomp, FlagArity.One),
+        new(Hypervisor, FlagArity.One),
         new(NoShutdown, FlagArity.None),
         new(Verbose, FlagArity.Count) { Short = "-v" },
         new(Version, FlagArity.None) { Short = "-V" },

@@ -26,6 +26,9 @@ internal sealed record LaunchOptions
 
     public bool NoShutdown { get; private init; }
 
+    /// <summary>Which hypervisor: auto, kvm or soft.</summary>
+    public string Hypervisor { get; private init; } = "auto";
+
     /// <summary>What becomes of a forbidden system call, once there are filters.</summary>
     public string Seccomp { get; private init; } = "true";
 
@@ -54,6 +57,7 @@ internal sealed record LaunchOptions
             LogFormat = arguments.Value(Flags.LogFormat),
             LogLevel = LevelOf(verbosity),
             NoShutdown = arguments.Has(Flags.NoShutdown),
+            Hypervisor = ParseHypervisor(arguments.Value(Flags.Hypervisor)),
             Seccomp = ParseSeccomp(arguments.Value(Flags.Seccomp)),
             SeccompGiven = arguments.Has(Flags.Seccomp),
             Vm = VmConfigArguments.Parse(arguments),
@@ -78,6 +82,13 @@ internal sealed record LaunchOptions
         1 => LogLevel.Information,
         2 => LogLevel.Debug,
         _ => LogLevel.Trace,
+    };
+
+    private static string ParseHypervisor(string? text) => text switch
+    {
+        null => "auto",
+        "auto" or "kvm" or "soft" => text,
+        _ => throw new CommandLineException($"{Flags.Hypervisor}: '{text}' is not one of auto, kvm, soft"),
     };
 
     private static string ParseSeccomp(string? text) => text switch

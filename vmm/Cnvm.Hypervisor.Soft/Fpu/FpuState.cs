@@ -1,0 +1,138 @@
+using Cnvm.Hypervisor.Soft.Core;
+
+namespace Cnvm.Hypervisor.Soft;
+
+/// <summary>The FXSAVE image and the standard XSAVE area (SDM vol. 1 §10.5.1, §13.4).</summary>
+internal static unsafe class FpuState
+{
+    public const uint MxcsrMask = 0xffff;
+
+    /// <summary>Everything, as XSAVE with all components would.</summary>
+    public static void SaveAll(Cpu* c, byte* area)
+    {
+        new Span<byte>(area, 576).Clear();
+        SaveX87(c, area, 8);
+        SaveSse(c, area, 16);
+        *(ulong*)(area + 512) = SoftVcpu.SupportedXcr0;
+    }
+
+    public static void RestoreAll(Cpu* c, byte* area)
+    {
+        ulong present = *(ulong*)(area + 512);
+        if ((present & 1) != 0)
+        {
+            RestoreX87(c, area, 8);
+        }
+        else
+        {
+            InitX87(c);
+        }
+
+        c->Mxcsr = *(uint*)(area + 24) & MxcsrMask;
+        if ((present & 2) != 0)
+        {
+            RestoreSse(c, area, 16);
+        }
+        else
+        {
+            ClearSse(c, 16);
+        }
+    }
+
+    /// <param name="pointerSize">8: 64-bit instruction and data pointers; 4: selector and 32-bit offset.</param>
+    public static void SaveX87(Cpu* c, byte* area, int pointerSize)
+    {
+        *(ushort*)area = c->FpuControl;
+        *(ushort*)(area + 2) = StatusWord(c);
+        byte tags = 0;
+        for (int i = 0; i < 8; i++)
+        {
+            tags |= (byte)(c->FpuValid & (1 << i));
+        }
+
+        area[4] = tags;
+        area[5] = 0;
+        *(ushort*)(area + 6) = c->FpuOpcode;
+        *(ulong*)(area + 8) = pointerSize == 8 ? c->FpuIp : (uint)c->FpuIp;
+        *(ulong*)(area + 16) = pointerSize == 8 ? c->FpuDp : (uint)c->FpuDp;
+        for (int i = 0; i < 8; i++)
+        {
+            int physical = (c->FpuTop + i) & 7;
+            *(ulong*)(area + 32 + (i * 16)) = c->Fpr[physical * 2];
+            *(ulong*)(area + 40 + (i * 16)) = (ushort)c->Fpr[(physical * 2) + 1];
+        }
+    }
+
+    public static void RestoreX87(Cpu* c, byte* area, int pointerSize)
+    {
+        c->FpuControl = (ushort)(*(ushort*)area | 0x40);
+        SetStatusWord(c, *(ushort*)(area + 2));
+        c->FpuValid = area[4];
+        c->FpuOpcode = (ushort)(*(ushort*)(area + 6) & 0x7ff);
+        c->FpuIp = pointerSize == 8 ? *(ulong*)(area + 8) : *(uint*)(area + 8);
+        c->FpuDp = pointerSize == 8 ? *(ulong*)(area + 16) : *(uint*)(area + 16);
+        for (int i = 0; i < 8; i++)
+        {
+            int physical = (c->FpuTop + i) & 7;
+            c->Fpr[physical * 2] = *(ulong*)(area + 32 + (i * 16));
+            c->Fpr[(physical * 2) + 1] = *(ushort*)(area + 40 + (i * 16));
+        }
+    }
+
+    public static void InitX87(Cpu* c)
+    {
+        c->FpuControl = 0x37f;
+        c->FpuStatus = 0;
+        c->FpuTop = 0;
+        c->FpuValid = 0;
+        c->FpuOpcode = 0;
+        c->FpuIp = 0;
+        c->FpuDp = 0;
+        for (int i = 0; i < 16; i++)
+        {
+            c->Fpr[i] = 0;
+        }
+    }
+
+    public static void SaveSse(Cpu* c, byte* area, int registers)
+    {
+        *(uint*)(area + 24) = c->Mxcsr;
+        *(uint*)(area + 28) = MxcsrMask;
+        SaveVectors(c, area, registers);
+    }
+
+    public static void SaveVectors(Cpu* c, byte* area, int registers)
+    {
+        for (int i = 0; i < registers; i++)
+        {
+            *(ulong*)(area + 160 + (i * 16)) = c->Vector[i * 4];
+            *(ulong*)(area + 168 + (i * 16)) = c->Vector[(i * 4) + 1];
+        }
+    }
+
+    public static void RestoreSse(Cpu* c, byte* area, int registers)
+    {
+        for (int i = 0; i < registers; i++)
+        {
+            c->Vector[i * 4] = *(ulong*)(area + 160 + (i * 16));
+            c->Vector[(i * 4) + 1] = *(ulong*)(area + 168 + (i * 16));
+        }
+    }
+
+    public static void ClearSse(Cpu* c, int registers)
+    {
+        for (int i = 0; i < registers * 4; i++)
+        {
+            c->Vector[i] = 0;
+        }
+    }
+
+    /// <summary>FSW with TOP in bits 13:11.</summary>
+    public static ushort StatusWord(Cpu* c) => (ushort)((c->FpuStatus & ~0x3800) | (c->FpuTop << 11));
+
+    public static void SetStatusWord(Cpu* c, ushort value)
+    {
+        c->FpuTop = (value >> 11) & 7;
+        c->FpuStatus = (ushort)(value & ~0x3800);
+    }
+}

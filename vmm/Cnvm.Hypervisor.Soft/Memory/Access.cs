@@ -1,0 +1,8 @@
+namespace Cnvm.Hypervisor.Soft.Memory;
+
+internal enum Access
+{
+    Read,
+    Write,
+    Execute,
+}

@@ -1,0 +1,40 @@
+namespace Cnvm.Hypervisor.Soft.Platform;
+
+/// <summary>Registers that only hold a value: memory types, machine check, microcode, AMD configuration.</summary>
+internal static class PlainMsrs
+{
+    private const uint MtrrCap = 0xfe;
+    private const uint MicrocodeRevision = 0x8b;
+    private const uint McgCap = 0x179;
+    private const uint McgStatus = 0x17a;
+
+    /// <summary>Index and reset value.</summary>
+    public static IReadOnlyList<(uint Index, ulong Value)> Defaults { get; } = Build();
+
+    public static bool IsReadOnly(uint index) => index is MtrrCap or McgCap;
+
+    private static List<(uint Index, ulong Value)> Build()
+    {
+        List<(uint, ulong)> list =
+        [
+            (0x00, 0), (0x01, 0), (0x17, 0), (0x2a, 0), (0x3b, 0), (0x48, 0), (MicrocodeRevision, 0x0a10_1148), (MtrrCap, 0x508), (McgCap, 0),
+            (McgStatus, 0), (0x1a0, 1), (0x1d9, 0), (0x1db, 0), (0x1dc, 0), (0x1dd, 0), (0x1de, 0), (0x277, 0x0007_0406_0007_0406),
+            (0x2ff, 0xc06), (0xd90, 0), (0xda0, 0),
+            (0xc001_0010, 0), (0xc001_0015, 0x0100_0000), (0xc001_001f, 0), (0xc001_0055, 0), (0xc001_0058, 0), (0xc001_0112, 0),
+            (0xc001_0113, 0), (0xc001_0114, 0), (0xc001_0117, 0), (0xc001_0131, 0), (0xc001_0140, 0), (0xc001_0141, 0), (0xc001_1022, 0),
+            (0xc001_1029, 2), (0xc001_102a, 0), (0xc001_1020, 0), (0xc001_102b, 0), (0x140, 0),
+        ];
+        for (uint i = 0; i < 16; i++)
+        {
+            list.Add((0x200 + i, 0));
+        }
+
+        foreach (uint fixedRange in (ReadOnlySpan<uint>)[0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f])
+        {
+            list.Add((fixedRange, 0x0606_0606_0606_0606));
+        }
+
+        list.Sort(static (a, b) => a.Item1.CompareTo(b.Item1));
+        return list;
+    }
+}

@@ -1,0 +1,261 @@
+using System.Collections.Immutable;
+using Cnvm.Arch.Registers;
+using Cnvm.Hypervisor.Soft.Core;
+using Cnvm.Hypervisor.Soft.Memory;
+using Cnvm.Hypervisor.Soft.Ops;
+using Cnvm.Hypervisor.Soft.Platform;
+using Cnvm.Hypervisor.State;
+
+namespace Cnvm.Hypervisor.Soft;
+
+/// <summary>The neutral state, both ways.</summary>
+internal sealed unsafe partial class SoftVcpu
+{
+    /// <summary>Registers that the state names beside the plain ones.</summary>
+    private static readonly uint[] NamedMsrs =
+    [
+        Msr.Tsc, Msr.SysenterCs, Msr.SysenterEsp, Msr.SysenterEip, Msr.TscDeadline, Msr.KvmWallClock, Msr.KvmSystemTime, Msr.Efer, Msr.Star,
+        Msr.Lstar, Msr.Cstar, Msr.SyscallMask, Msr.FsBase, Msr.GsBase, Msr.KernelGsBase, Msr.TscAux,
+    ];
+
+    public VcpuState Save()
+    {
+        Cpu* c = _c;
+        List<MsrValue> msrs = [];
+        foreach (uint index in NamedMsrs.Concat(_plainMsrs.Keys))
+        {
+            if (ReadMsr(index, out ulong value))
+            {
+                msrs.Add(new MsrValue(index, value));
+            }
+        }
+
+        msrs.Sort(static (a, b) => a.Index.CompareTo(b.Index));
+        byte[] xsave = new byte[SoftCpuid.XsaveBytes];
+        fixed (byte* p = xsave)
+        {
+            FpuState.SaveAll(c, p);
+        }
+
+        return new VcpuState
+        {
+            Cpuid = _cpuid,
+            MpState = _mp,
+            General = SaveGeneral(),
+            System = SaveSystem(),
+            Xsave = [.. xsave],
+            Xcr0 = c->Xcr0,
+            DebugAddresses = [c->Dr[0], c->Dr[1], c->Dr[2], c->Dr[3]],
+            Dr6 = c->Dr[6],
+            Dr7 = c->Dr[7],
+            Lapic = [.. Apic.SavePage()],
+            Msrs = [.. msrs],
+            TscKhz = _tscKhz,
+            Events = new VcpuEvents
+            {
+                InterruptShadow = (byte)(c->Shadow != 0 ? 2 : 0),
+                NmiPending = _nmiPending != 0,
+                NmiMasked = _nmiMasked,
+                SipiVector = _sipiVector >= 0 ? (uint)_sipiVector : 0,
+            },
+        };
+    }
+
+    public void Restore(VcpuState state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        if (!state.Cpuid.Equals(_cpuid))
+        {
+            throw new HypervisorException($"soft: vCPU {Index}: the saved CPUID is not the one this vCPU was created with");
+        }
+
+        if (state.Xsave.Length < SoftCpuid.XsaveBytes || state.Lapic.Length < 1024 || state.DebugAddresses.Length != 4)
+        {
+            throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area, the APIC page or the debug registers are too short");
+        }
+
+        if ((state.Xcr0 & ~SupportedXcr0) != 0)
+        {
+            throw new HypervisorException($"soft: vCPU {Index}: XCR0 0x{state.Xcr0:x} names register state that this processor does not have");
+        }
+
+        ulong present = BitConverter.ToUInt64(state.Xsave.AsSpan()[512..]);
+        if ((present & ~SupportedXcr0) != 0)
+        {
+            throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area holds components 0x{present:x} that this processor does not have");
+        }
+
+        Cpu* c = _c;
+        ResetMsrs();
+        _tscKhz = state.TscKhz != 0 ? state.TscKhz : DefaultTscKhz;
+        ApplySystem(state.System);
+        ApplyGeneral(state.General);
+        c->Xcr0 = state.Xcr0;
+        for (int i = 0; i < 4; i++)
+        {
+            c->Dr[i] = state.DebugAddresses[i];
+        }
+
+        c->Dr[6] = state.Dr6;
+        c->Dr[7] = state.Dr7;
+        fixed (byte* p = state.Xsave.AsSpan())
+        {
+            FpuState.RestoreAll(c, p);
+        }
+
+        Apic.RestorePage(state.Lapic.AsSpan());
+        foreach (MsrValue msr in state.Msrs.OrderBy(m => m.Index == Msr.TscDeadline))
+        {
+            if (!RestoreMsr(msr))
+            {
+                throw new HypervisorException($"soft: vCPU {Index}: MSR 0x{msr.Index:x} does not take 0x{msr.Value:x}");
+            }
+        }
+
+        VcpuEvents events = state.Events;
+        c->Shadow = events.InterruptShadow != 0 ? 1 : 0;
+        _nmiPending = events.NmiPending ? 1 : 0;
+        _nmiMasked = events.NmiMasked;
+        _mp = state.MpState;
+        Mmu.FlushAll(c);
+        UpdateMode();
+        Interlocked.Or(ref c->Attention, AttentionBits.Interrupt);
+    }
+
+    /// <summary>A register that this processor lacks is taken when it holds nothing.</summary>
+    private bool RestoreMsr(MsrValue msr)
+    {
+        if (msr.Index is Msr.Efer or Msr.ApicBase)
+        {
+            // Applied with the system registers.
+            return true;
+        }
+
+        if (PlainMsrs.IsReadOnly(msr.Index))
+        {
+            return true;
+        }
+
+        return WriteMsr(msr.Index, msr.Value) || msr.Value == 0;
+    }
+
+    private GeneralRegisters SaveGeneral()
+    {
+        ulong* r = _c->R;
+        return new GeneralRegisters
+        {
+            Rax = r[0],
+            Rcx = r[1],
+            Rdx = r[2],
+            Rbx = r[3],
+            Rsp = r[4],
+            Rbp = r[5],
+            Rsi = r[6],
+            Rdi = r[7],
+            R8 = r[8],
+            R9 = r[9],
+            R10 = r[10],
+            R11 = r[11],
+            R12 = r[12],
+            R13 = r[13],
+            R14 = r[14],
+            R15 = r[15],
+            Rip = r[17],
+            Rflags = StatusFlags.GetRflags(_c),
+        };
+    }
+
+    private void ApplyGeneral(GeneralRegisters g)
+    {
+        ulong* r = _c->R;
+        r[0] = g.Rax;
+        r[1] = g.Rcx;
+        r[2] = g.Rdx;
+        r[3] = g.Rbx;
+        r[4] = g.Rsp;
+        r[5] = g.Rbp;
+        r[6] = g.Rsi;
+        r[7] = g.Rdi;
+        r[8] = g.R8;
+        r[9] = g.R9;
+        r[10] = g.R10;
+        r[11] = g.R11;
+        r[12] = g.R12;
+        r[13] = g.R13;
+        r[14] = g.R14;
+        r[15] = g.R15;
+        r[17] = g.Rip;
+        StatusFlags.Set(_c, g.Rflags);
+        _c->Flags = g.Rflags & 0x3f_7700;
+        UpdateMode();
+    }
+
+    private SegmentRegister SaveSegment(int n) => new()
+    {
+        Base = Segments.Base(_c, n),
+        Limit = _c->Limit[n],
+        Selector = _c->Selector[n],
+        Attributes = _c->Attributes[n],
+    };
+
+    private SystemRegisters SaveSystem()
+    {
+        Cpu* c = _c;
+        return new SystemRegisters
+        {
+            Cs = SaveSegment(Segments.CS),
+            Ds = SaveSegment(Segments.DS),
+            Es = SaveSegment(Segments.ES),
+            Fs = SaveSegment(Segments.FS),
+            Gs = SaveSegment(Segments.GS),
+            Ss = SaveSegment(Segments.SS),
+            Tr = SaveSegment(Cpu.Tr),
+            Ldt = SaveSegment(Cpu.Ldtr),
+            Gdt = new DescriptorTable(c->GdtBase, (ushort)c->GdtLimit),
+            Idt = new DescriptorTable(c->IdtBase, (ushort)c->IdtLimit),
+            Cr0 = c->Cr0,
+            Cr2 = c->Cr2,
+            Cr3 = c->Cr3,
+            Cr4 = c->Cr4,
+            Cr8 = Apic.TaskPriorityClass,
+            Efer = c->Efer,
+            ApicBase = Apic.BaseMsr,
+        };
+    }
+
+    private void ApplySystem(SystemRegisters s)
+    {
+        Cpu* c = _c;
+        void Apply(int n, SegmentRegister v) => Segments.Set(_c, n, v.Selector, v.Base, v.Limit, v.Attributes);
+        Apply(Segments.CS, s.Cs);
+        Apply(Segments.DS, s.Ds);
+        Apply(Segments.ES, s.Es);
+        Apply(Segments.FS, s.Fs);
+        Apply(Segments.GS, s.Gs);
+        Apply(Segments.SS, s.Ss);
+        Apply(Cpu.Tr, s.Tr);
+        Apply(Cpu.Ldtr, s.Ldt);
+        c->GdtBase = s.Gdt.Base;
+        c->GdtLimit = s.Gdt.Limit;
+        c->IdtBase = s.Idt.Base;
+        c->IdtLimit = s.Idt.Limit;
+        c->Cr0 = s.Cr0 | ControlBits.CR0_ET;
+        c->Cr2 = s.Cr2;
+        c->Cr3 = s.Cr3;
+        c->Cr4 = s.Cr4;
+        c->Efer = s.Efer;
+        Apic.RestoreBase(s.ApicBase);
+        Apic.TaskPriorityClass = (byte)s.Cr8;
+        Mmu.FlushAll(c);
+        UpdateMode();
+    }
+
+    /// <summary>KVM_HC_KICK_CPU: ends a halt although no interrupt came.</summary>
+    public void Unhalt()
+    {
+        Interlocked.Exchange(ref _unhalt, 1);
+        RaiseAttention(AttentionBits.Signal);
+    }
+
+    private int _unhalt;
+}
