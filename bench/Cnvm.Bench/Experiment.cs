@@ -73,6 +73,9 @@ internal abstract class Experiment
             missing.TryGetValue(side, out Reading? reading) ? reading : Reading.Of(side, [.. samples[side].Select(s => s[measure])], failures.GetValueOrDefault(side));
     }
 
+    /// <summary>Takes away what a run that will not come to its end has set up. Any thread.</summary>
+    public void Abandon() => TearDown();
+
     private static Reading Explain(string side, Exception e) =>
         e is UnavailableException ? Reading.SkippedFor(side, e.Message) : Reading.FailedFor(side, e.Message);
 

@@ -23,9 +23,12 @@ if (options is null)
 
 using var workspace = new Workspace();
 
-// Children die with this process; its directory has to be removed first.
+Experiment? running = null;
+
+// Children die with this process; what else it made has to be removed first.
 void Stop(PosixSignalContext context)
 {
+    running?.Abandon();
     workspace.Dispose();
     Environment.Exit(130);
 }
@@ -61,6 +64,7 @@ foreach (Experiment experiment in experiments.Where(e => e.Measures.Any(options.
 {
     string names = string.Join(", ", experiment.Measures.Where(options.Wants).Select(m => m.Name));
     Console.Error.WriteLine($"bench: {names}");
+    running = experiment;
     foreach (Figure figure in experiment.Run(options.Runs, line => Console.Error.WriteLine($"bench:   {line}")).Where(f => options.Wants(f.Measure)))
     {
         figures.Add(figure);

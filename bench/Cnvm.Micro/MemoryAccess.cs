@@ -26,7 +26,7 @@ public class MemoryAccess : IDisposable
 
     /// <summary>An address that is not RAM.</summary>
     [Benchmark]
-    public bool Refused() => _memory.TryGetSpan(HighBase - 4096 + Next(), 8192, out _);
+    public bool Refused() => _memory.TryGetSpan(HighBase - HighSize + Next(), 4096, out _);
 
     [Benchmark]
     public void MarkDirtyUntracked() => _memory.MarkDirty(HighBase + Next(), 4096);
@@ -42,5 +42,5 @@ public class MemoryAccess : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    private ulong Next() => _offset = (_offset + (4096 * 37)) & (LowSize - 4096 - 1) & ~4095UL;
+    private ulong Next() => _offset = (_offset + (4096 * 37)) & (LowSize - 1);
 }
