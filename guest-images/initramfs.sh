@@ -13,7 +13,7 @@ is_current "$key" "$out_dir/initramfs.cpio" && exit 0
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 chmod 755 "$tree"
-mkdir -p "$tree"/{bin,dev,etc/acpi,proc,sys,run,tmp,root,mnt}
+mkdir -p "$tree"/{bin,dev,etc/acpi/PWRF,proc,sys,run,tmp,root,mnt}
 cp "$busybox" "$tree/bin/busybox"
 "$busybox" --list | while read -r applet; do
     [[ $applet == busybox ]] || ln -s busybox "$tree/bin/$applet"
@@ -25,7 +25,7 @@ for command in poweroff reboot halt; do
     chmod 755 "$tree/bin/$command"
 done
 install -m 755 "$images_dir/initramfs/init" "$tree/init"
-install -m 755 "$images_dir/initramfs/power-button" "$tree/etc/acpi/PWRF"
+install -m 755 "$images_dir/initramfs/power-button" "$tree/etc/acpi/PWRF/00000080"
 install -m 644 "$images_dir/initramfs/shell-functions" "$tree/etc/shell-functions"
 printf 'root:x:0:0:root:/root:/bin/sh\n' >"$tree/etc/passwd"
 printf 'root:x:0:\n' >"$tree/etc/group"

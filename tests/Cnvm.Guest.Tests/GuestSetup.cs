@@ -1,0 +1,49 @@
+using System.Globalization;
+
+namespace Cnvm.Guest.Tests;
+
+/// <summary>What a test wants to boot.</summary>
+public sealed record GuestSetup
+{
+    /// <summary>The small kernel with busybox in its initramfs.</summary>
+    public static GuestSetup Small { get; } = new();
+
+    /// <summary>Debian's cloud kernel with the Debian root file system on the host's first disk.</summary>
+    public static GuestSetup Debian { get; } = new()
+    {
+        Kernel = "vmlinux-debian",
+        Initramfs = "initramfs-debian.cpio",
+        Cmdline = "console=ttyS0 quiet panic=-1 root=/dev/vda rw",
+        Disks = ["path=/dev/vda,image_type=raw"],
+    };
+
+    /// <summary>Names of guest images.</summary>
+    public string Kernel { get; init; } = "vmlinux-small";
+
+    public string Initramfs { get; init; } = "initramfs.cpio";
+
+    public string Cmdline { get; init; } = "console=ttyS0 quiet panic=-1";
+
+    public int Cpus { get; init; } = 1;
+
+    public int MemoryMiB { get; init; } = 256;
+
+    /// <summary>cloud or microvm.</summary>
+    public string Machine { get; init; } = "cloud";
+
+    /// <summary>Values of --disk.</summary>
+    public IReadOnlyList<string> Disks { get; init; } = [];
+
+    /// <summary>Value of --net, or null.</summary>
+    public string? Net { get; init; }
+
+    /// <summary>A network namespace of the host that the VMM runs in, or null.</summary>
+    public string? NetworkNamespace { get; init; }
+
+    /// <summary>Further flags, as a shell takes them. The working directory is the guest's own.</summary>
+    public string Flags { get; init; } = "";
+
+    public bool IsDebian => Kernel.EndsWith("-debian", StringComparison.Ordinal);
+
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Kernel} {Machine} {Cpus} vCPUs {MemoryMiB} MiB {Cmdline}");
+}

@@ -1,0 +1,225 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Cnvm.Nested;
+
+namespace Cnvm.Guest.Tests;
+
+/// <summary>
+/// A cnvm-vmm process in the nested host with a directory of its own there (API socket, event file, standard error), and the guest's
+/// console as its standard input and output. Disposing it kills what is left and removes the directory.
+/// </summary>
+public sealed partial class GuestVm : IAsyncDisposable
+{
+    public const string Ready = "CNVM-GUEST-READY";
+
+    // A host with emulated processors that shares its two real ones may be many times slower than usual.
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
+
+    private static int s_count;
+    private readonly NestedHost _host;
+    private readonly NestedProcess _process;
+    private int _commands;
+
+    private GuestVm(NestedHost host, NestedProcess process, string directory, int processId)
+    {
+        _host = host;
+        _process = process;
+        Directory = directory;
+        ProcessId = processId;
+    }
+
+    /// <summary>The directory in the nested host.</summary>
+    public string Directory { get; }
+
+    public string Socket => Directory + "/api.sock";
+
+    /// <summary>Process id of the VMM in the nested host.</summary>
+    public int ProcessId { get; }
+
+    /// <summary>Everything on the console so far.</summary>
+    public string Console => _process.Output;
+
+    /// <summary>Starts the VMM and boots the guest to its shell.</summary>
+    public static async Task<GuestVm> BootAsync(NestedHost host, GuestSetup setup)
+    {
+        string image = Shell.Quote(Repository.Images) + "/";
+        string disks = setup.Disks.Count == 0 ? "" : "--disk " + string.Join(' ', setup.Disks.Select(Shell.Quote));
+        string net = setup.Net is null ? "" : "--net " + Shell.Quote(setup.Net);
+        GuestVm guest = await StartAsync(
+            host,
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus} --memory size={setup.MemoryMiB}M --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
+            setup.NetworkNamespace);
+        return await guest.OrDisposeAsync(guest.WaitForShellAsync());
+    }
+
+    /// <summary>Starts the VMM with no machine, for requests.</summary>
+    public static Task<GuestVm> StartAsync(NestedHost host) => StartAsync(host, "", null);
+
+    /// <summary>Waits until the guest's shell takes commands.</summary>
+    public async Task WaitForShellAsync()
+    {
+        await WaitForAsync(Ready);
+
+        // From here on lines are taken as they are: no echo, no line editing, no prompt.
+        await _process.WriteAsync("stty -echo; PS1=; while IFS= read -r line; do eval \"$line\"; done; : CNVM-SHELL\n");
+        _ = await RunAsync("true");
+    }
+
+    /// <summary>Waits for a text on the console behind the last one that was waited for.</summary>
+    public async Task WaitForAsync(string text)
+    {
+        try
+        {
+            await _process.WaitForAsync(text, Patience);
+        }
+        catch (Exception e) when (e is NestedHostException or TimeoutException)
+        {
+            throw new InvalidOperationException($"{e.Message}\nstandard error of the VMM:\n{await ErrorsAsync()}", e);
+        }
+    }
+
+    /// <summary>Runs a command line in a shell of the guest; output and errors come together.</summary>
+    public async Task<CommandResult> RunAsync(string command)
+    {
+        // One line of a terminal holds 4095 characters.
+        Assert.InRange(command.Length, 1, 4000);
+        Assert.DoesNotContain('\n', command);
+        int number = ++_commands;
+        // Quotes inside the marks, so that an echo of the line is not taken for the answer.
+        await TypeAsync($"echo CNVM''-BEGIN-{number}.; ({command}) </dev/null 2>&1; echo CNVM''-END-{number}:$?.");
+        await WaitForAsync($"CNVM-BEGIN-{number}.");
+        await WaitForAsync($"CNVM-END-{number}:");
+        await WaitForAsync(".");
+        Match match = Regex.Match(
+            Console, $@"CNVM-BEGIN-{number}\.\r?\n(.*?)CNVM-END-{number}:(\d+)\.", RegexOptions.Singleline | RegexOptions.RightToLeft);
+        Assert.True(match.Success, $"no answer to '{command}' in {Console}");
+        return new CommandResult(int.Parse(match.Groups[2].Value), match.Groups[1].Value.Replace("\r", "", StringComparison.Ordinal), "");
+    }
+
+    /// <summary>Output of a command in the guest that must succeed, without white space around it.</summary>
+    public async Task<string> AskAsync(string command)
+    {
+        CommandResult result = await RunAsync(command);
+        Assert.True(result.ExitCode == 0, $"'{command}' in the guest failed with exit code {result.ExitCode}:\n{result.Output}");
+        return result.Output.Trim();
+    }
+
+    /// <summary>Types a line; nobody waits for anything.</summary>
+    public Task TypeAsync(string line) => _process.WriteAsync(line + "\n");
+
+    /// <summary>Sends a request to the API socket with curl; returns the body.</summary>
+    public async Task<string> CallAsync(string method, string endpoint, string? body = null, int status = 0)
+    {
+        string data = body is null ? "" : $"-H 'Content-Type: application/json' -d {Shell.Quote(body)}";
+        CommandResult result = await _host.RunAsync(
+            $"curl -sS -m 200 --unix-socket {Socket} -X {method} -w '\\n%{{http_code}}' {data} http://localhost/api/v1/{endpoint}", Patience);
+        Assert.True(result.ExitCode == 0, $"{endpoint}: curl {result.ExitCode}: {result.Error}\n{await ErrorsAsync()}");
+        int split = result.Output.LastIndexOf('\n');
+        int code = int.Parse(result.Output[(split + 1)..]);
+        string answer = result.Output[..split];
+        Assert.True(
+            status == 0 ? code is 200 or 204 : code == status, $"{endpoint}: HTTP {code}: {answer}\n{await ErrorsAsync()}");
+        return answer;
+    }
+
+    public Task<string> PutAsync(string endpoint, string? body = null, int status = 0) => CallAsync("PUT", endpoint, body, status);
+
+    public async Task<JsonElement> GetAsync(string endpoint) => JsonDocument.Parse(await CallAsync("GET", endpoint)).RootElement;
+
+    /// <summary>The state that vm.info gives.</summary>
+    public async Task<string> StateAsync() => (await GetAsync("vm.info")).GetProperty("state").GetString()!;
+
+    /// <summary>What the VMM has written to standard error.</summary>
+    public async Task<string> ErrorsAsync() => (await _host.RunAsync($"cat {Directory}/stderr", Patience)).Output;
+
+    /// <summary>The events of --event-monitor so far, as source:event.</summary>
+    public async Task<IReadOnlyList<string>> EventsAsync()
+    {
+        string text = (await _host.RunAsync($"cat {Directory}/events", Patience)).OrThrow().Output;
+        return
+        [
+            .. text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+                .Select(json => JsonDocument.Parse(json).RootElement)
+                .Select(e => $"{e.GetProperty("source").GetString()}:{e.GetProperty("event").GetString()}"),
+        ];
+    }
+
+    /// <summary>Waits until the event monitor has written an event so many times.</summary>
+    public async Task WaitForEventAsync(string source, string name, int times = 1)
+    {
+        string count = $"tr -d ' \\n' <{Directory}/events 2>/dev/null | grep -o '\"source\":\"{source}\",\"event\":\"{name}\"' | wc -l";
+        CommandResult result = await _host.RunAsync($"for i in $(seq 1200); do [ $({count}) -lt {times} ] || exit 0; sleep 0.2; done; exit 1", Patience);
+        Assert.True(result.ExitCode == 0, $"no event {source}:{name}\n{await ErrorsAsync()}\n{Console}");
+    }
+
+    /// <summary>Turns the guest off from inside and checks the end.</summary>
+    public async Task PowerOffAsync()
+    {
+        await TypeAsync("poweroff");
+        await AssertEndAsync();
+    }
+
+    /// <summary>Waits for the VMM's end and checks that it was orderly and that nothing is left behind.</summary>
+    public async Task AssertEndAsync(int exitCode = 0)
+    {
+        int code;
+        try
+        {
+            code = await _process.WaitForExitAsync(Patience);
+        }
+        catch (TimeoutException e)
+        {
+            throw new InvalidOperationException($"{e.Message}\nstandard error of the VMM:\n{await ErrorsAsync()}", e);
+        }
+
+        Assert.True(code == exitCode, $"exit code {code}, not {exitCode}\n{await ErrorsAsync()}\n{Console}");
+        await AssertNothingIsLeftAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _process.DisposeAsync();
+        _ = await _host.RunAsync($"rm -rf {Directory}", Patience);
+    }
+
+    private static async Task<GuestVm> StartAsync(NestedHost host, string flags, string? networkNamespace)
+    {
+        string directory = $"/run/cnvm-guests/{Interlocked.Increment(ref s_count)}";
+        string prefix = networkNamespace is null ? "" : $"ip netns exec {networkNamespace} ";
+        NestedProcess process = await host.StartProcessAsync(
+            $"mkdir -p {directory} && cd {directory} && echo CNVM-PROCESS-$$. && exec {prefix}{Shell.Quote(NestedHostFixture.Vmm)} --api-socket path={directory}/api.sock --event-monitor path={directory}/events {flags} 2>stderr");
+        await process.WaitForAsync("CNVM-PROCESS-", Patience);
+        await process.WaitForAsync(".", Patience);
+        var guest = new GuestVm(host, process, directory, int.Parse(ProcessLine().Match(process.Output).Groups[1].Value));
+        return await guest.OrDisposeAsync(guest.WaitForEventAsync("vmm", "starting"));
+    }
+
+    private async Task<GuestVm> OrDisposeAsync(Task start)
+    {
+        try
+        {
+            await start;
+            return this;
+        }
+        catch
+        {
+            await DisposeAsync();
+            throw;
+        }
+    }
+
+    private async Task AssertNothingIsLeftAsync()
+    {
+        // Names of the machine's own files: what the test made itself is in a directory below.
+        CommandResult left = await _host.RunAsync(
+            $"ls -A -p {Directory} | grep -v /; test ! -e /proc/{ProcessId} || echo process; ip -o link | grep -o 'vmtap[0-9]*' || true; pgrep -x cnvm-vmm || true; grep -c OFDLCK /proc/locks || true",
+            Patience);
+        Assert.Equal("events\nstderr\n0\n", left.OrThrow().Output);
+    }
+
+    [GeneratedRegex(@"CNVM-PROCESS-(\d+)\.")]
+    private static partial Regex ProcessLine();
+}

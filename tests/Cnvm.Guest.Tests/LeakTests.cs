@@ -1,0 +1,97 @@
+using Xunit.Abstractions;
+
+namespace Cnvm.Guest.Tests;
+
+/// <summary>A process that boots guest after guest holds no more at the end than at the start.</summary>
+[Collection(GuestCollection.Name)]
+public sealed class LeakTests(NestedHostFixture fixture, ITestOutputHelper output)
+{
+    private const int MemoryMiB = 96;
+    private const int WarmUp = 3;
+
+    // Heap sizes differ from one collection to the next. A leaked machine would show many times: its threads' stacks, page tables of
+    // its devices and buffers are more than 200 KiB, which 20 reboots make 4 MiB.
+    private const long RssSlackKiB = 1024;
+
+    [SkippableFact]
+    public async Task Reboots_leak_nothing()
+    {
+        int reboots = Soak.IsOn ? 100 : 20;
+        await using var scratch = new ScratchDirectory(fixture.Host);
+        await scratch.MakeFileAsync("disk", "16M");
+        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(fixture.Host, "cnvm-leak");
+        GuestSetup setup = GuestSetup.Small with
+        {
+            MemoryMiB = MemoryMiB,
+            Disks = [$"path={scratch.Path}/disk,image_type=raw"],
+            Net = "tap=tap0",
+            NetworkNamespace = space.Name,
+        };
+        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
+        await RebootAsync(guest, WarmUp);
+        Footprint before = await Footprint.OfAsync(fixture.Host, guest, MemoryMiB);
+        output.WriteLine($"after {WarmUp} reboots: {before}");
+
+        await RebootAsync(guest, reboots);
+
+        Footprint after = await Footprint.OfAsync(fixture.Host, guest, MemoryMiB);
+        output.WriteLine($"after {reboots} more: {after}");
+        AssertNoGrowth(before, after);
+        Assert.Equal(WarmUp + reboots, (await guest.EventsAsync()).Count(e => e == "vm:rebooted"));
+        await guest.PowerOffAsync();
+    }
+
+    [SkippableFact]
+    public async Task Creating_and_deleting_machines_leaks_nothing()
+    {
+        const int Cycles = 10;
+        await using var scratch = new ScratchDirectory(fixture.Host);
+        await scratch.MakeFileAsync("disk", "16M");
+        await using GuestVm guest = await GuestVm.StartAsync(fixture.Host);
+        Footprint before = null!;
+        Footprint after = null!;
+        for (int i = 0; i < WarmUp + Cycles; i++)
+        {
+            await guest.PutAsync("vm.create", Config(scratch.Path));
+            await guest.PutAsync("vm.boot");
+            await guest.WaitForAsync(GuestVm.Ready);
+            after = await Footprint.OfAsync(fixture.Host, guest, MemoryMiB);
+            if (i == WarmUp - 1)
+            {
+                before = after;
+            }
+
+            await guest.PutAsync("vm.shutdown");
+            await guest.PutAsync("vm.delete");
+        }
+
+        output.WriteLine($"cycle {WarmUp}: {before}\ncycle {WarmUp + Cycles}: {after}");
+        AssertNoGrowth(before, after);
+        await guest.PutAsync("vmm.shutdown");
+        await guest.AssertEndAsync();
+    }
+
+    private static void AssertNoGrowth(Footprint before, Footprint after)
+    {
+        Assert.Equal(before.Descriptors, after.Descriptors);
+        Assert.Equal(before.Threads, after.Threads);
+        Assert.True(after.RssKiB <= before.RssKiB + RssSlackKiB, $"before: {before}\nafter: {after}");
+    }
+
+    private static async Task RebootAsync(GuestVm guest, int times)
+    {
+        for (int i = 0; i < times; i++)
+        {
+            await guest.PutAsync("vm.reboot");
+            await guest.WaitForAsync(GuestVm.Ready);
+        }
+    }
+
+    private static string Config(string scratch) => $$$"""
+        {"cpus": {"boot_vcpus": 2, "max_vcpus": 2}, "memory": {"size": {{{MemoryMiB * 1024L * 1024}}}},
+         "payload": {"kernel": "{{{Nested.Repository.Image("vmlinux-small")}}}", "initramfs": "{{{Nested.Repository.Image("initramfs.cpio")}}}",
+                     "cmdline": "console=ttyS0 quiet panic=-1"},
+         "disks": [{"path": "{{{scratch}}}/disk", "image_type": "Raw"}],
+         "serial": {"mode": "Tty"}, "console": {"mode": "Off"}}
+        """;
+}

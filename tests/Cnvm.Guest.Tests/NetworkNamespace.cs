@@ -1,0 +1,29 @@
+using Cnvm.Nested;
+
+namespace Cnvm.Guest.Tests;
+
+/// <summary>A network namespace of the nested host with nothing but its loopback; removed at the end.</summary>
+internal sealed class NetworkNamespace : IAsyncDisposable
+{
+    private readonly NestedHost _host;
+
+    private NetworkNamespace(NestedHost host, string name)
+    {
+        _host = host;
+        Name = name;
+    }
+
+    public string Name { get; }
+
+    public static async Task<NetworkNamespace> CreateAsync(NestedHost host, string name)
+    {
+        (await host.RunAsync($"ip netns add {name} && ip -n {name} link set lo up")).OrThrow();
+        return new NetworkNamespace(host, name);
+    }
+
+    /// <summary>Runs a command in there that must succeed.</summary>
+    public async Task<CommandResult> RunAsync(string command) =>
+        (await _host.RunAsync($"ip netns exec {Name} bash -c {Shell.Quote(command)}", GuestVm.Patience)).OrThrow();
+
+    public async ValueTask DisposeAsync() => (await _host.RunAsync($"ip netns delete {Name}")).OrThrow();
+}
