@@ -182,7 +182,8 @@ internal sealed partial class VirtualMachine : IDisposable
 
     private static PhysicalLayout PlanLayout(IHypervisor hypervisor, VmConfig config)
     {
-        Profile profile = config.EffectiveProfile == Config.MachineProfile.Microvm ? Profile.MicrovmAcpi : Profile.Cloud;
+        Profile profile = config.EffectiveProfile == Config.MachineProfile.Cloud ? Profile.Cloud
+            : UsesAcpi(config) ? Profile.MicrovmAcpi : Profile.Microvm;
         int bits = Math.Min(hypervisor.Capabilities.PhysicalAddressBits, config.Cpus.MaxPhysBits);
         var weights = new PciSegmentWeights[config.PciSegmentCount];
         Array.Fill(weights, PciSegmentWeights.Equal);
@@ -193,6 +194,12 @@ internal sealed partial class VirtualMachine : IDisposable
 
         return PhysicalLayout.Plan(profile, config.BootMemoryBytes, bits, 0, weights);
     }
+
+    /// <summary>
+    /// Whether the guest's kernel will look at ACPI tables (kernel-parameters: acpi=off). Where it does not, virtio-mmio transports need
+    /// interrupts that it knows without them.
+    /// </summary>
+    private static bool UsesAcpi(VmConfig config) => config.Payload?.Cmdline?.Split(' ').Contains("acpi=off") is not true;
 
     private static CpuTopology Topology(CpusConfig cpus) => cpus.Topology is { } t
         ? CpuTopology.Create(t.ThreadsPerCore, t.CoresPerDie, t.DiesPerPackage, t.Packages, (int)cpus.MaxVcpus)
@@ -266,7 +273,7 @@ internal sealed partial class VirtualMachine : IDisposable
                 {
                     Kernel = kernel,
                     Initramfs = initramfs,
-                    CommandLine = payload.Cmdline ?? "",
+                    CommandLine = CommandLine(payload, layout.Profile),
                     Layout = layout,
                     RsdpAddress = rsdp,
                     MemoryIsZero = true,
@@ -279,6 +286,15 @@ internal sealed partial class VirtualMachine : IDisposable
         {
             throw new MachineBuildException(e.Message, e);
         }
+    }
+
+    /// <summary>The configured command line; without ACPI it also announces the virtio-mmio transports.</summary>
+    private string CommandLine(PayloadConfig payload, Profile profile)
+    {
+        string given = payload.Cmdline ?? "";
+        return profile is { Acpi: null, VirtioMmio: { } mmio }
+            ? string.Join(' ', _virtio.MmioTransports.Select(mmio.CommandLineOf).Prepend(given))
+            : given;
     }
 
     /// <summary>Any thread. A machine that ends takes no further request.</summary>
