@@ -8,6 +8,9 @@ namespace Cnvm.Vmm;
 /// </summary>
 public sealed class VmmThread : IDisposable
 {
+    // Deep enough for JSON and kernel loading, and below the size that Linux backs with a huge page.
+    private const int StackBytes = 1 << 20;
+
     private readonly Queue<Action> _work = new();
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _ready = new(0);
@@ -16,7 +19,7 @@ public sealed class VmmThread : IDisposable
 
     public VmmThread()
     {
-        _thread = new Thread(Main) { Name = "vmm", IsBackground = true };
+        _thread = new Thread(Main, StackBytes) { Name = "vmm", IsBackground = true };
         _thread.Start();
     }
 
