@@ -45,7 +45,7 @@ public sealed class NetTests(NestedHostFixture fixture)
         await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
         await ConfigureAsync(guest);
 
-        Assert.Equal("2", await guest.AskAsync("ls -d /sys/class/net/eth0/queues/rx-* | wc -l"));
+        Assert.Equal("2", await guest.AskAsync("ls -d /sys/class/net/eth0/queues/tx-* | wc -l"));
         await PingBothWaysAsync(space, guest);
         await SendToHostAsync(space, guest);
         await SendToGuestAsync(space, guest);
