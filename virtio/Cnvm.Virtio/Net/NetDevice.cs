@@ -126,16 +126,9 @@ public sealed class NetDevice : VirtioDevice
     /// <summary>A random unicast address from the locally administered ones.</summary>
     public static PhysicalAddress RandomMac()
     {
-<<<<<<< HEAD
-        // From the kernel itself: the framework's generator would map a cryptography library of several MiB.
-        byte[] mac = new byte[6];
-        using var entropy = new EntropySource("/dev/urandom");
-        _ = LinuxError.Check(entropy.Read(mac), "getrandom");
-=======
         // The cryptographic generator would load OpenSSL: 4 MiB of resident memory for six bytes.
         byte[] mac = new byte[6];
         Random.Shared.NextBytes(mac);
->>>>>>> main
         mac[0] = (byte)((mac[0] & 0xfe) | 2);
         return new PhysicalAddress(mac);
     }
