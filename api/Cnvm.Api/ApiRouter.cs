@@ -151,11 +151,7 @@ internal sealed partial class ApiRouter
 
         for (Exception? e = exception; e is not null; e = e.InnerException)
         {
-<<<<<<< HEAD
-            // A layer that adds nothing repeats the message of the one below.
-=======
             // Layers that only change an exception's type repeat its message.
->>>>>>> main
             if (chain[^1] != e.Message)
             {
                 chain.Add(e.Message);

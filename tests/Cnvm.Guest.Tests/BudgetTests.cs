@@ -42,7 +42,7 @@ public sealed class BudgetTests(NestedHostFixture fixture, ITestOutputHelper out
 
         Footprint footprint = await Footprint.OfAsync(fixture.Host, guest, MemoryMiB);
 
-        output.WriteLine($"{machine}: {footprint}");
+        output.WriteLine($"{machine}: {footprint}\n{footprint.Largest}");
         Assert.InRange(footprint.RssKiB, 1024, MaxRssKiB);
         await guest.PowerOffAsync();
     }
