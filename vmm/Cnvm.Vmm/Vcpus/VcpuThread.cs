@@ -13,10 +13,12 @@ internal sealed class VcpuThread : IDisposable
     private readonly Action<int, VcpuStop> _onStop;
     private readonly int[]? _hostCpus;
     private readonly Thread _thread;
-    private readonly Lock _gate = new();
-    private readonly ManualResetEventSlim _parked = new(false);
-    private readonly ManualResetEventSlim _mayRun = new(false);
-    private volatile bool _exit;
+
+    // Guards the flags below; the thread and those who wait for it sleep on it.
+    private readonly object _gate = new();
+    private bool _mayRun;
+    private bool _isWaiting;
+    private bool _exit;
     private Exception? _startFailure;
 
     /// <param name="vcpu">The vCPU; disposed with this object.</param>
@@ -38,7 +40,7 @@ internal sealed class VcpuThread : IDisposable
     public void Start()
     {
         _thread.Start();
-        _parked.Wait();
+        WaitParked();
         if (_startFailure is { } failure)
         {
             throw new HypervisorException($"vcpu{_vcpu.Index}: {failure.Message}", failure);
@@ -50,8 +52,8 @@ internal sealed class VcpuThread : IDisposable
     {
         lock (_gate)
         {
-            _parked.Reset();
-            _mayRun.Set();
+            _mayRun = true;
+            Monitor.PulseAll(_gate);
         }
     }
 
@@ -60,29 +62,41 @@ internal sealed class VcpuThread : IDisposable
     {
         lock (_gate)
         {
-            _mayRun.Reset();
+            _mayRun = false;
         }
 
         _vcpu.Kick();
     }
 
     /// <summary>Waits until the vCPU has parked. Not on the vCPU's own thread.</summary>
-    public void WaitParked() => _parked.Wait();
+    public void WaitParked()
+    {
+        lock (_gate)
+        {
+            while (!_isWaiting || _mayRun)
+            {
+                Monitor.Wait(_gate);
+            }
+        }
+    }
 
     /// <summary>Ends the thread and disposes the vCPU.</summary>
     public void Dispose()
     {
-        _exit = true;
-        RequestPark();
-        _mayRun.Set();
-        if (_thread.ThreadState.HasFlag(ThreadState.Unstarted) is false)
+        lock (_gate)
+        {
+            _exit = true;
+            _mayRun = false;
+            Monitor.PulseAll(_gate);
+        }
+
+        _vcpu.Kick();
+        if (!_thread.ThreadState.HasFlag(ThreadState.Unstarted))
         {
             _thread.Join();
         }
 
         _vcpu.Dispose();
-        _parked.Dispose();
-        _mayRun.Dispose();
     }
 
     private void Main()
@@ -99,8 +113,13 @@ internal sealed class VcpuThread : IDisposable
         }
         catch (Exception e) when (e is HypervisorException or LinuxException)
         {
-            _startFailure = e;
-            _parked.Set();
+            lock (_gate)
+            {
+                _startFailure = e;
+                _isWaiting = true;
+                Monitor.PulseAll(_gate);
+            }
+
             return;
         }
 
@@ -111,7 +130,7 @@ internal sealed class VcpuThread : IDisposable
             {
                 lock (_gate)
                 {
-                    _mayRun.Reset();
+                    _mayRun = false;
                 }
 
                 _onStop(_vcpu.Index, stop);
@@ -124,13 +143,15 @@ internal sealed class VcpuThread : IDisposable
     {
         lock (_gate)
         {
-            if (!_mayRun.IsSet)
+            _isWaiting = true;
+            Monitor.PulseAll(_gate);
+            while (!_mayRun && !_exit)
             {
-                _parked.Set();
+                Monitor.Wait(_gate);
             }
-        }
 
-        _mayRun.Wait();
-        return !_exit;
+            _isWaiting = false;
+            return !_exit;
+        }
     }
 }
