@@ -7,6 +7,9 @@ namespace Cnvm.VmmProgram.CommandLine;
 /// <summary>What the command line asks for.</summary>
 internal sealed record LaunchOptions
 {
+    // The software vCPU is young: who wants it asks for it.
+    private const string DefaultHypervisor = "kvm";
+
     public bool ShowHelp { get; private init; }
 
     public bool ShowVersion { get; private init; }
@@ -26,8 +29,8 @@ internal sealed record LaunchOptions
 
     public bool NoShutdown { get; private init; }
 
-    /// <summary>Which hypervisor: auto, kvm or soft.</summary>
-    public string Hypervisor { get; private init; } = "auto";
+    /// <summary>Which hypervisor: kvm, soft, or auto.</summary>
+    public string Hypervisor { get; private init; } = DefaultHypervisor;
 
     /// <summary>What becomes of a forbidden system call, once there are filters.</summary>
     public string Seccomp { get; private init; } = "true";
@@ -86,7 +89,7 @@ internal sealed record LaunchOptions
 
     private static string ParseHypervisor(string? text) => text switch
     {
-        null => "auto",
+        null => DefaultHypervisor,
         "auto" or "kvm" or "soft" => text,
         _ => throw new CommandLineException($"{Flags.Hypervisor}: '{text}' is not one of auto, kvm, soft"),
     };
