@@ -72,6 +72,7 @@ internal sealed class StartDirectory : IDisposable
         var printed = await ExecuteAsync("dropbearkey", ["-t", "ed25519", "-f", File("guest/host-key")], cancellation).ConfigureAwait(false);
         var hostKey = printed.Split('\n').First(line => line.StartsWith("ssh-ed25519 ", StringComparison.Ordinal));
         await WriteAsync("known_hosts", $"cnvm-nested-host {hostKey}\n").ConfigureAwait(false);
+        await WriteAsync("guest/checkout", Repository.Root + "\n").ConfigureAwait(false);
         await WriteAsync("guest/settings", $"""
             LINK_ADDRESS={(options.Link is null ? "" : options.Link.Address + "/24")}
             SHARED={Shell.Quote(options.SharedDirectory ?? "")}
