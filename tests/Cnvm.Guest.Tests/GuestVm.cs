@@ -14,7 +14,7 @@ public sealed partial class GuestVm : IAsyncDisposable
     public const string Ready = "CNVM-GUEST-READY";
 
     // A host with emulated processors that shares its two real ones may be many times slower than usual.
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     private static int s_count;
     private readonly NestedHost _host;
