@@ -47,7 +47,6 @@ public sealed class BadInputTests : IDisposable
     [InlineData("", "--kernel", "--api-socket")]
     public void Is_refused_by_name(string flags, string named, string also)
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         MakeFiles();
         string[] arguments =
         [
@@ -68,7 +67,6 @@ public sealed class BadInputTests : IDisposable
     [SkippableFact]
     public void Without_a_kvm_device_it_says_so()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         Skip.If(!Environment.IsPrivilegedProcess, "hiding /dev/kvm needs root, for a mount namespace");
         MakeFiles();
 
@@ -84,7 +82,6 @@ public sealed class BadInputTests : IDisposable
     [SkippableFact]
     public void Without_permission_it_says_whom_to_ask()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         Skip.If(!Environment.IsPrivilegedProcess, "becoming another user needs root");
         Skip.If(!File.Exists("/dev/kvm"), "there is no /dev/kvm here");
         Skip.If((File.GetUnixFileMode("/dev/kvm") & (UnixFileMode.OtherRead | UnixFileMode.OtherWrite)) != 0, "everybody may open /dev/kvm here");
@@ -107,7 +104,6 @@ public sealed class BadInputTests : IDisposable
     [SkippableFact]
     public void An_unreadable_kernel_is_named()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         Skip.If(!Environment.IsPrivilegedProcess, "becoming another user needs root");
         Skip.If(!File.Exists("/dev/kvm"), "there is no /dev/kvm here");
         MakeFiles();
@@ -132,7 +128,6 @@ public sealed class BadInputTests : IDisposable
     [SkippableFact]
     public void A_kvm_that_cannot_run_the_guest_is_explained()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         Skip.If(!File.Exists("/dev/kvm"), "there is no /dev/kvm here");
         Skip.If(
             File.ReadAllText("/proc/cpuinfo").Split([' ', '\n', '\t']).Any(word => word is "vmx" or "svm"),
