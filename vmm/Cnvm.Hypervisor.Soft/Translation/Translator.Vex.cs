@@ -80,6 +80,11 @@ internal sealed unsafe partial class Translator
         }
 
         int operands = _i.OpCount;
+        if (operands == 0)
+        {
+            return false;
+        }
+
         bool immediate = _i.GetOpKind(operands - 1) == OpKind.Immediate8;
         Mnemonic legacy = VexNames.Legacy(m);
         FloatFn floatFn = FloatTable.Find(legacy == Mnemonic.INVALID ? m : legacy);
