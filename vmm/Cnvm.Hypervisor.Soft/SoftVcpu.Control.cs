@@ -153,6 +153,15 @@ internal sealed unsafe partial class SoftVcpu
             mode |= ModeBits.TaskSwitched;
         }
 
+        if (Segments.ProtectedMode(c) && !Segments.Vm86(c))
+        {
+            mode |= ModeBits.Vex;
+            if ((c->Cr4 & ControlBits.CR4_OSXSAVE) != 0 && (c->Xcr0 & 6) == 6)
+            {
+                mode |= ModeBits.Avx;
+            }
+        }
+
         c->ModeKey = (ulong)mode << ModeBits.Shift;
         Mmu.SelectTlb(c);
     }

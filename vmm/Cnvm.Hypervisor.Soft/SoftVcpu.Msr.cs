@@ -48,6 +48,9 @@ internal sealed unsafe partial class SoftVcpu
                 ecx = (c->Cr4 & ControlBits.CR4_OSXSAVE) != 0 ? ecx | CpuidOsXsave : ecx;
                 edx = (Apic.BaseMsr & LocalApic.BaseEnable) == 0 ? edx & ~CpuidApic : edx;
                 break;
+            case 0xd when subleaf <= 1 && ebx != 0:
+                ebx = (uint)((c->Xcr0 & FpuState.Avx) != 0 ? FpuState.AreaBytes : FpuState.HeaderEnd);
+                break;
             case 0xb:
                 // Absent levels still answer with their number and the APIC id.
                 ecx = (ecx & ~0xffu) | (subleaf & 0xff);

@@ -18,6 +18,11 @@ internal sealed unsafe partial class SoftVcpu
         Msr.Lstar, Msr.Cstar, Msr.SyscallMask, Msr.FsBase, Msr.GsBase, Msr.KernelGsBase, Msr.TscAux,
     ];
 
+    private const int MaxXsaveBytes = 1 << 16;
+
+    /// <summary>Bytes of the saved XSAVE area: what a restored state had, so that it goes back as it came.</summary>
+    private int _xsaveBytes = FpuState.AreaBytes;
+
     public VcpuState Save()
     {
         Cpu* c = _c;
@@ -31,10 +36,10 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         msrs.Sort(static (a, b) => a.Index.CompareTo(b.Index));
-        byte[] xsave = new byte[SoftCpuid.XsaveBytes];
+        byte[] xsave = new byte[_xsaveBytes];
         fixed (byte* p = xsave)
         {
-            FpuState.SaveAll(c, p);
+            FpuState.SaveAll(c, p, xsave.Length);
         }
 
         return new VcpuState
@@ -64,29 +69,30 @@ internal sealed unsafe partial class SoftVcpu
     public void Restore(VcpuState state)
     {
         ArgumentNullException.ThrowIfNull(state);
+        Cpu* c = _c;
         if (!state.Cpuid.Equals(_cpuid))
         {
             throw new HypervisorException($"soft: vCPU {Index}: the saved CPUID is not the one this vCPU was created with");
         }
 
-        if (state.Xsave.Length < SoftCpuid.XsaveBytes || state.Lapic.Length < 1024 || state.DebugAddresses.Length != 4)
+        if (state.Xsave.Length is < FpuState.HeaderEnd or > MaxXsaveBytes || state.Lapic.Length < 1024 || state.DebugAddresses.Length != 4)
         {
-            throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area, the APIC page or the debug registers are too short");
+            throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area, the APIC page or the debug registers are of a wrong size");
         }
 
-        if ((state.Xcr0 & ~SupportedXcr0) != 0)
+        if ((state.Xcr0 & ~c->XcrSupported) != 0)
         {
             throw new HypervisorException($"soft: vCPU {Index}: XCR0 0x{state.Xcr0:x} names register state that this processor does not have");
         }
 
         ulong present = BitConverter.ToUInt64(state.Xsave.AsSpan()[512..]);
-        if ((present & ~SupportedXcr0) != 0)
+        if ((present & ~c->XcrSupported) != 0)
         {
             throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area holds components 0x{present:x} that this processor does not have");
         }
 
-        Cpu* c = _c;
         ResetMsrs();
+        _xsaveBytes = state.Xsave.Length;
         _tscKhz = state.TscKhz != 0 ? state.TscKhz : DefaultTscKhz;
         ApplySystem(state.System);
         ApplyGeneral(state.General);
@@ -100,7 +106,7 @@ internal sealed unsafe partial class SoftVcpu
         c->Dr[7] = state.Dr7;
         fixed (byte* p = state.Xsave.AsSpan())
         {
-            FpuState.RestoreAll(c, p);
+            FpuState.RestoreAll(c, p, state.Xsave.Length);
         }
 
         Apic.RestorePage(state.Lapic.AsSpan());

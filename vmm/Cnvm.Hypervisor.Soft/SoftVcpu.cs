@@ -14,8 +14,8 @@ namespace Cnvm.Hypervisor.Soft;
 /// <summary>One software vCPU. Guest code runs on the thread that called <see cref="Bind"/>.</summary>
 internal sealed unsafe partial class SoftVcpu : IVirtualCpu
 {
-    /// <summary>XCR0 components that exist: x87 and SSE.</summary>
-    public const ulong SupportedXcr0 = 3;
+    /// <summary>XCR0 components that exist: x87, SSE and AVX.</summary>
+    public const ulong SupportedXcr0 = FpuState.X87 | FpuState.Sse | FpuState.Avx;
 
     private readonly SoftPartition _partition;
     private readonly IVcpuBus _bus;
@@ -50,6 +50,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
         _self = GCHandle.Alloc(this);
         _c->Owner = GCHandle.ToIntPtr(_self);
         _c->PhysicalBits = SoftCpuid.PhysicalBits(cpuid);
+        _c->XcrSupported = SoftCpuid.StateComponents(cpuid) & SupportedXcr0;
         _cache = new CodeCache(_c);
         _translator = new Translator(_c);
         Apic = new LocalApic(this, apicId, index == 0);
@@ -145,6 +146,8 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
         _c->FpuStatus = 0;
         _c->FpuValid = 0;
         _c->FpuTop = 0;
+        FpuState.ClearSse(_c, 16);
+        FpuState.ClearAvx(_c, 16);
         _c->Cpl = 0;
         _c->Shadow = 0;
         _c->Budget = Slice;

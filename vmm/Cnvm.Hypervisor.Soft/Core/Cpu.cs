@@ -97,6 +97,9 @@ internal unsafe struct Cpu
     public ulong Cr4;
     public ulong Efer;
     public ulong Xcr0;
+
+    /// <summary>Bits of XCR0 that CPUID shows.</summary>
+    public ulong XcrSupported;
     public fixed ulong Dr[8];
     public fixed ushort Selector[8];
     public fixed uint Limit[8];

@@ -7,19 +7,57 @@ internal static unsafe class FpuState
 {
     public const uint MxcsrMask = 0xffff;
 
-    /// <summary>Everything, as XSAVE with all components would.</summary>
-    public static void SaveAll(Cpu* c, byte* area)
+    public const ulong X87 = 1;
+    public const ulong Sse = 2;
+    public const ulong Avx = 4;
+
+    /// <summary>The legacy area and the XSAVE header.</summary>
+    public const int HeaderEnd = 576;
+
+    /// <summary>The upper halves of the YMM registers follow the header, in the standard format and in the compacted one alike.</summary>
+    public const int AreaBytes = HeaderEnd + 256;
+
+    /// <summary>Components that are not in their initial configuration (XINUSE).</summary>
+    public static ulong InUse(Cpu* c)
     {
-        new Span<byte>(area, 576).Clear();
-        SaveX87(c, area, 8);
-        SaveSse(c, area, 16);
-        *(ulong*)(area + 512) = SoftVcpu.SupportedXcr0;
+        ulong x87 = c->FpuStatus | (uint)c->FpuTop | c->FpuValid | c->FpuOpcode | c->FpuIp | c->FpuDp | (uint)(c->FpuControl ^ 0x37f);
+        for (int i = 0; i < 16; i++)
+        {
+            x87 |= c->Fpr[i];
+        }
+
+        ulong low = 0;
+        ulong high = 0;
+        for (int i = 0; i < 64; i += 4)
+        {
+            low |= c->Vector[i] | c->Vector[i + 1];
+            high |= c->Vector[i + 2] | c->Vector[i + 3];
+        }
+
+        return (x87 != 0 ? X87 : 0) | (low != 0 ? Sse : 0) | (high != 0 ? Avx : 0);
     }
 
-    public static void RestoreAll(Cpu* c, byte* area)
+    /// <summary>Everything, as XSAVE with all components would, in the standard format.</summary>
+    /// <param name="size">Bytes of the area; the AVX component is left out when it does not fit.</param>
+    public static void SaveAll(Cpu* c, byte* area, int size)
+    {
+        new Span<byte>(area, size).Clear();
+        ulong use = InUse(c);
+        SaveX87(c, area, 8);
+        SaveSse(c, area, 16);
+        if (size >= AreaBytes)
+        {
+            SaveAvx(c, area, 16);
+        }
+
+        *(ulong*)(area + 512) = use;
+    }
+
+    /// <param name="size">Bytes of the area; the AVX component is initialised when it does not fit.</param>
+    public static void RestoreAll(Cpu* c, byte* area, int size)
     {
         ulong present = *(ulong*)(area + 512);
-        if ((present & 1) != 0)
+        if ((present & X87) != 0)
         {
             RestoreX87(c, area, 8);
         }
@@ -29,13 +67,22 @@ internal static unsafe class FpuState
         }
 
         c->Mxcsr = *(uint*)(area + 24) & MxcsrMask;
-        if ((present & 2) != 0)
+        if ((present & Sse) != 0)
         {
             RestoreSse(c, area, 16);
         }
         else
         {
             ClearSse(c, 16);
+        }
+
+        if ((present & Avx) != 0 && size >= AreaBytes)
+        {
+            RestoreAvx(c, area, 16);
+        }
+        else
+        {
+            ClearAvx(c, 16);
         }
     }
 
@@ -121,9 +168,37 @@ internal static unsafe class FpuState
 
     public static void ClearSse(Cpu* c, int registers)
     {
-        for (int i = 0; i < registers * 4; i++)
+        for (int i = 0; i < registers; i++)
         {
-            c->Vector[i] = 0;
+            c->Vector[i * 4] = 0;
+            c->Vector[(i * 4) + 1] = 0;
+        }
+    }
+
+    public static void SaveAvx(Cpu* c, byte* area, int registers)
+    {
+        for (int i = 0; i < registers; i++)
+        {
+            *(ulong*)(area + HeaderEnd + (i * 16)) = c->Vector[(i * 4) + 2];
+            *(ulong*)(area + HeaderEnd + 8 + (i * 16)) = c->Vector[(i * 4) + 3];
+        }
+    }
+
+    public static void RestoreAvx(Cpu* c, byte* area, int registers)
+    {
+        for (int i = 0; i < registers; i++)
+        {
+            c->Vector[(i * 4) + 2] = *(ulong*)(area + HeaderEnd + (i * 16));
+            c->Vector[(i * 4) + 3] = *(ulong*)(area + HeaderEnd + 8 + (i * 16));
+        }
+    }
+
+    public static void ClearAvx(Cpu* c, int registers)
+    {
+        for (int i = 0; i < registers; i++)
+        {
+            c->Vector[(i * 4) + 2] = 0;
+            c->Vector[(i * 4) + 3] = 0;
         }
     }
 

@@ -31,16 +31,6 @@ internal static unsafe class PackedImmediate
             Mnemonic.Blendps => &Blendps,
             Mnemonic.Blendpd => &Blendpd,
             Mnemonic.Pblendw => &Pblendw,
-            Mnemonic.Cmpps => &Cmpps,
-            Mnemonic.Cmppd => &Cmppd,
-            Mnemonic.Cmpss => &Cmpss,
-            Mnemonic.Cmpsd => &Cmpsd,
-            Mnemonic.Roundps => &Roundps,
-            Mnemonic.Roundpd => &Roundpd,
-            Mnemonic.Roundss => &Roundss,
-            Mnemonic.Roundsd => &Roundsd,
-            Mnemonic.Dpps => &Dpps,
-            Mnemonic.Dppd => &Dppd,
             Mnemonic.Mpsadbw => &Mpsadbw,
             Mnemonic.Insertps => &Insertps,
             Mnemonic.Pclmulqdq => &Pclmulqdq,
@@ -128,90 +118,6 @@ internal static unsafe class PackedImmediate
     private static void Blendpd(Vector128<byte>* d, Vector128<byte>* s, int n) => Blend((byte*)d, (byte*)s, n, 8);
 
     private static void Pblendw(Vector128<byte>* d, Vector128<byte>* s, int n) => Blend((byte*)d, (byte*)s, n, 2);
-
-    private static bool Compare(double a, double b, int n)
-    {
-        bool r = (n & 3) switch
-        {
-            0 => a == b,
-            1 => a < b,
-            2 => a <= b,
-            _ => double.IsNaN(a) || double.IsNaN(b),
-        };
-        return r != ((n & 4) != 0);
-    }
-
-    private static void Cmpps(Vector128<byte>* d, Vector128<byte>* s, int n)
-    {
-        for (int i = 0; i < 4; i++)
-        {
-            ((int*)d)[i] = Compare(((float*)d)[i], ((float*)s)[i], n) ? -1 : 0;
-        }
-    }
-
-    private static void Cmppd(Vector128<byte>* d, Vector128<byte>* s, int n)
-    {
-        for (int i = 0; i < 2; i++)
-        {
-            ((long*)d)[i] = Compare(((double*)d)[i], ((double*)s)[i], n) ? -1 : 0;
-        }
-    }
-
-    private static void Cmpss(Vector128<byte>* d, Vector128<byte>* s, int n) => *(int*)d = Compare(*(float*)d, *(float*)s, n) ? -1 : 0;
-
-    private static void Cmpsd(Vector128<byte>* d, Vector128<byte>* s, int n) => *(long*)d = Compare(*(double*)d, *(double*)s, n) ? -1 : 0;
-
-    private static Vector128<float> Round(Vector128<float> v, int n) =>
-        (n & 7) switch
-        {
-            1 => Sse41.RoundToNegativeInfinity(v),
-            2 => Sse41.RoundToPositiveInfinity(v),
-            3 => Sse41.RoundToZero(v),
-            _ => Sse41.RoundToNearestInteger(v),
-        };
-
-    private static Vector128<double> Round(Vector128<double> v, int n) =>
-        (n & 7) switch
-        {
-            1 => Sse41.RoundToNegativeInfinity(v),
-            2 => Sse41.RoundToPositiveInfinity(v),
-            3 => Sse41.RoundToZero(v),
-            _ => Sse41.RoundToNearestInteger(v),
-        };
-
-    private static void Roundps(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Round(s->AsSingle(), n).AsByte();
-
-    private static void Roundpd(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Round(s->AsDouble(), n).AsByte();
-
-    private static void Roundss(Vector128<byte>* d, Vector128<byte>* s, int n) => *(float*)d = Round(s->AsSingle(), n).ToScalar();
-
-    private static void Roundsd(Vector128<byte>* d, Vector128<byte>* s, int n) => *(double*)d = Round(s->AsDouble(), n).ToScalar();
-
-    private static void Dpps(Vector128<byte>* d, Vector128<byte>* s, int n)
-    {
-        float* a = (float*)d;
-        float* b = (float*)s;
-        float* t = stackalloc float[4];
-        for (int i = 0; i < 4; i++)
-        {
-            t[i] = (n & (16 << i)) != 0 ? a[i] * b[i] : 0f;
-        }
-
-        float sum = (t[0] + t[1]) + (t[2] + t[3]);
-        for (int i = 0; i < 4; i++)
-        {
-            a[i] = (n & (1 << i)) != 0 ? sum : 0f;
-        }
-    }
-
-    private static void Dppd(Vector128<byte>* d, Vector128<byte>* s, int n)
-    {
-        double* a = (double*)d;
-        double* b = (double*)s;
-        double sum = ((n & 16) != 0 ? a[0] * b[0] : 0) + ((n & 32) != 0 ? a[1] * b[1] : 0);
-        a[0] = (n & 1) != 0 ? sum : 0;
-        a[1] = (n & 2) != 0 ? sum : 0;
-    }
 
     private static void Mpsadbw(Vector128<byte>* d, Vector128<byte>* s, int n)
     {

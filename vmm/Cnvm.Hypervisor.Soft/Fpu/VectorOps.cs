@@ -20,6 +20,21 @@ internal static unsafe class VectorOps
         return op[1].Fn(c, op + 1);
     }
 
+    /// <summary>Like <see cref="Apply"/>, for functions that take MXCSR and tell what exceptions they met.</summary>
+    public static nint ApplyFloat(Cpu* c, Op* op)
+    {
+        Vector128<byte>* t = VexOps.Result(c);
+        *t = *D(c, op);
+        uint raised = ((delegate*<Vector128<byte>*, Vector128<byte>*, int, uint, uint>)op->Imm)(t, S(c, op), op->Disp, c->Mxcsr);
+        if (raised != 0 && !FloatExceptions.Accept(c, raised))
+        {
+            return Operand.Fault(c, op);
+        }
+
+        *D(c, op) = *t;
+        return op[1].Fn(c, op + 1);
+    }
+
     /// <summary>Dst gets as many low bytes of Src as Disp says; the rest stays, or is cleared when Scale is 1.</summary>
     public static nint Copy(Cpu* c, Op* op)
     {
@@ -97,6 +112,35 @@ internal static unsafe class VectorOps
         public static Vector128<byte> Value(Cpu* c, Op* op) => *(Vector128<byte>*)((byte*)c + op->Src);
     }
 
+    /// <summary>Loads two lanes.</summary>
+    internal readonly struct LoadWide : ILoad<TwoLanes>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Apply(Cpu* c, Op* op, TwoLanes v) => *(TwoLanes*)((byte*)c + op->Dst) = v;
+    }
+
+    internal readonly struct LoadWideAligned : ILoad<TwoLanes>
+    {
+        public static ulong AlignmentMask => 31;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Apply(Cpu* c, Op* op, TwoLanes v) => *(TwoLanes*)((byte*)c + op->Dst) = v;
+    }
+
+    internal readonly struct StoreWide : IStore<TwoLanes>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TwoLanes Value(Cpu* c, Op* op) => *(TwoLanes*)((byte*)c + op->Src);
+    }
+
+    internal readonly struct StoreWideAligned : IStore<TwoLanes>
+    {
+        public static ulong AlignmentMask => 31;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TwoLanes Value(Cpu* c, Op* op) => *(TwoLanes*)((byte*)c + op->Src);
+    }
+
     /// <summary>PMOVMSKB (1), MOVMSKPS (4), MOVMSKPD (8) by Disp.</summary>
     public static nint SignMask(Cpu* c, Op* op)
     {
@@ -142,13 +186,42 @@ internal static unsafe class VectorOps
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>(U)COMISS (Disp 4) and (U)COMISD (8).</summary>
+    /// <summary>(U)COMISS (Disp 4) and (U)COMISD (8); Imm 1: quiet NaNs are invalid.</summary>
     public static nint Compare(Cpu* c, Op* op)
     {
-        double a = op->Disp == 4 ? *(float*)D(c, op) : *(double*)D(c, op);
-        double b = op->Disp == 4 ? *(float*)S(c, op) : *(double*)S(c, op);
-        StatusFlags.Set(c, a > b ? 0 : a < b ? Rflags.CF : a == b ? Rflags.ZF : Rflags.ZF | Rflags.PF | Rflags.CF);
+        bool single = op->Disp == 4;
+        double a = single ? *(float*)D(c, op) : *(double*)D(c, op);
+        double b = single ? *(float*)S(c, op) : *(double*)S(c, op);
+        bool plain = single
+            ? FloatElements.IsZeroOrNormal(*(float*)D(c, op)) && FloatElements.IsZeroOrNormal(*(float*)S(c, op))
+            : FloatElements.IsZeroOrNormal(a) && FloatElements.IsZeroOrNormal(b);
+        if (!plain)
+        {
+            return CompareSlow(c, op);
+        }
+
+        StatusFlags.Set(c, a > b ? 0 : a < b ? Rflags.CF : Rflags.ZF);
         return op[1].Fn(c, op + 1);
+    }
+
+    private static nint CompareSlow(Cpu* c, Op* op)
+    {
+        if (!TryCompare(c, op, out int order))
+        {
+            return Operand.Fault(c, op);
+        }
+
+        StatusFlags.Set(c, order switch { 1 => 0, -1 => Rflags.CF, 0 => Rflags.ZF, _ => Rflags.ZF | Rflags.PF | Rflags.CF });
+        return op[1].Fn(c, op + 1);
+    }
+
+    private static bool TryCompare(Cpu* c, Op* op, out int order)
+    {
+        SoftFloat m = new(c->Mxcsr);
+        order = op->Disp == 4
+            ? m.Compare(FloatFormat.Single, *(uint*)D(c, op), *(uint*)S(c, op), op->Imm == 1)
+            : m.Compare(FloatFormat.Double, *(ulong*)D(c, op), *(ulong*)S(c, op), op->Imm == 1);
+        return m.Flags == 0 || FloatExceptions.Accept(c, m.Flags);
     }
 
     public static nint Ptest(Cpu* c, Op* op)
@@ -172,43 +245,81 @@ internal static unsafe class VectorOps
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>Integer in Src (Scale bytes, signed) to a scalar of Disp bytes.</summary>
+    /// <summary>
+    /// Integer in Src (Scale bytes, signed) to a scalar of Disp bytes; the rest is register Index's. Base 2: a VEX form, which clears
+    /// the upper lane.
+    /// </summary>
     public static nint FromInteger(Cpu* c, Op* op)
     {
         long v = op->Scale == 4 ? Operand.Src<int>(c, op) : Operand.Src<long>(c, op);
+        ulong bits = IntegerToFloat(c, op, v, out uint raised);
+        if (raised != 0 && !FloatExceptions.Accept(c, raised))
+        {
+            return Operand.Fault(c, op);
+        }
+
+        Vector128<byte>* d = D(c, op);
+        *d = *VexOps.Register(c, op->Index);
         if (op->Disp == 4)
         {
-            *(float*)D(c, op) = v;
+            *(uint*)d = (uint)bits;
         }
         else
         {
-            *(double*)D(c, op) = v;
+            *(ulong*)d = bits;
+        }
+
+        if (op->Base == 2)
+        {
+            d[1] = default;
         }
 
         return op[1].Fn(c, op + 1);
     }
 
+    private static ulong IntegerToFloat(Cpu* c, Op* op, long v, out uint raised)
+    {
+        if (op->Disp == 8 && v is > -(1L << 53) and < 1L << 53)
+        {
+            raised = 0;
+            return BitConverter.DoubleToUInt64Bits(v);
+        }
+
+        SoftFloat m = new(c->Mxcsr);
+        ulong bits = m.FromInteger(op->Disp == 4 ? FloatFormat.Single : FloatFormat.Double, v);
+        raised = m.Flags;
+        return bits;
+    }
+
     /// <summary>Scalar of Disp bytes to an integer of Scale bytes; Imm 1: truncated, else by MXCSR's rounding.</summary>
     public static nint ToInteger(Cpu* c, Op* op)
     {
-        double v = op->Disp == 4 ? *(float*)S(c, op) : *(double*)S(c, op);
-        v = op->Imm == 1 ? Math.Truncate(v) : ((c->Mxcsr >> 13) & 3) switch
+        long v = FloatToInteger(c, op, out uint raised);
+        if (raised != 0 && !FloatExceptions.Accept(c, raised))
         {
-            1 => Math.Floor(v),
-            2 => Math.Ceiling(v),
-            3 => Math.Truncate(v),
-            _ => Math.Round(v, MidpointRounding.ToEven),
-        };
-        if (op->Scale == 4)
-        {
-            *(ulong*)((byte*)c + op->Dst) = v is >= int.MinValue and <= int.MaxValue ? (uint)(int)v : 0x8000_0000u;
-        }
-        else
-        {
-            *(long*)((byte*)c + op->Dst) = v is >= -9223372036854775808.0 and < 9223372036854775808.0 ? (long)v : long.MinValue;
+            return Operand.Fault(c, op);
         }
 
+        *(ulong*)((byte*)c + op->Dst) = op->Scale == 4 ? (uint)v : (ulong)v;
         return op[1].Fn(c, op + 1);
+    }
+
+    private static long FloatToInteger(Cpu* c, Op* op, out uint raised)
+    {
+        double v = op->Disp == 4 ? *(float*)S(c, op) : *(double*)S(c, op);
+        if (op->Imm == 1 && v is > -2147483648.0 and < 2147483648.0 && (v == (int)v || (c->Mxcsr & SoftFloat.Inexact) != 0)
+            && FloatElements.IsPlainControl(c->Mxcsr))
+        {
+            raised = 0;
+            return (int)v;
+        }
+
+        SoftFloat m = new(c->Mxcsr);
+        long r = op->Disp == 4
+            ? m.ToInteger(FloatFormat.Single, *(uint*)S(c, op), op->Scale * 8, op->Imm == 1)
+            : m.ToInteger(FloatFormat.Double, *(ulong*)S(c, op), op->Scale * 8, op->Imm == 1);
+        raised = m.Flags;
+        return r;
     }
 
     public static nint MoveHalf(Cpu* c, Op* op)

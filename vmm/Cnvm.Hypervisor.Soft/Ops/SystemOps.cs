@@ -341,8 +341,9 @@ internal static unsafe class SystemOps
             return Operand.Raise(c, op, Vectors.GP, 0);
         }
 
-        c->R[0] = (uint)c->Xcr0;
-        c->R[2] = c->Xcr0 >> 32;
+        ulong v = (uint)c->R[1] == 0 ? c->Xcr0 : c->Xcr0 & FpuState.InUse(c);
+        c->R[0] = (uint)v;
+        c->R[2] = v >> 32;
         return op[1].Fn(c, op + 1);
     }
 
@@ -354,7 +355,7 @@ internal static unsafe class SystemOps
         }
 
         ulong v = (c->R[2] << 32) | (uint)c->R[0];
-        if (c->Cpl != 0 || (uint)c->R[1] != 0 || (v & 1) == 0 || (v & ~SoftVcpu.SupportedXcr0) != 0 || (v & 6) == 4)
+        if (c->Cpl != 0 || (uint)c->R[1] != 0 || (v & 1) == 0 || (v & ~c->XcrSupported) != 0 || (v & 6) == 4)
         {
             return Operand.Raise(c, op, Vectors.GP, 0);
         }

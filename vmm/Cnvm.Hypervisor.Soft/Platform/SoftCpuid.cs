@@ -18,12 +18,12 @@ internal static class SoftCpuid
     // Leaf 1 EDX: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clfsh mmx fxsr sse sse2.
     private const uint Edx1 = 0x078b_fbff;
 
-    // Leaf 1 ECX: sse3 pclmulqdq ssse3 cx16 pcid sse4.1 sse4.2 x2apic movbe popcnt tsc-deadline aes xsave rdrand hypervisor.
-    private const uint Ecx1 = (1u << 0) | (1u << 1) | (1u << 9) | (1u << 13) | (1u << 17) | (1u << 19) | (1u << 20) | (1u << 21) | (1u << 22)
-        | (1u << 23) | (1u << 24) | (1u << 25) | (1u << 26) | (1u << 30) | (1u << 31);
+    // Leaf 1 ECX: sse3 pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 x2apic movbe popcnt tsc-deadline aes xsave avx f16c rdrand hypervisor.
+    private const uint Ecx1 = (1u << 0) | (1u << 1) | (1u << 9) | (1u << 12) | (1u << 13) | (1u << 17) | (1u << 19) | (1u << 20) | (1u << 21) | (1u << 22)
+        | (1u << 23) | (1u << 24) | (1u << 25) | (1u << 26) | (1u << 28) | (1u << 29) | (1u << 30) | (1u << 31);
 
-    // Leaf 7 EBX: fsgsbase bmi1 smep bmi2 erms invpcid rdseed adx smap clflushopt clwb. ECX: umip rdpid.
-    private const uint Ebx7 = (1u << 0) | (1u << 3) | (1u << 7) | (1u << 8) | (1u << 9) | (1u << 10) | (1u << 18) | (1u << 19) | (1u << 20)
+    // Leaf 7 EBX: fsgsbase bmi1 avx2 smep bmi2 erms invpcid rdseed adx smap clflushopt clwb. ECX: umip rdpid.
+    private const uint Ebx7 = (1u << 0) | (1u << 3) | (1u << 5) | (1u << 7) | (1u << 8) | (1u << 9) | (1u << 10) | (1u << 18) | (1u << 19) | (1u << 20)
         | (1u << 23) | (1u << 24);
 
     private const uint Ecx7 = (1u << 2) | (1u << 22);
@@ -40,8 +40,8 @@ internal static class SoftCpuid
     // KVM features: clock at the old and new MSRs, no I/O delay, unhalt by hypercall, stable clock.
     private const uint KvmFeatures = (1u << 0) | (1u << 1) | (1u << 3) | (1u << 7) | (1u << 24);
 
-    /// <summary>Bytes of the XSAVE area with x87 and SSE.</summary>
-    public const int XsaveBytes = 576;
+    // Leaf 0xd subleaf 1: xsaveopt xsavec xgetbv1.
+    private const uint XsaveForms = 7;
 
     public static CpuidTable Create()
     {
@@ -56,8 +56,9 @@ internal static class SoftCpuid
             Sub(7, 0, 0, Ebx7, Ecx7, 0),
             Sub(0xb, 0, 0, 1, 0x100, 0),
             Sub(0xb, 1, 0, 1, 0x201, 0),
-            Sub(0xd, 0, (uint)SoftVcpu.SupportedXcr0, XsaveBytes, XsaveBytes, 0),
-            Sub(0xd, 1, 1, XsaveBytes, 0, 0),
+            Sub(0xd, 0, (uint)SoftVcpu.SupportedXcr0, FpuState.AreaBytes, FpuState.AreaBytes, 0),
+            Sub(0xd, 1, XsaveForms, FpuState.AreaBytes, 0, 0),
+            Sub(0xd, 2, FpuState.AreaBytes - FpuState.HeaderEnd, FpuState.HeaderEnd, 0, 0),
             Leaf(0x4000_0000, 0x4000_0010, 0x4b4d_564b, 0x564b_4d56, 0x4d),
             Leaf(0x4000_0001, KvmFeatures, 0, 0, 0),
             Leaf(0x4000_0010, SoftVcpu.DefaultTscKhz, 1_000_000, 0, 0),
@@ -75,6 +76,9 @@ internal static class SoftCpuid
 
     public static int PhysicalBits(CpuidTable table) =>
         table.TryGet(0x8000_0008, 0, out CpuidEntry e) && (e.Eax & 0xff) is >= 32 and <= 52 ? (int)(e.Eax & 0xff) : AddressBits;
+
+    /// <summary>XCR0 bits that a vCPU with this CPUID may set.</summary>
+    public static ulong StateComponents(CpuidTable table) => table.TryGet(0xd, 0, out CpuidEntry e) ? e.Eax | ((ulong)e.Edx << 32) : 3;
 
     private static CpuidEntry Leaf(uint leaf, uint a, uint b, uint c, uint d) => new() { Leaf = leaf, Eax = a, Ebx = b, Ecx = c, Edx = d };
 

@@ -15,6 +15,12 @@ internal static class ModeBits
     /// <summary>SSE instructions may run (also CR4.OSFXSR).</summary>
     public const int Sse = 16;
 
+    /// <summary>VEX-encoded vector instructions may run: CR4.OSXSAVE, XCR0 with SSE and AVX, protected mode.</summary>
+    public const int Avx = 64;
+
+    /// <summary>VEX prefixes are known: protected mode, and not virtual-8086.</summary>
+    public const int Vex = 128;
+
     /// <summary>CR0.TS: what may not run is #NM rather than #UD.</summary>
     public const int TaskSwitched = 32;
 }

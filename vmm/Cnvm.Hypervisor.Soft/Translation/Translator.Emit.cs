@@ -9,6 +9,12 @@ internal sealed unsafe partial class Translator
 {
     private void Emit(FlagSource flags)
     {
+        if (_i.Encoding != EncodingKind.Legacy && (_mode & ModeBits.Vex) == 0)
+        {
+            EmitRaise(Vectors.UD);
+            return;
+        }
+
         switch (_i.Mnemonic)
         {
             case Mnemonic.Mov:

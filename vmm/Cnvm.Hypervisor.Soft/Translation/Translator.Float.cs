@@ -3,11 +3,12 @@ using Cnvm.Hypervisor.Soft.Core;
 using Cnvm.Hypervisor.Soft.Fpu;
 using Cnvm.Hypervisor.Soft.Ops;
 using Iced.Intel;
+using unsafe FloatFn = delegate*<System.Runtime.Intrinsics.Vector128<byte>*, System.Runtime.Intrinsics.Vector128<byte>*, int, uint, uint>;
 using unsafe VectorFn = delegate*<System.Runtime.Intrinsics.Vector128<byte>*, System.Runtime.Intrinsics.Vector128<byte>*, int, void>;
 
 namespace Cnvm.Hypervisor.Soft.Translation;
 
-/// <summary>SSE instructions. VEX forms are not advertised and end up as invalid opcodes.</summary>
+/// <summary>SSE instructions.</summary>
 internal sealed unsafe partial class Translator
 {
     private static ushort Xmm(Register r) => (ushort)(Cpu.VectorOffset + ((r - Register.XMM0) * 32));
@@ -18,7 +19,7 @@ internal sealed unsafe partial class Translator
     {
         if (_i.Encoding != EncodingKind.Legacy)
         {
-            return false;
+            return _i.Encoding == EncodingKind.VEX && EmitVex();
         }
 
         for (int i = 0; i < _i.OpCount; i++)
@@ -69,34 +70,25 @@ internal sealed unsafe partial class Translator
             fn = PackedImmediate.Find(_i.Mnemonic);
         }
 
-        if (fn == null || (_i.OpCount == 3 && !immediate))
+        FloatFn floatFn = IsMoveWithImmediate ? null : FloatTable.Find(_i.Mnemonic);
+        if ((fn == null && floatFn == null) || (_i.OpCount == 3 && !immediate))
         {
-            return EmitVectorMove() || EmitVectorRest();
+            return EmitVectorMove() || EmitVectorRest(_i.Mnemonic);
         }
 
         ushort source = _i.OpCount > 1 && !(_i.OpCount == 2 && immediate) ? VectorSource(1) : Xmm(_i.Op0Register);
+        int number = immediate ? (int)_i.GetImmediate(_i.OpCount - 1) & 0xff : 0;
         if (_i.Mnemonic == Mnemonic.Insertps && IsMemory(1))
         {
             // A memory source is one element; the selector's source part does not apply.
-            Op* insert = Add(&VectorOps.Apply);
-            insert->Dst = Xmm(_i.Op0Register);
-            insert->Src = source;
-            insert->Disp = (int)_i.GetImmediate(2) & 0x3f;
-            insert->Imm = (nint)fn;
-            return true;
+            number &= 0x3f;
         }
 
-        Op* o = Add(&VectorOps.Apply);
+        Op* o = Add(floatFn != null ? &VectorOps.ApplyFloat : &VectorOps.Apply);
         o->Dst = Xmm(_i.Op0Register);
         o->Src = source;
-        o->Disp = immediate ? (int)_i.GetImmediate(_i.OpCount - 1) & 0xff : 0;
-        if (_i.Mnemonic is Mnemonic.Roundps or Mnemonic.Roundpd or Mnemonic.Roundss or Mnemonic.Roundsd)
-        {
-            // Bit 2 of the immediate: round as MXCSR says, which is to nearest.
-            o->Disp = (o->Disp & 4) != 0 ? 0 : o->Disp & 3;
-        }
-
-        o->Imm = (nint)fn;
+        o->Disp = _i.Mnemonic is Mnemonic.Cmpps or Mnemonic.Cmppd or Mnemonic.Cmpss or Mnemonic.Cmpsd ? number & 7 : number;
+        o->Imm = floatFn != null ? (nint)floatFn : (nint)fn;
         return true;
     }
 

@@ -8,17 +8,18 @@ namespace Cnvm.Hypervisor.Soft.Translation;
 /// <summary>Vector instructions that touch general registers, flags or FPU state.</summary>
 internal sealed unsafe partial class Translator
 {
-    private bool EmitVectorRest()
+    /// <param name="m">The instruction by its legacy name; its operands may be those of the VEX form where they are the same.</param>
+    private bool EmitVectorRest(Mnemonic m)
     {
         Op* o;
         ushort source;
-        switch (_i.Mnemonic)
+        switch (m)
         {
             case Mnemonic.Pmovmskb or Mnemonic.Movmskps or Mnemonic.Movmskpd:
                 o = Add(&VectorOps.SignMask);
                 o->Dst = Offset(_i.Op0Register);
                 o->Src = Xmm(_i.Op1Register);
-                o->Disp = _i.Mnemonic switch { Mnemonic.Pmovmskb => 1, Mnemonic.Movmskps => 4, _ => 8 };
+                o->Disp = m switch { Mnemonic.Pmovmskb => 1, Mnemonic.Movmskps => 4, _ => 8 };
                 return true;
             case Mnemonic.Pinsrb:
                 EmitInsert(1);
@@ -49,7 +50,8 @@ internal sealed unsafe partial class Translator
                 o = Add(&VectorOps.Compare);
                 o->Dst = Xmm(_i.Op0Register);
                 o->Src = source;
-                o->Disp = _i.Mnemonic is Mnemonic.Comiss or Mnemonic.Ucomiss ? 4 : 8;
+                o->Disp = m is Mnemonic.Comiss or Mnemonic.Ucomiss ? 4 : 8;
+                o->Imm = m is Mnemonic.Comiss or Mnemonic.Comisd ? 1 : 0;
                 return true;
             case Mnemonic.Ptest:
                 source = VectorSource(1);
@@ -62,16 +64,10 @@ internal sealed unsafe partial class Translator
                 o = Add(&VectorOps.BlendVariable);
                 o->Dst = Xmm(_i.Op0Register);
                 o->Src = source;
-                o->Disp = _i.Mnemonic switch { Mnemonic.Pblendvb => 1, Mnemonic.Blendvps => 4, _ => 8 };
+                o->Disp = m switch { Mnemonic.Pblendvb => 1, Mnemonic.Blendvps => 4, _ => 8 };
                 return true;
             case Mnemonic.Cvtsi2ss or Mnemonic.Cvtsi2sd:
-                int width = SizeOf(1);
-                source = Source(1, width);
-                o = Add(&VectorOps.FromInteger);
-                o->Dst = Xmm(_i.Op0Register);
-                o->Src = source;
-                o->Scale = (byte)width;
-                o->Disp = _i.Mnemonic == Mnemonic.Cvtsi2ss ? 4 : 8;
+                EmitFromInteger(m);
                 return true;
             case Mnemonic.Cvtss2si or Mnemonic.Cvttss2si or Mnemonic.Cvtsd2si or Mnemonic.Cvttsd2si:
                 source = VectorSource(1);
@@ -79,8 +75,8 @@ internal sealed unsafe partial class Translator
                 o->Dst = Offset(_i.Op0Register);
                 o->Src = source;
                 o->Scale = (byte)SizeOf(0);
-                o->Disp = _i.Mnemonic is Mnemonic.Cvtss2si or Mnemonic.Cvttss2si ? 4 : 8;
-                o->Imm = _i.Mnemonic is Mnemonic.Cvttss2si or Mnemonic.Cvttsd2si ? 1 : 0;
+                o->Disp = m is Mnemonic.Cvtss2si or Mnemonic.Cvttss2si ? 4 : 8;
+                o->Imm = m is Mnemonic.Cvttss2si or Mnemonic.Cvttsd2si ? 1 : 0;
                 return true;
             case Mnemonic.Pcmpestri or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64 or Mnemonic.Pcmpistri or Mnemonic.Pcmpistrm:
                 source = VectorSource(1, aligned: false);
@@ -88,9 +84,12 @@ internal sealed unsafe partial class Translator
                 o->Dst = Xmm(_i.Op0Register);
                 o->Src = source;
                 o->Disp = (int)_i.GetImmediate(2) & 0xff;
-                o->Scale = _i.Mnemonic is Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm64 ? (byte)8 : (byte)4;
-                o->Imm = (_i.Mnemonic is Mnemonic.Pcmpistri or Mnemonic.Pcmpistrm ? 0 : 1)
-                    | (_i.Mnemonic is Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64 or Mnemonic.Pcmpistrm ? 2 : 0);
+                o->Scale = m is Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm64 ? (byte)8 : (byte)4;
+                o->Imm = (m is Mnemonic.Pcmpistri or Mnemonic.Pcmpistrm ? 0 : 1)
+                    | (m is Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64 or Mnemonic.Pcmpistrm ? 2 : 0);
+                return true;
+            case Mnemonic.Maskmovdqu:
+                EmitMaskedStore(Vec(_i.Op1Register), Vec(_i.Op2Register), 1, 16);
                 return true;
             case Mnemonic.Ldmxcsr:
                 source = Source(0, 4);
@@ -103,6 +102,21 @@ internal sealed unsafe partial class Translator
             default:
                 return false;
         }
+    }
+
+    /// <summary>CVTSI2SS, CVTSI2SD: the upper part comes from the first source.</summary>
+    private void EmitFromInteger(Mnemonic m)
+    {
+        int operand = _i.OpCount - 1;
+        int width = SizeOf(operand);
+        ushort source = Source(operand, width);
+        Op* o = Add(&VectorOps.FromInteger);
+        o->Dst = Xmm(_i.Op0Register);
+        o->Src = source;
+        o->Index = (byte)Ymm(_i.GetOpRegister(operand - 1));
+        o->Base = (byte)operand;
+        o->Scale = (byte)width;
+        o->Disp = m == Mnemonic.Cvtsi2ss ? 4 : 8;
     }
 
     private void EmitInsert(int size)
@@ -144,7 +158,10 @@ internal sealed unsafe partial class Translator
                 kind = FpuStateOps.KindXsave;
                 break;
             case Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64:
-                kind = FpuStateOps.KindXsave;
+                kind = FpuStateOps.KindXsaveopt;
+                break;
+            case Mnemonic.Xsavec or Mnemonic.Xsavec64:
+                kind = FpuStateOps.KindXsavec;
                 break;
             case Mnemonic.Xrstor or Mnemonic.Xrstor64:
                 kind = FpuStateOps.KindXrstor;
@@ -153,14 +170,15 @@ internal sealed unsafe partial class Translator
                 return false;
         }
 
-        bool wide = _i.Mnemonic is Mnemonic.Fxsave64 or Mnemonic.Fxrstor64 or Mnemonic.Xsave64 or Mnemonic.Xsaveopt64 or Mnemonic.Xrstor64;
+        bool wide = _i.Mnemonic is Mnemonic.Fxsave64 or Mnemonic.Fxrstor64 or Mnemonic.Xsave64 or Mnemonic.Xsaveopt64 or Mnemonic.Xsavec64
+            or Mnemonic.Xrstor64;
         if ((_mode & ModeBits.Fpu) == 0)
         {
             EmitRaise(Vectors.NM);
             return true;
         }
 
-        bool write = kind is FpuStateOps.KindFxsave or FpuStateOps.KindXsave;
+        bool write = kind is not (FpuStateOps.KindFxrstor or FpuStateOps.KindXrstor);
         Op* o = AddMemory(&FpuStateOps.Run, 512, write);
         o->Imm = kind;
         o->Src = (ushort)(wide ? 8 : 4);
