@@ -72,7 +72,7 @@ public sealed class BadInputTests : IDisposable
 
         (int code, _, string error) = Run(
             "unshare",
-            "--mount", "sh", "-c", $"mount -t tmpfs none /dev && exec {Shell.Quote(NestedHostFixture.Vmm)} --kernel {Expand("%")} --console off --api-socket {_folder}/api.sock");
+            "--mount", "sh", "-c", $"mount -t tmpfs none /dev && exec {Shell.Quote(NestedHostFixture.Vmm)} --hypervisor kvm --kernel {Expand("%")} --console off --api-socket {_folder}/api.sock");
 
         Assert.Equal(1, code);
         Assert.Contains("/dev/kvm does not exist", error, StringComparison.Ordinal);
@@ -93,7 +93,7 @@ public sealed class BadInputTests : IDisposable
 
         (int code, _, string error) = Run(
             "setpriv",
-            "--reuid=65534", "--regid=65534", "--clear-groups", program, "--kernel", "/etc/hostname", "--console", "off", "--api-socket", $"{_folder}/api.sock");
+            "--reuid=65534", "--regid=65534", "--clear-groups", program, "--hypervisor", "kvm", "--kernel", "/etc/hostname", "--console", "off", "--api-socket", $"{_folder}/api.sock");
 
         File.Delete(program);
         Assert.Equal(1, code);
@@ -136,7 +136,7 @@ public sealed class BadInputTests : IDisposable
 
         (int code, _, string error) = Run(
             NestedHostFixture.Vmm,
-            "--kernel", Expand("%"), "--cmdline", "panic=-1", "--serial", "null", "--console", "off", "--api-socket", $"{_folder}/api.sock");
+            "--hypervisor", "kvm", "--kernel", Expand("%"), "--cmdline", "panic=-1", "--serial", "null", "--console", "off", "--api-socket", $"{_folder}/api.sock");
 
         Assert.True(code == 1, $"exit code {code}\n{error}");
         Assert.Contains("neither VMX nor SVM", error.Split('\n')[0], StringComparison.Ordinal);
