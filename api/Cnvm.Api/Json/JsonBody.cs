@@ -43,8 +43,35 @@ internal static class JsonBody
         string message = e.Message;
         int repeated = message.IndexOf(" Path: ", StringComparison.Ordinal);
         repeated = repeated >= 0 ? repeated : message.IndexOf(" LineNumber: ", StringComparison.Ordinal);
-        message = repeated >= 0 ? message[..repeated] : message;
+        message = InWords(repeated >= 0 ? message[..repeated] : message);
         return path.Length > 0 ? $"{path}: {message}{position}" : $"{message}{position}";
+    }
+
+    /// <summary>The reader's messages speak of .NET's types and their properties; people know JSON.</summary>
+    private static string InWords(string message)
+    {
+        const string Missing = "was missing required properties including: ";
+        const string Converted = "The JSON value could not be converted to ";
+        int missing = message.IndexOf(Missing, StringComparison.Ordinal);
+        if (missing >= 0)
+        {
+            return $"is missing {message[(missing + Missing.Length)..].TrimEnd('.').Replace("'", "", StringComparison.Ordinal)}";
+        }
+
+        return !message.StartsWith(Converted, StringComparison.Ordinal) ? message : message[Converted.Length..].TrimEnd('.') switch
+        {
+            "System.String" => "is no text",
+            "System.Boolean" => "is neither true nor false",
+            var type when type.Contains("List`1", StringComparison.Ordinal) => "is no list of the right form",
+            var type when type.Contains("System.UInt64", StringComparison.Ordinal) => $"is no whole number from 0 to {ulong.MaxValue}",
+            var type when type.Contains("System.UInt32", StringComparison.Ordinal) => $"is no whole number from 0 to {uint.MaxValue}",
+            var type when type.Contains("System.UInt16", StringComparison.Ordinal) => $"is no whole number from 0 to {ushort.MaxValue}",
+            var type when type.Contains("System.Byte", StringComparison.Ordinal) => $"is no whole number from 0 to {byte.MaxValue}",
+            var type when type.Contains("System.SByte", StringComparison.Ordinal) => $"is no whole number from {sbyte.MinValue} to {sbyte.MaxValue}",
+            var type when type.Contains("System.Int32", StringComparison.Ordinal) => $"is no whole number from {int.MinValue} to {int.MaxValue}",
+            var type when type.Contains("System.Boolean", StringComparison.Ordinal) => "is neither true nor false",
+            _ => "is no object of the right form",
+        };
     }
 
     /// <summary>
