@@ -16,7 +16,7 @@ public sealed class CallFuzzTests(ITestOutputHelper output)
     public void Calls_in_every_state_do_what_the_model_says_or_nothing()
     {
         using var vmm = new MachineFixture();
-        int before = 0;
+        OpenDescriptors? before = null;
         FuzzRun.Repeat(output, 12, random =>
         {
             using (RawClient client = vmm.Connect())
@@ -27,8 +27,8 @@ public sealed class CallFuzzTests(ITestOutputHelper output)
 
             vmm.Log.ExpectNone();
             // The first run opens what stays open.
-            before = before == 0 ? OpenDescriptors.Count : before;
-            OpenDescriptors.ExpectAtMost(before);
+            before ??= OpenDescriptors.Now();
+            before.ExpectNoMore();
         });
     }
 
@@ -37,7 +37,7 @@ public sealed class CallFuzzTests(ITestOutputHelper output)
     {
         using var vmm = new MachineFixture();
         using var ping = new PingWatch(vmm.SocketPath);
-        int before = 0;
+        OpenDescriptors? before = null;
         FuzzRun.Repeat(output, 6, random =>
         {
             int[] seeds = [.. Enumerable.Range(0, 4).Select(_ => random.Next())];
@@ -53,8 +53,8 @@ public sealed class CallFuzzTests(ITestOutputHelper output)
             }
 
             vmm.Log.ExpectNone();
-            before = before == 0 ? OpenDescriptors.Count : before;
-            OpenDescriptors.ExpectAtMost(before);
+            before ??= OpenDescriptors.Now();
+            before.ExpectNoMore();
         });
         ping.Expect();
         output.WriteLine($"{ping.Count} pings, the slowest {ping.SlowestMilliseconds:F1} ms");

@@ -63,7 +63,7 @@ public sealed class HttpFuzzTests(ITestOutputHelper output)
         using var server = new ServerFixture();
         using var ping = new PingWatch(server.SocketPath);
         Assert.True(SpinWait.SpinUntil(() => ping.Count > 0, TimeSpan.FromSeconds(20)));
-        int before = OpenDescriptors.Count;
+        var before = OpenDescriptors.Now();
         using (var stayers = new Stayers(server.SocketPath))
         {
             FuzzRun.Repeat(output, 100, random =>
@@ -73,7 +73,7 @@ public sealed class HttpFuzzTests(ITestOutputHelper output)
             });
         }
 
-        OpenDescriptors.ExpectAtMost(before);
+        before.ExpectNoMore();
         ping.Expect();
         output.WriteLine($"{ping.Count} pings, the slowest {ping.SlowestMilliseconds:F1} ms");
     }
