@@ -1,8 +1,8 @@
+using System.Diagnostics;
 using System.Text.Json.Serialization.Metadata;
 using Cnvm.Api.Http;
 using Cnvm.Api.Json;
 using Cnvm.Vmm;
-using Cnvm.Vmm.Config;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Api;
@@ -11,126 +11,85 @@ namespace Cnvm.Api;
 internal sealed partial class ApiRouter
 {
     private const string Base = "/api/v1/";
-    private const string PingPath = Base + "vmm.ping";
     private readonly IVmm _vmm;
     private readonly ILogger _logger;
+    private readonly Dictionary<string, ApiRoute> _routes = new(StringComparer.Ordinal);
 
     public ApiRouter(IVmm vmm, ILogger logger)
     {
         _vmm = vmm;
         _logger = logger;
+        foreach (ApiRoute route in MakeRoutes())
+        {
+            _routes.Add(route.Name, route);
+        }
     }
+
+    /// <summary>All endpoints.</summary>
+    public IEnumerable<ApiRoute> Routes => _routes.Values;
 
     /// <summary>Answer to input that is no request.</summary>
     public static HttpResponse BadRequest(string reason) => Error(400, "Error from API", "The HTTP request is not valid", reason);
 
-    /// <summary>Whether <see cref="Handle"/> returns without waiting for anything.</summary>
-    public static bool AnswersAtOnce(HttpRequest request) => request.Path == PingPath;
+    /// <summary>Whether <see cref="Handle(HttpRequest)"/> returns without waiting for anything.</summary>
+    public bool AnswersAtOnce(HttpRequest request) => Find(request)?.AnswersAtOnce is not false;
 
     /// <summary>Carries out a request; never throws.</summary>
     public HttpResponse Handle(HttpRequest request)
     {
-        string endpoint = request.Path.StartsWith(Base, StringComparison.Ordinal) ? request.Path[Base.Length..] : "";
-        LogRequest(_logger, request.Method, endpoint, request.Body.Length, request.Descriptors.Count);
+        ApiRoute? route = Find(request);
+        if (route is null)
+        {
+            return Error(404, "Error from API", $"There is no {request.Path}");
+        }
+
+        LogRequest(_logger, request.Method, route.Name, request.Body.Length, request.Descriptors.Count);
+        HttpResponse response = Handle(request, route);
+        LogResponse(_logger, route.Name, response.Status);
+        route.Latency.Add(Stopwatch.GetElapsedTime(request.Arrived), response.Status);
+        return response;
+    }
+
+    private HttpResponse Handle(HttpRequest request, ApiRoute route)
+    {
         try
         {
-            HttpResponse response = Route(request, endpoint);
-            LogResponse(_logger, endpoint, response.Status);
-            return response;
+            CheckForm(request, route);
+            return route.Handle(request);
         }
         catch (VmmException e)
         {
-            LogRefused(_logger, endpoint, e);
-            return Error(StatusOf(e.Kind), Chain(endpoint, e));
+            LogRefused(_logger, route.Name, e);
+            return Error(StatusOf(e.Kind), Chain(route, e));
         }
 #pragma warning disable CA1031 // The API answers whatever goes wrong inside a call; the log has the details.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            LogFailed(_logger, endpoint, e);
-            return Error(500, Chain(endpoint, e));
+            LogFailed(_logger, route.Name, e);
+            return Error(500, Chain(route, e));
         }
     }
 
-    private HttpResponse Route(HttpRequest request, string endpoint) => endpoint switch
-    {
-        "vmm.ping" => Get(request, () => Json(_vmm.Ping(), ApiJsonContext.Default.VmmPing)),
-        "vm.info" => Get(request, () => Json(_vmm.Info(), ApiJsonContext.Default.VmInfo)),
-        "vm.counters" => Get(request, () => Json(_vmm.Counters(), ApiJsonContext.Default.Counters)),
-        "vmm.shutdown" => Action(request, _vmm.ShutdownVmm, new HttpResponse(200, endsServer: true)),
-        "vm.create" => Create(request),
-        "vm.boot" => Action(request, _vmm.Boot),
-        "vm.pause" => Action(request, _vmm.Pause),
-        "vm.resume" => Action(request, _vmm.Resume),
-        "vm.reboot" => Action(request, _vmm.Reboot),
-        "vm.power-button" => Action(request, _vmm.PowerButton),
-        "vm.nmi" => Action(request, _vmm.Nmi),
-        "vm.shutdown" => Action(request, _vmm.Shutdown),
-        "vm.delete" => Action(request, _vmm.Delete),
-        "vm.resize" or "vm.resize-disk" or "vm.resize-zone" or "vm.remove-device" or "vm.add-device" or "vm.add-user-device"
-            or "vm.add-disk" or "vm.add-fs" or "vm.add-generic-vhost-user" or "vm.add-pmem" or "vm.add-net" or "vm.add-vdpa"
-            or "vm.add-vsock" or "vm.snapshot" or "vm.coredump" or "vm.restore" or "vm.receive-migration" or "vm.send-migration"
-            => Unsupported(request, endpoint),
-        _ => Error(404, "Error from API", $"There is no {request.Path}"),
-    };
+    private ApiRoute? Find(HttpRequest request) =>
+        request.Path.StartsWith(Base, StringComparison.Ordinal)
+        && _routes.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(request.Path.AsSpan(Base.Length), out ApiRoute? route)
+            ? route
+            : null;
 
-    private static HttpResponse Get(HttpRequest request, Func<HttpResponse> answer)
+    private static void CheckForm(HttpRequest request, ApiRoute route)
     {
-        RequireMethod(request, "GET");
-        RequireNoBody(request);
-        return answer();
-    }
-
-    private static HttpResponse Action(HttpRequest request, Action action, HttpResponse? answer = null)
-    {
-        RequireMethod(request, "PUT");
-        RequireNoBody(request);
-        action();
-        return answer ?? new HttpResponse(204);
-    }
-
-    // Descriptors are not taken here: those named in the body are numbers of another process.
-    private HttpResponse Create(HttpRequest request)
-    {
-        RequireMethod(request, "PUT");
-        RequireBody(request);
-        VmConfig config = JsonBody.Read(request.Body, ApiJsonContext.Default.VmConfig);
-        if (config.Net is { } nets)
+        if (request.Method != route.Method)
         {
-            config = config with { Net = [.. nets.Select(n => n with { Fds = null })] };
+            throw new VmmException(VmmErrorKind.Invalid, $"{request.Path} takes {route.Method}, not {request.Method}");
         }
 
-        VmConfigValidator.ThrowIfInvalid(config);
-        _vmm.Create(config);
-        return new HttpResponse(204);
-    }
-
-    private static HttpResponse Unsupported(HttpRequest request, string endpoint)
-    {
-        RequireMethod(request, "PUT");
-        RequireBody(request);
-        return Error(500, "Error from API", $"{endpoint} is not supported yet by cnvm");
-    }
-
-    private static void RequireMethod(HttpRequest request, string method)
-    {
-        if (request.Method != method)
-        {
-            throw new VmmException(VmmErrorKind.Invalid, $"{request.Path} takes {method}, not {request.Method}");
-        }
-    }
-
-    private static void RequireNoBody(HttpRequest request)
-    {
-        if (request.Body.Length > 0)
+        if (route.Body is null && request.Body.Length > 0)
         {
             throw new VmmException(VmmErrorKind.Invalid, $"{request.Path} takes no body");
         }
-    }
 
-    private static void RequireBody(HttpRequest request)
-    {
-        if (request.Body.Length == 0)
+        if (route.Body is not null && request.Body.Length == 0)
         {
             throw new VmmException(VmmErrorKind.Invalid, $"{request.Path} needs a JSON body");
         }
@@ -141,10 +100,10 @@ internal sealed partial class ApiRouter
     private static HttpResponse Error(int status, params string[] chain) =>
         new(status, JsonBody.Write(chain, ApiJsonContext.Default.StringArray));
 
-    private static string[] Chain(string endpoint, Exception exception)
+    private static string[] Chain(ApiRoute route, Exception exception)
     {
         List<string> chain = ["Error from API"];
-        if (FailureOf(endpoint) is { } failure)
+        if (route.Failure is { } failure)
         {
             chain.Add(failure);
         }
@@ -160,23 +119,6 @@ internal sealed partial class ApiRouter
 
         return [.. chain];
     }
-
-    private static string? FailureOf(string endpoint) => endpoint switch
-    {
-        "vm.create" => "The VM could not be created",
-        "vm.boot" => "The VM could not boot",
-        "vm.info" => "The VM info is not available",
-        "vm.counters" => "The VM counters are not available",
-        "vm.pause" => "The VM could not be paused",
-        "vm.resume" => "The VM could not resume",
-        "vm.reboot" => "The VM could not reboot",
-        "vm.power-button" => "The power button could not be pressed",
-        "vm.nmi" => "The NMI could not be sent",
-        "vm.shutdown" => "The VM could not be shut down",
-        "vm.delete" => "The VM could not be deleted",
-        "vmm.shutdown" => "The VMM could not be shut down",
-        _ => null,
-    };
 
     private static int StatusOf(VmmErrorKind kind) => kind switch
     {

@@ -16,6 +16,9 @@ public sealed partial class ApiServer : IDisposable
 
     private const int StackBytes = 512 << 10;
     private const int AcceptRetryMilliseconds = 100;
+
+    /// <summary>Requests of one connection that are answered before the others have their turn.</summary>
+    private const int RequestsATurn = 8;
     private readonly UnixListener _listener;
     private readonly ApiRouter _router;
     private readonly VmmThread _vmmThread;
@@ -24,6 +27,9 @@ public sealed partial class ApiServer : IDisposable
     private readonly ILogger _logger;
     private readonly EventFd _wake = new();
     private readonly List<HttpConnection> _connections = [];
+
+    // Connections that may have more requests in their buffers, of which poll(2) knows nothing.
+    private readonly List<HttpConnection> _unfinished = [];
     private readonly Thread _thread;
     private volatile bool _stopping;
     private bool _started;
@@ -101,9 +107,11 @@ public sealed partial class ApiServer : IDisposable
 
             _wake.Drain();
             FinishRequests();
+            HttpConnection[] waiting = [.. _unfinished];
+            _unfinished.Clear();
             for (int i = 0; i < count; i++)
             {
-                if (entries[2 + i].Returned != 0)
+                if (entries[2 + i].Returned != 0 || waiting.Contains(_connections[i]))
                 {
                     Serve(_connections[i]);
                 }
@@ -129,7 +137,8 @@ public sealed partial class ApiServer : IDisposable
             entries[2 + i] = new PollEntry { Fd = interest == 0 ? -1 : _connections[i].Fd, Events = interest };
         }
 
-        Poll.Wait(entries.AsSpan(0, 2 + _connections.Count), _acceptPaused ? AcceptRetryMilliseconds : -1);
+        int timeout = _unfinished.Count > 0 ? 0 : _acceptPaused ? AcceptRetryMilliseconds : -1;
+        Poll.Wait(entries.AsSpan(0, 2 + _connections.Count), timeout);
         return _connections.Count;
     }
 
@@ -174,9 +183,10 @@ public sealed partial class ApiServer : IDisposable
     {
         try
         {
+            int served = 0;
             while (connection.Advance() is { } request)
             {
-                if (ApiRouter.AnswersAtOnce(request))
+                if (_router.AnswersAtOnce(request))
                 {
                     using (request)
                     {
@@ -186,6 +196,12 @@ public sealed partial class ApiServer : IDisposable
                 else
                 {
                     _vmmThread.Post(() => Handle(connection, request));
+                }
+
+                if (++served == RequestsATurn)
+                {
+                    _unfinished.Add(connection);
+                    return;
                 }
             }
         }
@@ -206,7 +222,8 @@ public sealed partial class ApiServer : IDisposable
         _acceptPaused = false;
         try
         {
-            while (_listener.Accept() is { } stream)
+            // One backlog a turn: those who come and go without end do not keep the others waiting.
+            for (int i = 0; i < Backlog && _listener.Accept() is { } stream; i++)
             {
                 if (_connections.Count < HttpLimits.Connections)
                 {
@@ -241,6 +258,7 @@ public sealed partial class ApiServer : IDisposable
             if (connection.IsFinished && !connection.IsHandling)
             {
                 _connections.RemoveAt(i);
+                _unfinished.Remove(connection);
                 connection.Dispose();
             }
 

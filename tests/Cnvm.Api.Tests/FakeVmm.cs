@@ -1,5 +1,9 @@
+using Cnvm.Hypervisor;
+using Cnvm.Linux;
 using Cnvm.Vmm;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Metrics;
+using Cnvm.Vmm.Requests;
 
 namespace Cnvm.Api.Tests;
 
@@ -60,6 +64,43 @@ internal sealed class FakeVmm : IVmm
         Note("delete");
         _config = null;
     }
+
+    public VmmMetrics Metrics()
+    {
+        Note("metrics");
+        var exits = new VcpuExitCounters { PortIn = 3, MmioWrite = 5 };
+        return new VmmMetrics(_config is null ? null : State, 1UL << 30, [exits], Counters());
+    }
+
+    /// <summary>What the last added device was, with its descriptors, which stay open until this is told to close them.</summary>
+    public (IPciDeviceConfig Device, IReadOnlyList<FileDescriptor> Descriptors)? Added { get; private set; }
+
+    public PciDeviceInfo? AddDevice(IPciDeviceConfig device, IReadOnlyList<FileDescriptor> descriptors)
+    {
+        Note("add");
+        VmConfig config = _config ?? throw VmmException.NotCreated();
+        _config = ConfiguredDevices.Add(config, device);
+        Added = (device, descriptors);
+        return State == VmState.Running ? new PciDeviceInfo(device.Id ?? "_new0", "0000:00:06.0") : null;
+    }
+
+    public void RemoveDevice(string id) => Note($"remove {id}");
+
+    public void Resize(VmResize resize) => Note($"{resize}");
+
+    public void ResizeDisk(VmResizeDisk resize) => Note($"{resize}");
+
+    public void ResizeZone(VmResizeZone resize) => Note($"{resize}");
+
+    public void Snapshot(VmSnapshotConfig snapshot) => Note($"{snapshot}");
+
+    public void Restore(RestoreConfig restore, IReadOnlyList<FileDescriptor> descriptors) => Note($"restore {restore.SourceUrl} {descriptors.Count}");
+
+    public void Coredump(VmCoredumpData coredump) => Note($"{coredump}");
+
+    public void SendMigration(SendMigrationData send) => Note($"{send}");
+
+    public void ReceiveMigration(ReceiveMigrationData receive, IReadOnlyList<FileDescriptor> descriptors) => Note($"receive {receive.ReceiverUrl}");
 
     public void ShutdownVmm() => Note("shutdown-vmm");
 

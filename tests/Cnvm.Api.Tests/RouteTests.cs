@@ -63,32 +63,49 @@ public sealed class RouteTests : IDisposable
     }
 
     [Theory]
-    [InlineData("vm.resize")]
-    [InlineData("vm.resize-disk")]
-    [InlineData("vm.resize-zone")]
-    [InlineData("vm.add-device")]
-    [InlineData("vm.add-user-device")]
-    [InlineData("vm.add-disk")]
-    [InlineData("vm.add-fs")]
-    [InlineData("vm.add-generic-vhost-user")]
-    [InlineData("vm.add-pmem")]
-    [InlineData("vm.add-net")]
-    [InlineData("vm.add-vdpa")]
-    [InlineData("vm.add-vsock")]
-    [InlineData("vm.remove-device")]
-    [InlineData("vm.snapshot")]
-    [InlineData("vm.coredump")]
-    [InlineData("vm.restore")]
-    [InlineData("vm.receive-migration")]
-    [InlineData("vm.send-migration")]
-    public void What_cnvm_lacks_is_refused_by_name(string endpoint)
+    [InlineData("vm.resize", """{"desired_vcpus":2,"desired_ram":null,"more":1}""", "VmResize { DesiredVcpus = 2, DesiredRam = , DesiredBalloon =  }")]
+    [InlineData("vm.resize-disk", """{"id":"d","desired_size":5}""", "VmResizeDisk { Id = d, DesiredSize = 5 }")]
+    [InlineData("vm.resize-zone", """{"id":"z","desired_ram":5}""", "VmResizeZone { Id = z, DesiredRam = 5 }")]
+    [InlineData("vm.remove-device", """{"id":"x"}""", "remove x")]
+    [InlineData("vm.snapshot", """{"destination_url":"file:///d"}""", "VmSnapshotConfig { DestinationUrl = file:///d }")]
+    [InlineData("vm.coredump", """{"destination_url":"file:///d"}""", "VmCoredumpData { DestinationUrl = file:///d }")]
+    [InlineData("vm.restore", """{"source_url":"file:///d","zone_updates":[]}""", "restore file:///d 0")]
+    [InlineData("vm.receive-migration", """{"receiver_url":"unix:/s"}""", "receive unix:/s")]
+    [InlineData("vm.send-migration", """{"destination_url":"unix:/s","timeout_strategy":"Ignore"}""", null)]
+    public void Bodies_reach_the_vmm_and_must_be_complete(string endpoint, string body, string? call)
     {
-        RawAnswer answer = _client.Request("PUT", endpoint, "{}");
-        Assert.Equal(500, answer.Status);
-        Assert.Equal(["Error from API", $"{endpoint} is not supported yet by cnvm"], answer.Chain);
+        Assert.Equal(204, _client.Request("PUT", endpoint, body).Status);
+        Assert.Equal(call ?? _server.Vmm.Calls[0], Assert.Single(_server.Vmm.Calls));
+        Assert.Equal(endpoint == "vm.resize" ? 204 : 400, _client.Request("PUT", endpoint, "{}").Status);
+        Assert.Equal(400, _client.Request("PUT", endpoint, "[]").Status);
         Assert.Equal(400, _client.Request("PUT", endpoint).Status);
         Assert.Equal(400, _client.Request("GET", endpoint).Status);
-        Assert.Empty(_server.Vmm.Calls);
+    }
+
+    [Theory]
+    [InlineData("vm.add-device", """{"path":"/sys/bus/pci/devices/0000:01:00.0"}""", typeof(DeviceConfig))]
+    [InlineData("vm.add-user-device", """{"socket":"/s"}""", typeof(UserDeviceConfig))]
+    [InlineData("vm.add-disk", """{"path":"/d"}""", typeof(DiskConfig))]
+    [InlineData("vm.add-fs", """{"tag":"t","socket":"/s"}""", typeof(FsConfig))]
+    [InlineData("vm.add-generic-vhost-user", """{"socket":"/s","queue_sizes":[64],"device_type":26}""", typeof(GenericVhostUserConfig))]
+    [InlineData("vm.add-pmem", """{"file":"/p"}""", typeof(PmemConfig))]
+    [InlineData("vm.add-net", """{"tap":"t0"}""", typeof(NetConfig))]
+    [InlineData("vm.add-vdpa", """{"path":"/dev/vhost-vdpa-0","num_queues":1}""", typeof(VdpaConfig))]
+    [InlineData("vm.add-vsock", """{"cid":3,"socket":"/s"}""", typeof(VsockConfig))]
+    public void A_device_is_added_without_an_answer_before_boot_and_with_its_place_after(string endpoint, string body, Type type)
+    {
+        Assert.Equal(404, _client.Request("PUT", endpoint, body).Status);
+        _client.Request("PUT", "vm.create", Body);
+        RawAnswer cold = _client.Request("PUT", endpoint, body);
+        Assert.Equal((204, ""), (cold.Status, cold.Text));
+        Assert.Equal(type, _server.Vmm.Added!.Value.Device.GetType());
+        _client.Request("PUT", "vm.delete");
+        _client.Request("PUT", "vm.create", Body);
+        _client.Request("PUT", "vm.boot");
+        RawAnswer hot = _client.Request("PUT", endpoint, body[..^1] + ",\"id\":\"mine\"}");
+        Assert.Equal((200, """{"id":"mine","bdf":"0000:00:06.0"}"""), (hot.Status, hot.Text));
+        Assert.Equal(400, _client.Request("PUT", endpoint, "[]").Status);
+        Assert.Equal(400, _client.Request("PUT", endpoint).Status);
     }
 
     [Theory]

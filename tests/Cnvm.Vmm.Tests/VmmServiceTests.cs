@@ -1,5 +1,7 @@
 using Cnvm.Hypervisor;
+using Cnvm.Linux;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Requests;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cnvm.Vmm.Tests;
@@ -39,27 +41,51 @@ public sealed class VmmServiceTests : IDisposable
         foreach (Action call in new Action[]
         {
             _service.Boot, _service.Pause, _service.Resume, _service.Reboot, _service.PowerButton, _service.Nmi, _service.Shutdown,
-            () => _service.Info(), () => _service.Counters(),
+            () => _service.Info(), () => _service.Counters(), () => _service.AddDevice(new DiskConfig("/d"), []),
+            () => _service.RemoveDevice("x"), () => _service.Resize(new VmResize(1)), () => _service.ResizeDisk(new VmResizeDisk("d", 1)),
+            () => _service.ResizeZone(new VmResizeZone("z", 1)), () => _service.Snapshot(new VmSnapshotConfig("file:///d")),
+            () => _service.Coredump(new VmCoredumpData("file:///d")), () => _service.SendMigration(new SendMigrationData("unix:/s")),
         })
         {
             Assert.Equal(VmmErrorKind.NotFound, Assert.Throws<VmmException>(call).Kind);
         }
 
+        _service.Create(Config());
+        foreach (Action call in new Action[]
+        {
+            _service.Pause, _service.Resume, _service.Reboot, _service.PowerButton, _service.Nmi, _service.Shutdown,
+            () => _service.Counters(), () => _service.Snapshot(new VmSnapshotConfig("file:///d")),
+        })
+        {
+            Assert.Equal(VmmErrorKind.Internal, Assert.Throws<VmmException>(call).Kind);
+        }
+
         _service.Delete();
-        Assert.Equal(["vmm.starting"], _events);
+        _service.Delete();
+        _service.ShutdownVmm();
+        _service.Dispose();
+        Assert.Equal(["vmm.starting", "vm.deleted", "vmm.shutdown"], _events);
     }
 
     [Fact]
-    public void Create_names_devices_gives_addresses_and_asks_no_hypervisor()
+    public void Create_gives_addresses_boot_names_devices_and_only_boot_asks_for_a_hypervisor()
     {
         _service.Create(Config() with { Net = [new NetConfig(), new NetConfig(Mac: "2e:00:00:00:00:01")] });
         VmInfo info = _service.Info();
         Assert.Equal(VmState.Created, info.State);
-        Assert.Equal(["_net0", "_net1"], info.Config.Net!.Select(n => n.Id!));
+        Assert.All(info.Config.Net!, n => Assert.Null(n.Id));
         Assert.Matches("^([0-9a-f]{2}:){5}[0-9a-f]{2}$", info.Config.Net![0].Mac!);
         Assert.Equal("2e:00:00:00:00:01", info.Config.Net[1].Mac);
         Assert.Equal(512UL << 20, info.MemoryActualSize);
         Assert.Equal(0, _opened);
+        Assert.Null(_service.AddDevice(new DiskConfig("/d"), []));
+        Assert.Throws<VmmException>(_service.Boot);
+        Assert.Equal(1, _opened);
+        info = _service.Info();
+        Assert.Equal("_disk0 _net1 _net2", $"{info.Config.Disks![0].Id} {string.Join(' ', info.Config.Net!.Select(n => n.Id))}");
+        Assert.Null(_service.AddDevice(new DiskConfig("/e"), []));
+        Assert.Throws<VmmException>(_service.Boot);
+        Assert.Equal("_disk0 _disk3", string.Join(' ', _service.Info().Config.Disks!.Select(d => d.Id)));
     }
 
     [Fact]
@@ -77,7 +103,7 @@ public sealed class VmmServiceTests : IDisposable
         VmmException failure = Assert.Throws<VmmException>(_service.Boot);
         Assert.Equal("there is no hypervisor here", failure.InnerException!.Message);
         Assert.Equal(VmState.Created, _service.Info().State);
-        Assert.Equal(VmmErrorKind.NotFound, Assert.Throws<VmmException>(_service.Pause).Kind);
+        Assert.Equal(VmmErrorKind.Internal, Assert.Throws<VmmException>(_service.Pause).Kind);
     }
 
     [Fact]
@@ -97,6 +123,103 @@ public sealed class VmmServiceTests : IDisposable
         _service.Create(Config());
         Assert.Equal(VmState.Created, _service.Info().State);
     }
+
+    [Fact]
+    public void Devices_come_and_go_before_boot()
+    {
+        _service.Create(Config());
+        _service.AddDevice(new DiskConfig("/d", Id: "root"), []);
+        _service.AddDevice(new NetConfig(Id: "nic"), []);
+        Assert.Equal(VmmErrorKind.Conflict, Assert.Throws<ConfigException>(() => _service.AddDevice(new DiskConfig("/e", Id: "nic"), [])).Kind);
+        Assert.Equal(VmmErrorKind.Conflict, Assert.Throws<ConfigException>(() => _service.AddDevice(new DiskConfig("/d"), [])).Kind);
+        ConfigException wrong = Assert.Throws<ConfigException>(() => _service.AddDevice(new DiskConfig("/e", QueueSize: 3), []));
+        Assert.Equal((VmmErrorKind.Invalid, "disks[1].queue_size"), (wrong.Kind, wrong.Problems[0].Field));
+        Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<ConfigException>(() => _service.AddDevice(new VsockConfig(3, "/s"), [])).Kind);
+        Assert.Equal(VmmErrorKind.NotFound, Assert.Throws<VmmException>(() => _service.RemoveDevice("nobody")).Kind);
+        _service.RemoveDevice("root");
+        VmConfig config = _service.Info().Config;
+        Assert.Empty(config.Disks!);
+        Assert.Equal("nic", Assert.Single(config.Net!).Id);
+    }
+
+    [Fact]
+    public void A_segment_takes_as_many_devices_as_it_has_slots()
+    {
+        _service.Create(Config());
+        // The entropy device has one of 31 slots.
+        for (int i = 0; i < 30; i++)
+        {
+            _service.AddDevice(new NetConfig(), []);
+        }
+
+        ConfigException full = Assert.Throws<ConfigException>(() => _service.AddDevice(new NetConfig(), []));
+        Assert.Contains("no slot left", full.Message, StringComparison.Ordinal);
+        Assert.Equal(30, _service.Info().Config.Net!.Count);
+    }
+
+    [Fact]
+    public void Descriptors_live_as_long_as_the_device_that_has_them()
+    {
+        _service.Create(Config());
+        FileDescriptor first = Descriptor();
+        FileDescriptor second = Descriptor();
+        FileDescriptor refused = Descriptor();
+        _service.AddDevice(new NetConfig(Id: "a", Fds: [first.Value]), [first]);
+        _service.AddDevice(new NetConfig(Id: "b", Fds: [second.Value]), [second]);
+        Assert.Throws<ConfigException>(() => _service.AddDevice(new NetConfig(Fds: [refused.Value], NumQueues: 4), [refused]));
+        Assert.False(refused.IsClosed);
+        refused.Dispose();
+        _service.RemoveDevice("a");
+        Assert.True(first.IsClosed);
+        Assert.False(second.IsClosed);
+        _service.Delete();
+        Assert.True(second.IsClosed);
+    }
+
+    [Fact]
+    public void Sizes_change_in_the_configuration_before_boot()
+    {
+        _service.Create(Config());
+        _service.Resize(new VmResize(DesiredRam: 1UL << 30));
+        Assert.Equal(1UL << 30, _service.Info().MemoryActualSize);
+        Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<ConfigException>(() => _service.Resize(new VmResize(DesiredRam: 1))).Kind);
+        Assert.Contains("cpus", Assert.Throws<ConfigException>(() => _service.Resize(new VmResize(DesiredVcpus: 5))).Message, StringComparison.Ordinal);
+        Assert.Contains("balloon", Assert.Throws<ConfigException>(() => _service.Resize(new VmResize(DesiredBalloon: 0))).Message, StringComparison.Ordinal);
+        Assert.Equal(VmmErrorKind.Internal, Assert.Throws<VmmException>(() => _service.ResizeZone(new VmResizeZone("z", 4096))).Kind);
+        Assert.Equal(1UL << 30, _service.Info().MemoryActualSize);
+        _service.Delete();
+        _service.Create(Config() with { Memory = new MemoryConfig(0, Zones: [new MemoryZoneConfig("a", 4UL << 20), new MemoryZoneConfig("b", 4UL << 20)]) });
+        _service.ResizeZone(new VmResizeZone("b", 8UL << 20));
+        Assert.Equal(12UL << 20, _service.Info().MemoryActualSize);
+    }
+
+    [Fact]
+    public void What_cnvm_lacks_is_refused_by_name_and_wrong_requests_by_field()
+    {
+        Assert.Equal(
+            "vm.restore is not supported yet by cnvm",
+            Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig("file:///d"), [])).Message);
+        Assert.Equal(
+            "vm.receive-migration is not supported yet by cnvm",
+            Assert.Throws<VmmException>(() => _service.ReceiveMigration(new ReceiveMigrationData("tcp:127.0.0.1:1"), [])).Message);
+        Refused("source_url", () => _service.Restore(new RestoreConfig("/d"), []));
+        Refused("net_fds", () => _service.Restore(new RestoreConfig("file:///d", NetFds: [new RestoredNet("n", 2)], IommufdFd: -1), []));
+        Refused("prefault", () => _service.Restore(new RestoreConfig("file:///d", Prefault: true, MemoryRestoreMode: MemoryRestoreMode.OnDemand), []));
+        Refused("receiver_url", () => _service.ReceiveMigration(new ReceiveMigrationData("udp:1"), []));
+        Refused("destination_url", () => _service.SendMigration(new SendMigrationData("tcp:host:0")));
+        Refused("connections", () => _service.SendMigration(new SendMigrationData("tcp:h:1", Connections: 129)));
+        Refused("connections", () => _service.SendMigration(new SendMigrationData("unix:/s", Connections: 2)));
+        Refused("downtime_ms", () => _service.SendMigration(new SendMigrationData("unix:/s", DowntimeMs: 0)));
+        Refused("timeout_s", () => _service.SendMigration(new SendMigrationData("unix:/s", TimeoutS: 0)));
+        Refused("local", () => _service.SendMigration(new SendMigrationData("tcp:h:1", Local: true)));
+        Refused("preserve_source", () => _service.SendMigration(new SendMigrationData("unix:/s", PreserveSource: true)));
+        Refused("tls_dir", () => _service.SendMigration(new SendMigrationData("unix:/s", TlsDir: "/t")));
+        Refused("memory_mode", () => _service.SendMigration(new SendMigrationData("unix:/s", Local: true, MemoryMode: MigrationMode.Postcopy)));
+
+        static void Refused(string field, Action call) => Assert.Equal(field, Assert.Throws<ConfigException>(call).Problems[0].Field);
+    }
+
+    private static FileDescriptor Descriptor() => new(FileDescriptor.Duplicate(0));
 
     private static VmConfig Config() => new(
         Payload: new PayloadConfig(Kernel: "/nowhere/vmlinux"),

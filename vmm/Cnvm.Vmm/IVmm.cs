@@ -1,4 +1,7 @@
+using Cnvm.Linux;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Metrics;
+using Cnvm.Vmm.Requests;
 
 namespace Cnvm.Vmm;
 
@@ -50,6 +53,53 @@ public interface IVmm
 
     /// <summary>Stops the VM if it runs and forgets its configuration; succeeds if there is none.</summary>
     void Delete();
+
+    /// <summary>Figures for monitoring; of a VM that is not booted only its state.</summary>
+    VmmMetrics Metrics();
+
+    /// <summary>Adds a device: to the configuration of a VM that is not booted, else to the running guest.</summary>
+    /// <param name="device">Not validated yet; null numbers in it are filled in.</param>
+    /// <param name="descriptors">
+    /// What came along, already named by <paramref name="device"/>. They belong to the VMM once this returns, and to the caller if it
+    /// throws.
+    /// </param>
+    /// <returns>The device's place in a booted VM; null if only the configuration has changed.</returns>
+    /// <exception cref="VmmException">
+    /// No VM was created (not found), the device is refused (invalid, conflict), or the VM cannot take it now (internal).
+    /// </exception>
+    PciDeviceInfo? AddDevice(IPciDeviceConfig device, IReadOnlyList<FileDescriptor> descriptors);
+
+    /// <summary>Takes a device away. Of a booted VM this is a request that the guest carries out later.</summary>
+    /// <exception cref="VmmException">No VM was created, or it has no such device (not found).</exception>
+    void RemoveDevice(string id);
+
+    /// <summary>Changes the number of vCPUs, the RAM or the balloon.</summary>
+    /// <exception cref="VmmException">No VM was created (not found), the sizes are wrong (invalid), an earlier change is pending (busy).</exception>
+    void Resize(VmResize resize);
+
+    /// <summary>Tells a running guest that a disk has a new size.</summary>
+    /// <exception cref="VmmException">No VM was created, or it has no such disk (not found).</exception>
+    void ResizeDisk(VmResizeDisk resize);
+
+    /// <exception cref="VmmException">No VM was created (not found), or it has no such zone (internal).</exception>
+    void ResizeZone(VmResizeZone resize);
+
+    /// <summary>Saves a paused VM to a directory.</summary>
+    void Snapshot(VmSnapshotConfig snapshot);
+
+    /// <summary>Makes a VM of a snapshot; there must be none.</summary>
+    /// <param name="descriptors">As many as <paramref name="restore"/> asks for; they belong to the VMM once this returns.</param>
+    void Restore(RestoreConfig restore, IReadOnlyList<FileDescriptor> descriptors);
+
+    /// <summary>Writes a VM's memory and registers as an ELF core file.</summary>
+    void Coredump(VmCoredumpData coredump);
+
+    /// <summary>Begins to move the VM away; returns at once.</summary>
+    void SendMigration(SendMigrationData send);
+
+    /// <summary>Waits for a VM and takes it over.</summary>
+    /// <param name="descriptors">As many as <paramref name="receive"/> asks for; they belong to the VMM once this returns.</param>
+    void ReceiveMigration(ReceiveMigrationData receive, IReadOnlyList<FileDescriptor> descriptors);
 
     /// <summary>
     /// Deletes the VM and prepares the process to end. Returns when that is done; the server then sends its answer and reports the

@@ -172,6 +172,9 @@ internal sealed partial class VirtualMachine : IDisposable
 
     public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() => DeviceCounters.Read(_virtio.Devices);
 
+    /// <summary>Exit counts of each vCPU, by its index.</summary>
+    public IReadOnlyList<VcpuExitCounters> ExitCounters() => _vcpus.ExitCounters();
+
     public void Dispose()
     {
         Interlocked.Exchange(ref _ending, 1);

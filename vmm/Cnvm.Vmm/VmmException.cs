@@ -19,9 +19,9 @@ public class VmmException : Exception
     public static VmmException NotCreated() =>
         new(VmmErrorKind.NotFound, "No VM has been created: send vm.create first");
 
-    /// <summary>The call needs a booted VM.</summary>
+    /// <summary>The call needs a booted VM; the contract has no status of its own for that.</summary>
     public static VmmException NotBooted() =>
-        new(VmmErrorKind.NotFound, "The VM is not running: send vm.boot first");
+        new(VmmErrorKind.Internal, "The VM is not running: send vm.boot first");
 
     /// <summary>The contract has this ability, cnvm does not have it yet.</summary>
     /// <param name="what">The endpoint or ability, for example <c>vm.snapshot</c>.</param>

@@ -24,9 +24,11 @@ public sealed partial class VmmService : IVmm, IDisposable
     private readonly ILogger _logger;
     private IHypervisor? _hypervisor;
     private VmConfig? _config;
+    private DeviceNames? _names;
     private ConsoleSet? _consoles;
     private VirtualMachine? _machine;
     private VmState _state;
+    private bool _ended;
 
     /// <param name="thread">Runs requests; guest events are posted to it. Owned by the caller.</param>
     public VmmService(VmmOptions options, VmmThread thread)
@@ -49,17 +51,17 @@ public sealed partial class VmmService : IVmm, IDisposable
         }
 
         VmConfigValidator.ThrowIfInvalid(config);
-        VmConfig named = new DeviceNames().AssignTo(config);
         try
         {
-            _consoles = ConsoleSet.Open(named, Quit);
+            _consoles = ConsoleSet.Open(config, Quit);
         }
         catch (Exception e) when (IsHostFailure(e))
         {
             throw new VmmException(VmmErrorKind.Internal, "The VM could not be created", e);
         }
 
-        _config = WithMacs(_consoles.WithPaths(named));
+        _config = WithMacs(_consoles.WithPaths(config));
+        _names = new DeviceNames();
         _state = VmState.Created;
     }
 
@@ -74,6 +76,8 @@ public sealed partial class VmmService : IVmm, IDisposable
         Emit("vm", "booting");
         try
         {
+            // Names are given now and not earlier: they follow the order in which devices are made, whenever they were added.
+            _config = config = _names!.AssignTo(config);
             Start(config);
         }
         catch (Exception e) when (IsHostFailure(e))
@@ -169,19 +173,22 @@ public sealed partial class VmmService : IVmm, IDisposable
         _consoles?.Dispose();
         _consoles = null;
         _config = null;
+        _names = null;
+        CloseAll();
         Emit("vm", "deleted");
     }
 
     public void ShutdownVmm()
     {
         Delete();
-        Emit("vmm", "shutdown");
+        EmitEnd();
     }
 
     /// <summary>Stops the machine if there is one and releases everything. On the VMM's thread, or after it has ended.</summary>
     public void Dispose()
     {
         Delete();
+        EmitEnd();
         _hypervisor?.Dispose();
         _hypervisor = null;
     }
@@ -273,6 +280,16 @@ public sealed partial class VmmService : IVmm, IDisposable
         if (!_options.NoShutdown)
         {
             _options.OnExit(code);
+        }
+    }
+
+    /// <summary>Once, whichever way the process ends.</summary>
+    private void EmitEnd()
+    {
+        if (!_ended)
+        {
+            _ended = true;
+            Emit("vmm", "shutdown");
         }
     }
 

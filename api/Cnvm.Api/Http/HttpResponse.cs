@@ -23,8 +23,10 @@ internal sealed class HttpResponse
 
     public int Status { get; }
 
-    /// <summary>JSON in ASCII, or nothing.</summary>
+    /// <summary>JSON in ASCII, or nothing; other ASCII text if <see cref="ContentType"/> says so.</summary>
     public byte[] Body { get; }
+
+    public string ContentType { get; init; } = "application/json";
 
     /// <summary>Once this answer is sent the process is asked to end.</summary>
     public bool EndsServer { get; }
@@ -41,7 +43,7 @@ internal sealed class HttpResponse
             ? $"HTTP/1.1 204 \r\n{CommonHeaders}\r\n"
             : string.Create(
                 CultureInfo.InvariantCulture,
-                $"HTTP/1.1 {Status} \r\n{CommonHeaders}Content-Type: application/json\r\nContent-Length: {Body.Length}\r\n\r\n");
+                $"HTTP/1.1 {Status} \r\n{CommonHeaders}Content-Type: {ContentType}\r\nContent-Length: {Body.Length}\r\n\r\n");
         byte[] bytes = new byte[head.Length + Body.Length];
         Encoding.ASCII.GetBytes(head, bytes);
         Body.CopyTo(bytes, head.Length);

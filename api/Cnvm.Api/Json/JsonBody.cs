@@ -17,7 +17,7 @@ internal static class JsonBody
     {
         try
         {
-            RefuseDuplicateKeys(body);
+            RefuseAmbiguity(body);
             return JsonSerializer.Deserialize(body, type) ?? throw new JsonException("it is null");
         }
         catch (JsonException e)
@@ -43,30 +43,77 @@ internal static class JsonBody
         string message = e.Message;
         int repeated = message.IndexOf(" Path: ", StringComparison.Ordinal);
         repeated = repeated >= 0 ? repeated : message.IndexOf(" LineNumber: ", StringComparison.Ordinal);
-        message = repeated >= 0 ? message[..repeated] : message;
+        message = InWords(repeated >= 0 ? message[..repeated] : message, e.InnerException?.Message ?? "");
         return path.Length > 0 ? $"{path}: {message}{position}" : $"{message}{position}";
+    }
+
+    /// <summary>The reader's messages speak of .NET's types and their properties; people know JSON.</summary>
+    /// <param name="cause">Of a value that is none of a number, a text or a truth value: which of them it should have been.</param>
+    private static string InWords(string message, string cause)
+    {
+        const string Missing = "was missing required properties including: ";
+        const string Converted = "The JSON value could not be converted to ";
+        int missing = message.IndexOf(Missing, StringComparison.Ordinal);
+        if (missing >= 0)
+        {
+            return $"is missing {message[(missing + Missing.Length)..].TrimEnd('.').Replace("'", "", StringComparison.Ordinal)}";
+        }
+
+        if (!message.StartsWith(Converted, StringComparison.Ordinal))
+        {
+            return message;
+        }
+
+        string wanted = cause.TrimEnd('.');
+        wanted = wanted[(wanted.LastIndexOfAny([' ', '.']) + 1)..];
+        return wanted switch
+        {
+            "string" => "is no text",
+            "boolean" => "is neither true nor false",
+            "number" => "is no number",
+            "UInt64" => $"is no whole number from 0 to {ulong.MaxValue}",
+            "UInt32" => $"is no whole number from 0 to {uint.MaxValue}",
+            "UInt16" => $"is no whole number from 0 to {ushort.MaxValue}",
+            "Byte" or "byte" => $"is no whole number from 0 to {byte.MaxValue}",
+            "SByte" or "signed" => $"is no whole number from {sbyte.MinValue} to {sbyte.MaxValue}",
+            "Int32" => $"is no whole number from {int.MinValue} to {int.MaxValue}",
+            _ => message.Contains("List`1", StringComparison.Ordinal) ? "is no list of the right form" : "is no value of the right form",
+        };
     }
 
     /// <summary>
     /// Of a key that stands twice in an object, one reader takes the first value and another the last: such input is refused. So is
-    /// deep nesting, and everything else that is no JSON.
+    /// deep nesting, and everything else that is no JSON. No list of the contract has nulls in it, and the reader lets them through.
     /// </summary>
-    private static void RefuseDuplicateKeys(ReadOnlySpan<byte> body)
+    private static void RefuseAmbiguity(ReadOnlySpan<byte> body)
     {
         var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = MaxDepth });
-        var keys = new Stack<HashSet<string>>();
+        // What is open: the keys of an object, or the name of a list.
+        var open = new Stack<(HashSet<string>? Keys, string List)>();
+        string key = "";
         while (reader.Read())
         {
             switch (reader.TokenType)
             {
                 case JsonTokenType.StartObject:
-                    keys.Push(new HashSet<string>(StringComparer.Ordinal));
+                    open.Push((new HashSet<string>(StringComparer.Ordinal), ""));
                     break;
-                case JsonTokenType.EndObject:
-                    keys.Pop();
+                case JsonTokenType.StartArray:
+                    open.Push((null, key));
                     break;
-                case JsonTokenType.PropertyName when !keys.Peek().Add(reader.GetString()!):
-                    throw new JsonException($"the key '{reader.GetString()}' stands twice in an object");
+                case JsonTokenType.EndObject or JsonTokenType.EndArray:
+                    open.Pop();
+                    break;
+                case JsonTokenType.PropertyName:
+                    key = reader.GetString()!;
+                    if (!open.Peek().Keys!.Add(key))
+                    {
+                        throw new JsonException($"the key '{key}' stands twice in an object");
+                    }
+
+                    break;
+                case JsonTokenType.Null when open.TryPeek(out (HashSet<string>? Keys, string List) innermost) && innermost.Keys is null:
+                    throw new JsonException($"{innermost.List}: a null stands in a list");
             }
         }
     }

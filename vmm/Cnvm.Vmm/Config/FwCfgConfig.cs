@@ -6,4 +6,5 @@ public sealed record FwCfgConfig(
     bool Kernel = true,
     bool Cmdline = true,
     bool Initramfs = true,
-    bool AcpiTables = true);
+    bool AcpiTables = true,
+    FwCfgItems? Items = null);

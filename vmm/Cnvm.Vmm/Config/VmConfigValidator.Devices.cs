@@ -162,6 +162,7 @@ public sealed partial class VmConfigValidator
     {
         var ids = new HashSet<string>(StringComparer.Ordinal);
         var slots = new HashSet<(ushort, byte)>();
+        var counts = new Dictionary<ushort, int> { [0] = _config.Pvpanic ? 1 : 0 };
         foreach ((string field, IPciDeviceConfig device) in _config.NamedPciDevices())
         {
             CheckId($"{field}.id", device.Id, ids);
@@ -169,6 +170,16 @@ public sealed partial class VmConfigValidator
             if (device.PciSegment >= _config.PciSegmentCount)
             {
                 Add($"{field}.pci_segment", $"there is no segment {device.PciSegment}; platform.num_pci_segments is {_config.PciSegmentCount}");
+            }
+
+            // A console that is off is no device.
+            if (device is not ConsoleConfig { Mode: ConsoleMode.Off })
+            {
+                counts[device.PciSegment] = counts.GetValueOrDefault(device.PciSegment) + 1;
+                if (counts[device.PciSegment] == MaxPciSlot + 1)
+                {
+                    Add(field, $"segment {device.PciSegment} has no slot left; it has {MaxPciSlot}");
+                }
             }
 
             if (device.PciDeviceId is 0 or > MaxPciSlot)

@@ -135,6 +135,34 @@ public sealed partial class VmConfigValidator
         }
     }
 
+    private void CheckPciSegments()
+    {
+        var seen = new HashSet<ushort>();
+        for (int i = 0; i < (_config.PciSegments?.Count ?? 0); i++)
+        {
+            PciSegmentConfig segment = _config.PciSegments![i];
+            string field = $"pci_segments[{i}]";
+            if (segment.PciSegment >= _config.PciSegmentCount)
+            {
+                Add($"{field}.pci_segment", $"there is no segment {segment.PciSegment}; platform.num_pci_segments is {_config.PciSegmentCount}");
+            }
+            else if (!seen.Add(segment.PciSegment))
+            {
+                Add($"{field}.pci_segment", $"segment {segment.PciSegment} is listed twice");
+            }
+
+            if (segment.Mmio32ApertureWeight == 0)
+            {
+                Add($"{field}.mmio32_aperture_weight", "is 0");
+            }
+
+            if (segment.Mmio64ApertureWeight == 0)
+            {
+                Add($"{field}.mmio64_aperture_weight", "is 0");
+            }
+        }
+    }
+
     private void CheckPlatform()
     {
         if (_config.Platform is not { } platform)

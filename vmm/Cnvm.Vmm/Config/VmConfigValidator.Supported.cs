@@ -21,7 +21,6 @@ public sealed partial class VmConfigValidator
         Refuse(c.Rtc is not null, "rtc", "virtio-rtc is");
         Refuse(c.Gdb is true, "gdb", "the gdb stub is");
         Refuse(c.Pvmemcontrol is not null, "pvmemcontrol", "pvmemcontrol is");
-        Refuse(c.PciSegments is { Count: > 0 }, "pci_segments", "aperture weights are");
         Refuse(c.Tpm is not null, "tpm", "the TPM is");
         Refuse(c.LandlockEnable, "landlock_enable", "Landlock is");
         Refuse(c.LandlockRules is { Count: > 0 }, "landlock_rules", "Landlock is");

@@ -20,6 +20,7 @@ public sealed partial class VmConfigValidator
         validator.CheckMemory();
         validator.CheckPayload();
         validator.CheckPlatform();
+        validator.CheckPciSegments();
         validator.CheckConsoles();
         validator.CheckRng();
         validator.CheckDisks();

@@ -47,6 +47,8 @@ internal sealed class VcpuSet : IDisposable
         }
     }
 
+    public IReadOnlyList<VcpuExitCounters> ExitCounters() => _threads.ConvertAll(t => t.Vcpu.ExitCounters);
+
     public void InjectNmi()
     {
         foreach (VcpuThread thread in _threads)

@@ -1,0 +1,108 @@
+using Cnvm.Vmm.Config;
+
+namespace Cnvm.Vmm.Requests;
+
+/// <summary>What can be told to be wrong about a request's body without looking at any machine. Fields are named as in JSON.</summary>
+public static class RequestValidator
+{
+    private const uint MaxConnections = 128;
+    private const string FileScheme = "file://";
+
+    /// <exception cref="ConfigException">A field is wrong.</exception>
+    public static void ThrowIfInvalid(VmResize resize)
+    {
+        ArgumentNullException.ThrowIfNull(resize);
+        Require(resize.DesiredVcpus is not 0, "desired_vcpus", "is 0");
+        Require(resize.DesiredRam is not 0, "desired_ram", "is 0");
+    }
+
+    /// <inheritdoc cref="ThrowIfInvalid(VmResize)"/>
+    public static void ThrowIfInvalid(VmSnapshotConfig snapshot)
+    {
+        ArgumentNullException.ThrowIfNull(snapshot);
+        RequireFileUrl("destination_url", snapshot.DestinationUrl);
+    }
+
+    /// <inheritdoc cref="ThrowIfInvalid(VmResize)"/>
+    public static void ThrowIfInvalid(VmCoredumpData coredump)
+    {
+        ArgumentNullException.ThrowIfNull(coredump);
+        RequireFileUrl("destination_url", coredump.DestinationUrl);
+    }
+
+    /// <param name="descriptors">How many came along.</param>
+    /// <inheritdoc cref="ThrowIfInvalid(VmResize)"/>
+    public static void ThrowIfInvalid(RestoreConfig restore, int descriptors)
+    {
+        ArgumentNullException.ThrowIfNull(restore);
+        RequireFileUrl("source_url", restore.SourceUrl);
+        RequireDescriptors("net_fds", restore.ExpectedDescriptors, descriptors);
+        Require(
+            !restore.Prefault || restore.MemoryRestoreMode != MemoryRestoreMode.OnDemand,
+            "prefault",
+            "is not possible with memory_restore_mode OnDemand: it would load all memory at once");
+    }
+
+    /// <inheritdoc cref="ThrowIfInvalid(VmResize)"/>
+    public static void ThrowIfInvalid(SendMigrationData send)
+    {
+        ArgumentNullException.ThrowIfNull(send);
+        bool unix = RequireMigrationUrl("destination_url", send.DestinationUrl);
+        Require(!send.Local || unix, "local", "needs a destination_url of the form unix:PATH");
+        Require(!send.PreserveSource || send.Local, "preserve_source", "needs local");
+        Require(send.DowntimeMs > 0, "downtime_ms", "is 0");
+        Require(send.TimeoutS > 0, "timeout_s", "is 0");
+        Require(send.Connections is > 0 and <= MaxConnections, "connections", $"{send.Connections}; 1 to {MaxConnections} are possible");
+        Require(send.Connections <= 1 || !unix, "connections", $"{send.Connections} are possible with tcp:HOST:PORT only");
+        Require(send.TlsDir is null || !unix, "tls_dir", "is possible with tcp:HOST:PORT only");
+        Require(
+            send.MemoryMode == MigrationMode.Precopy || (!send.Local && send.Connections == 1),
+            "memory_mode",
+            "Postcopy is possible with one connection and without local only");
+    }
+
+    /// <param name="descriptors">How many came along.</param>
+    /// <inheritdoc cref="ThrowIfInvalid(VmResize)"/>
+    public static void ThrowIfInvalid(ReceiveMigrationData receive, int descriptors)
+    {
+        ArgumentNullException.ThrowIfNull(receive);
+        bool unix = RequireMigrationUrl("receiver_url", receive.ReceiverUrl);
+        Require(receive.TlsDir is null || !unix, "tls_dir", "is possible with tcp:HOST:PORT only");
+        RequireDescriptors("vfio_fds", receive.ExpectedDescriptors, descriptors);
+    }
+
+    private static void RequireFileUrl(string field, string url) => Require(
+        url.StartsWith(FileScheme, StringComparison.Ordinal) && url.Length > FileScheme.Length && !url.Contains('\0'),
+        field,
+        $"'{url}' is not of the form file:///path");
+
+    /// <summary>Returns whether it is a Unix socket's.</summary>
+    private static bool RequireMigrationUrl(string field, string url)
+    {
+        bool unix = url.StartsWith("unix:", StringComparison.Ordinal) && url.Length > "unix:".Length && !url.Contains('\0');
+        Require(unix || IsTcp(url), field, $"'{url}' is neither tcp:HOST:PORT nor unix:PATH");
+        return unix;
+    }
+
+    private static bool IsTcp(string url)
+    {
+        const string Scheme = "tcp:";
+        int colon = url.LastIndexOf(':');
+        return url.StartsWith(Scheme, StringComparison.Ordinal) && colon > Scheme.Length
+            && ushort.TryParse(url.AsSpan(colon + 1), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out ushort port)
+            && port > 0;
+    }
+
+    private static void RequireDescriptors(string field, ulong expected, int came) => Require(
+        expected == (ulong)came,
+        field,
+        $"{expected} descriptors are asked for and {came} came along with the request");
+
+    private static void Require(bool holds, string field, string problem)
+    {
+        if (!holds)
+        {
+            throw new ConfigException(field, problem);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using System.Text.Json.Serialization;
+
+namespace Cnvm.Vmm.Requests;
+
+/// <summary>The body of <c>vm.restore</c>.</summary>
+/// <param name="SourceUrl"><c>file://</c> and the directory of a snapshot.</param>
+/// <param name="Prefault">All memory is touched before the guest goes on.</param>
+/// <param name="NetFds">Whose the first descriptors of the request are.</param>
+/// <param name="VfioFds">Whose the following descriptors are, one each.</param>
+/// <param name="IommufdFd">The last descriptor is the I/O MMU's; in JSON only that it is there means something.</param>
+/// <param name="Resume">The guest runs afterwards; otherwise it is left paused.</param>
+public sealed record RestoreConfig(
+    [property: JsonRequired] string SourceUrl = "",
+    bool Prefault = false,
+    MemoryRestoreMode MemoryRestoreMode = MemoryRestoreMode.Copy,
+    IReadOnlyList<RestoredNet>? NetFds = null,
+    IReadOnlyList<RestoredVfio>? VfioFds = null,
+    int? IommufdFd = null,
+    bool Resume = false,
+    IReadOnlyList<MemoryZoneUpdate>? ZoneUpdates = null)
+{
+    /// <summary>Descriptors that must come along with the request.</summary>
+    public ulong ExpectedDescriptors
+    {
+        get
+        {
+            ulong count = (ulong)(VfioFds?.Count ?? 0) + (IommufdFd is null ? 0UL : 1);
+            foreach (RestoredNet net in NetFds ?? [])
+            {
+                count += net.NumFds;
+            }
+
+            return count;
+        }
+    }
+}

@@ -1,0 +1,139 @@
+using Cnvm.Linux;
+using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Metrics;
+using Cnvm.Vmm.Requests;
+
+namespace Cnvm.Vmm;
+
+// Changes of what the machine consists of.
+public sealed partial class VmmService
+{
+    private static readonly Dictionary<string, IReadOnlyDictionary<string, ulong>> NoCounters = [];
+
+    // Descriptors that came over the API: they stay open as long as the configuration names them, so that a reboot finds them.
+    private readonly List<FileDescriptor> _descriptors = [];
+
+    public PciDeviceInfo? AddDevice(IPciDeviceConfig device, IReadOnlyList<FileDescriptor> descriptors)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        ArgumentNullException.ThrowIfNull(descriptors);
+        VmConfig config = _config ?? throw VmmException.NotCreated();
+        VmConfig changed = ConfiguredDevices.Add(config, device);
+        VmConfigValidator.ThrowIfInvalid(changed);
+        if (_machine is not null)
+        {
+            throw VmmException.NotSupported("adding a device to a booted VM");
+        }
+
+        _config = WithMacs(changed);
+        _descriptors.AddRange(descriptors);
+        return null;
+    }
+
+    public void RemoveDevice(string id)
+    {
+        VmConfig config = _config ?? throw VmmException.NotCreated();
+        VmConfig changed = ConfiguredDevices.Remove(config, id, out IPciDeviceConfig? removed);
+        if (removed is null)
+        {
+            throw new VmmException(VmmErrorKind.NotFound, $"The VM has no device '{id}' that could be removed");
+        }
+
+        if (_machine is not null)
+        {
+            throw VmmException.NotSupported("removing a device from a booted VM");
+        }
+
+        _config = changed;
+        if (removed is NetConfig { Fds: { } fds })
+        {
+            Close(fds);
+        }
+    }
+
+    public void Resize(VmResize resize)
+    {
+        ArgumentNullException.ThrowIfNull(resize);
+        VmConfig config = _config ?? throw VmmException.NotCreated();
+        RequestValidator.ThrowIfInvalid(resize);
+        VmConfig changed = config with
+        {
+            Cpus = config.Cpus with { BootVcpus = resize.DesiredVcpus ?? config.Cpus.BootVcpus },
+            Memory = config.Memory with { Size = resize.DesiredRam ?? config.Memory.Size },
+            Balloon = resize.DesiredBalloon is not { } balloon ? config.Balloon
+                : config.Balloon is { } present ? present with { Size = balloon }
+                : throw new ConfigException("desired_balloon", "the VM has no balloon"),
+        };
+        VmConfigValidator.ThrowIfInvalid(changed);
+        if (_machine is not null && changed != config)
+        {
+            throw VmmException.NotSupported("vm.resize of a booted VM");
+        }
+
+        Emit("vm", "resizing");
+        _config = changed;
+        Emit("vm", "resized");
+    }
+
+    public void ResizeDisk(VmResizeDisk resize)
+    {
+        ArgumentNullException.ThrowIfNull(resize);
+        VmConfig config = _config ?? throw VmmException.NotCreated();
+        _ = Machine();
+        throw config.Disks?.Any(d => d.Id == resize.Id) is true
+            ? VmmException.NotSupported("vm.resize-disk")
+            : new VmmException(VmmErrorKind.NotFound, $"The VM has no disk '{resize.Id}'");
+    }
+
+    public void ResizeZone(VmResizeZone resize)
+    {
+        ArgumentNullException.ThrowIfNull(resize);
+        VmConfig config = _config ?? throw VmmException.NotCreated();
+        if (config.Memory.Zones?.Any(z => z.Id == resize.Id) is not true)
+        {
+            throw new VmmException(VmmErrorKind.Internal, $"The VM has no memory zone '{resize.Id}'");
+        }
+
+        VmConfig changed = config with
+        {
+            Memory = config.Memory with
+            {
+                Zones = [.. config.Memory.Zones.Select(z => z.Id == resize.Id ? z with { Size = resize.DesiredRam } : z)],
+            },
+        };
+        VmConfigValidator.ThrowIfInvalid(changed);
+        if (_machine is not null)
+        {
+            throw VmmException.NotSupported("vm.resize-zone of a booted VM");
+        }
+
+        Emit("vm", "resizing");
+        _config = changed;
+        Emit("vm", "resized");
+    }
+
+    public VmmMetrics Metrics() => new(
+        _config is null ? null : _state,
+        _machine?.RamBytes ?? _config?.BootMemoryBytes ?? 0,
+        _machine?.ExitCounters() ?? [],
+        _machine?.Counters() ?? NoCounters);
+
+    private void Close(IReadOnlyList<int> fds)
+    {
+        foreach (FileDescriptor descriptor in _descriptors.Where(d => fds.Contains(d.Value)).ToList())
+        {
+            _descriptors.Remove(descriptor);
+            descriptor.Dispose();
+        }
+    }
+
+    private void CloseAll()
+    {
+        foreach (FileDescriptor descriptor in _descriptors)
+        {
+            descriptor.Dispose();
+        }
+
+        _descriptors.Clear();
+    }
+}
