@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using Cnvm.Api;
 using Cnvm.Linux;
 using Cnvm.Vmm;
-using Cnvm.VmmProgram.CommandLine;
+using Cnvm.CommandLine;
 using Cnvm.VmmProgram.Logging;
 using Microsoft.Extensions.Logging;
 

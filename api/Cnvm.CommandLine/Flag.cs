@@ -1,4 +1,4 @@
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 /// <summary>A flag of the command line.</summary>
 /// <param name="Name">With its dashes.</param>

@@ -1,4 +1,4 @@
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 /// <summary>All flags: Cloud Hypervisor's, and cnvm's own <c>--machine</c>.</summary>
 internal static class Flags

@@ -1,6 +1,6 @@
 using Cnvm.Vmm.Config;
 
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 internal static partial class VmConfigArguments
 {

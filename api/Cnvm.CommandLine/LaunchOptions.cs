@@ -2,7 +2,7 @@ using System.Globalization;
 using Cnvm.Vmm.Config;
 using Microsoft.Extensions.Logging;
 
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 /// <summary>What the command line asks for.</summary>
 internal sealed record LaunchOptions

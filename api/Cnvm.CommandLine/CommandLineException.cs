@@ -1,4 +1,4 @@
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 /// <summary>The arguments are wrong; the message says which and what would be right.</summary>
 internal sealed class CommandLineException : Exception

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 /// <summary>
 /// A value such as <c>path=/a,readonly=on,affinity=[0@[1,2]]</c>: keys and values, split at commas outside brackets and double quotes.

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Cnvm.Vmm.Config;
 
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 internal static partial class VmConfigArguments
 {

@@ -1,6 +1,6 @@
 using Cnvm.Vmm.Config;
 
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 /// <summary>Makes the configuration of a VM out of the flags that describe it.</summary>
 internal static partial class VmConfigArguments

@@ -1,4 +1,4 @@
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 /// <summary>
 /// The words of a command line, sorted by flag.

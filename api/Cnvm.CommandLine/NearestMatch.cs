@@ -1,4 +1,4 @@
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 /// <summary>Finds what somebody probably meant.</summary>
 internal static class NearestMatch

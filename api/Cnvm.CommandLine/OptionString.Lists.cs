@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 // Lists [a,b], ranges 0-3, tuples 0@[1,2].
 internal sealed partial class OptionString

@@ -1,4 +1,4 @@
-namespace Cnvm.VmmProgram.CommandLine;
+namespace Cnvm.CommandLine;
 
 /// <summary>What <c>--help</c> prints.</summary>
 internal static class HelpText
