@@ -1,6 +1,6 @@
 namespace Cnvm.CommandLine;
 
-/// <summary>All flags: Cloud Hypervisor's, and cnvm's own <c>--machine</c>.</summary>
+/// <summary>All flags: Cloud Hypervisor's, and cnvm's own <c>--machine</c>, <c>--name</c> and <c>--hypervisor</c>.</summary>
 internal static class Flags
 {
     public const string ApiSocket = "--api-socket";
@@ -19,6 +19,7 @@ internal static class Flags
     public const string Machine = "--machine";
     public const string Memory = "--memory";
     public const string MemoryZone = "--memory-zone";
+    public const string Name = "--name";
     public const string Net = "--net";
     public const string NoShutdown = "--no-shutdown";
     public const string Platform = "--platform";
@@ -32,6 +33,7 @@ internal static class Flags
     private static readonly Flag[] All =
     [
         new(ApiSocket, FlagArity.One),
+        new(Name, FlagArity.One),
         new(EventMonitor, FlagArity.One),
         new(LogFile, FlagArity.One),
         new(LogFormat, FlagArity.One),

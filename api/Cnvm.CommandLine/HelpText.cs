@@ -75,6 +75,8 @@ internal static class HelpText
 
         The VMM:
           --api-socket WHERE     PATH, path=PATH or fd=N: serve the REST API there
+          --name NAME            what `cnvm` calls this VM (made of the socket's file name); without --api-socket
+                                 the socket is made where cnvm looks for it
           --event-monitor WHERE  path=PATH or fd=N: write a JSON object for each event there
           --no-shutdown          keep running when the guest powers off
           --log-file FILE        log there and not on stderr

@@ -17,6 +17,9 @@ internal sealed record LaunchOptions
     /// <summary>Where to serve the API; null for nowhere.</summary>
     public PathOrFd? ApiSocket { get; private init; }
 
+    /// <summary>Name among the running VMs; null for one made of the socket's.</summary>
+    public string? Name { get; private init; }
+
     /// <summary>Where events go; null for nowhere.</summary>
     public PathOrFd? EventMonitor { get; private init; }
 
@@ -55,6 +58,7 @@ internal sealed record LaunchOptions
         var options = new LaunchOptions
         {
             ApiSocket = ParsePathOrFd(Flags.ApiSocket, arguments.Value(Flags.ApiSocket), allowBarePath: true),
+            Name = arguments.Value(Flags.Name),
             EventMonitor = ParsePathOrFd(Flags.EventMonitor, arguments.Value(Flags.EventMonitor), allowBarePath: false),
             LogFile = arguments.Value(Flags.LogFile),
             LogFormat = arguments.Value(Flags.LogFormat),
@@ -65,7 +69,7 @@ internal sealed record LaunchOptions
             SeccompGiven = arguments.Has(Flags.Seccomp),
             Vm = VmConfigArguments.Parse(arguments),
         };
-        if (options.Vm is null && options.ApiSocket is null)
+        if (options.Vm is null && options.ApiSocket is null && options.Name is null)
         {
             throw new CommandLineException(
                 $"nothing to do: give {Flags.Kernel} to boot a VM, {Flags.ApiSocket} to be told what to do, or both (see --help)");

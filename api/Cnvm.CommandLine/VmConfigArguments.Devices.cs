@@ -4,7 +4,7 @@ namespace Cnvm.CommandLine;
 
 internal static partial class VmConfigArguments
 {
-    private static DiskConfig ParseDisk(string text)
+    internal static DiskConfig ParseDisk(string text)
     {
         var o = new OptionString(
             Flags.Disk, text, "path", "readonly", "direct", "num_queues", "queue_size", "serial", "image_type", "id", "pci_segment",
@@ -48,7 +48,7 @@ internal static partial class VmConfigArguments
             ? new VirtQueueAffinity((ushort)tuple.Left, tuple.Right)
             : throw Wrong(Flags.Disk, $"queue_affinity: there is no queue {tuple.Left}");
 
-    private static NetConfig ParseNet(string text)
+    internal static NetConfig ParseNet(string text)
     {
         var o = new OptionString(
             Flags.Net, text, "tap", "ip", "mask", "mac", "host_mac", "fd", "mtu", "num_queues", "queue_size", "offload_tso", "offload_ufo",

@@ -17,6 +17,7 @@ public sealed class RoomTests
         ["Cnvm.Virtio"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Devices"],
         ["Cnvm.Vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Devices", "Cnvm.Virtio"],
         ["Cnvm.Api"] = ["Cnvm.Linux", "Cnvm.Vmm"],
+        ["cnvm"] = ["Cnvm.Linux", "Cnvm.Vmm", "Cnvm.Api", "Cnvm.CommandLine"],
         ["Cnvm.CommandLine"] = ["Cnvm.Vmm"],
         ["cnvm-vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Hypervisor.Kvm", "Cnvm.Hypervisor.Soft", "Cnvm.Devices", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.Api", "Cnvm.CommandLine"],
     };
