@@ -28,7 +28,7 @@ internal static partial class CommandTable
     [
         new("start", "start a VM in the background; without --kernel, a VMM that waits for create", StartCommand.Run)
         {
-            Vm = VmUse.Name,
+            Vm = VmUse.New,
             TakesVmmFlags = true,
             Options =
             [

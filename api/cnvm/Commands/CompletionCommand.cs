@@ -101,7 +101,7 @@ internal static class CompletionCommand
             return operands.Count == 0 ? ["bash", "zsh", "fish"] : [];
         }
 
-        if (operands.Count == 0 && command.Vm != VmUse.None && command.Name != "start" && !bySocket)
+        if (operands.Count == 0 && command.Vm is not (VmUse.None or VmUse.New) && !bySocket)
         {
             return VmRegistry.List().Select(e => e.Name);
         }

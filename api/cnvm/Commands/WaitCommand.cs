@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Cnvm.Api;
+using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 using Cnvm.Linux;
 
@@ -31,7 +32,7 @@ internal static class WaitCommand
             if (left < TimeSpan.Zero)
             {
                 string what = wanted is null ? "has not ended" : $"is not {wanted}";
-                throw new CliException(ExitCode.TimedOut, $"{target.Display} {what} after {invocation.Value("--timeout")}");
+                throw new CliException(ExitCode.TimedOut, $"{target.Display} {what} after {Units.Duration(timeout!.Value)}");
             }
 
             if (wanted is not null && IsInState(client, wanted))

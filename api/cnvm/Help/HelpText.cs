@@ -48,7 +48,7 @@ internal static class HelpText
           CNVM_VMM: the program that cnvm start starts, if it is not the cnvm-vmm beside cnvm or in PATH
         """;
 
-    private const int SummaryColumn = 26;
+    private const int SummaryColumn = 36;
 
     /// <summary>What <c>cnvm --help</c> prints.</summary>
     public static string Overview()
@@ -59,8 +59,7 @@ internal static class HelpText
             text.Append($"\n{title}:\n");
             foreach (Command command in commands.Where(c => !c.IsHidden))
             {
-                string vm = command.Vm switch { VmUse.None => "", VmUse.Required => " VM", _ => " [VM]" };
-                AddEntry(text, command.Name + vm, command.Summary);
+                AddEntry(text, command.Synopsis, command.Summary);
             }
         }
 

@@ -31,7 +31,8 @@ internal static class Units
             { TotalDays: >= 1 } => $"{(int)time.TotalDays}d {time.Hours}h",
             { TotalHours: >= 1 } => $"{time.Hours}h {time.Minutes}m",
             { TotalMinutes: >= 1 } => $"{time.Minutes}m {time.Seconds}s",
-            _ => $"{time.Seconds}s",
+            { TotalSeconds: >= 1 } => $"{time.Seconds}s",
+            _ => $"{time.Milliseconds}ms",
         };
         return text.ToString(CultureInfo.InvariantCulture);
     }

@@ -26,18 +26,12 @@ internal sealed record Command(string Name, string Summary, Func<Invocation, int
     /// <summary>Not in the help: for scripts that this program writes itself.</summary>
     public bool IsHidden { get; init; }
 
-    /// <summary>The command and what it takes, as in the help.</summary>
+    /// <summary>The command and everything that it takes.</summary>
     public string Usage
     {
         get
         {
-            var words = new List<string> { Name };
-            if (Vm != VmUse.None)
-            {
-                words.Add(Vm == VmUse.Optional ? "[VM]" : "VM");
-            }
-
-            words.AddRange(Operands);
+            List<string> words = [Synopsis];
             words.AddRange(Options.Select(o => o.Value is null ? $"[{o.Name}]" : $"[{o.Name} {o.Value}]"));
             if (TakesVmmFlags)
             {
@@ -48,5 +42,16 @@ internal sealed record Command(string Name, string Summary, Func<Invocation, int
         }
     }
 
+    /// <summary>The command and the words that follow it.</summary>
+    public string Synopsis => string.Join(' ', [Name, .. VmWord, .. Operands]);
+
     public int RequiredOperands => Operands.Count(o => o[0] != '[');
+
+    private IEnumerable<string> VmWord => Vm switch
+    {
+        VmUse.None => [],
+        VmUse.Optional => ["[VM]"],
+        VmUse.New => ["[NAME]"],
+        _ => ["VM"],
+    };
 }

@@ -169,7 +169,7 @@ internal sealed class Invocation
         bool named = command.Vm switch
         {
             VmUse.None => false,
-            VmUse.Name => _words.Count > 0,
+            VmUse.Name or VmUse.New => _words.Count > 0,
             _ when command.RequiredOperands < most => _words.Count == most + 1 || (_words.Count == 1 && (VmmFlags.Count > 0 || ReadsAsName(_words[0]))),
             _ => _words.Count > most,
         };
@@ -177,7 +177,7 @@ internal sealed class Invocation
         {
             Vm = _words[0];
             _words.RemoveAt(0);
-            if (ApiSocket is not null)
+            if (ApiSocket is not null && command.Vm != VmUse.New)
             {
                 throw CliException.Usage($"'{Vm}' or {Option.ApiSocket} says which VM: give one of them");
             }

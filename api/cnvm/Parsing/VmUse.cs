@@ -12,6 +12,9 @@ internal enum VmUse
     /// <summary>The VM has to be named.</summary>
     Required,
 
-    /// <summary>It names a VM that need not exist yet, or any more.</summary>
+    /// <summary>It names a VM that need not run any more.</summary>
     Name,
+
+    /// <summary>It names a VM that does not exist yet.</summary>
+    New,
 }
