@@ -8,9 +8,13 @@ public sealed class ApiCallException : Exception
     public ApiCallException(string endpoint, int status, IReadOnlyList<string> chain)
         : base(string.Create(CultureInfo.InvariantCulture, $"{endpoint}: {status}: {string.Join(": ", chain)}"))
     {
+        Endpoint = endpoint;
         Status = status;
         Chain = chain;
     }
+
+    /// <summary>What was called, for example <c>vm.boot</c>.</summary>
+    public string Endpoint { get; }
 
     /// <summary>HTTP status.</summary>
     public int Status { get; }

@@ -10,11 +10,18 @@ namespace Cnvm.Api;
 /// <summary>A client of the REST API on one connection. Blocking; one thread at a time.</summary>
 public sealed class CnvmClient : IDisposable
 {
+    private const int MaxAnswerBytes = 64 << 20;
     private readonly UnixStream _stream;
     private byte[] _buffer = new byte[4096];
     private int _length;
 
     private CnvmClient(UnixStream stream) => _stream = stream;
+
+    /// <summary>How long an answer may take in milliseconds; -1 (the default) for as long as it does.</summary>
+    public int TimeoutMilliseconds { get; set; } = -1;
+
+    /// <summary>The connection, to poll for its end between calls; valid until disposed.</summary>
+    public int Fd => _stream.Fd;
 
     /// <exception cref="LinuxException">Nobody serves <paramref name="socketPath"/>.</exception>
     public static CnvmClient Connect(string socketPath) => new(UnixStream.Connect(socketPath));
@@ -50,7 +57,7 @@ public sealed class CnvmClient : IDisposable
     /// <param name="endpoint">For example <c>vm.boot</c>.</param>
     /// <param name="descriptors">Sent along with the first byte.</param>
     /// <exception cref="ApiCallException">The VMM refused.</exception>
-    /// <exception cref="LinuxException">The connection failed.</exception>
+    /// <exception cref="LinuxException">The connection failed, or the answer took too long.</exception>
     public byte[] Call(string method, string endpoint, ReadOnlySpan<byte> body = default, ReadOnlySpan<int> descriptors = default)
     {
         string head = $"{method} /api/v1/{endpoint} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n";
@@ -74,7 +81,8 @@ public sealed class CnvmClient : IDisposable
             int sent = _stream.Send(bytes, descriptors);
             if (sent <= 0)
             {
-                throw new LinuxException("send to the VMM", Errno.EPIPE);
+                // A server that refuses a request may close before it has read all of it: its answer says why.
+                return;
             }
 
             bytes = bytes[sent..];
@@ -93,6 +101,11 @@ public sealed class CnvmClient : IDisposable
         string head = Encoding.ASCII.GetString(_buffer, 0, headEnd);
         int status = ParseStatus(head);
         int bodyLength = ParseLength(head);
+        if (bodyLength > MaxAnswerBytes)
+        {
+            throw new LinuxException("the VMM's answer is too long", Errno.EIO);
+        }
+
         int total = headEnd + 4 + bodyLength;
         while (_length < total)
         {
@@ -109,7 +122,18 @@ public sealed class CnvmClient : IDisposable
     {
         if (_length == _buffer.Length)
         {
+            if (_length >= MaxAnswerBytes)
+            {
+                throw new LinuxException("the VMM's answer is too long", Errno.EIO);
+            }
+
             Array.Resize(ref _buffer, _buffer.Length * 2);
+        }
+
+        Span<PollEntry> readable = [new PollEntry { Fd = _stream.Fd, Events = PollEntry.In }];
+        if (Poll.Wait(readable, TimeoutMilliseconds) == 0)
+        {
+            throw new LinuxException("the VMM does not answer", Errno.ETIMEDOUT);
         }
 
         var unexpected = new List<FileDescriptor>();
@@ -143,7 +167,10 @@ public sealed class CnvmClient : IDisposable
 
         start += Name.Length;
         int end = head.IndexOf('\r', start);
-        return int.Parse(head.AsSpan(start, (end < 0 ? head.Length : end) - start), NumberStyles.None, CultureInfo.InvariantCulture);
+        ReadOnlySpan<char> digits = head.AsSpan(start, (end < 0 ? head.Length : end) - start);
+        return int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out int length)
+            ? length
+            : throw new LinuxException("the VMM's answer is not HTTP", Errno.EIO);
     }
 
     private static string[] ErrorChain(byte[] body)

@@ -1,6 +1,6 @@
 using Cnvm.Vmm.Config;
 using Cnvm.VmmProgram;
-using Cnvm.VmmProgram.CommandLine;
+using Cnvm.CommandLine;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Api.Tests;

@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Cnvm.Vmm;
 using Cnvm.VmmProgram;
-using Cnvm.VmmProgram.CommandLine;
+using Cnvm.CommandLine;
 using Cnvm.VmmProgram.Logging;
 using Microsoft.Extensions.Logging;
 

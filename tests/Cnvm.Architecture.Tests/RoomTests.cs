@@ -17,7 +17,9 @@ public sealed class RoomTests
         ["Cnvm.Virtio"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Devices"],
         ["Cnvm.Vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Devices", "Cnvm.Virtio"],
         ["Cnvm.Api"] = ["Cnvm.Linux", "Cnvm.Vmm"],
-        ["cnvm-vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Hypervisor.Kvm", "Cnvm.Hypervisor.Soft", "Cnvm.Devices", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.Api"],
+        ["cnvm"] = ["Cnvm.Linux", "Cnvm.Vmm", "Cnvm.Api", "Cnvm.CommandLine"],
+        ["Cnvm.CommandLine"] = ["Cnvm.Vmm"],
+        ["cnvm-vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Hypervisor.Kvm", "Cnvm.Hypervisor.Soft", "Cnvm.Devices", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.Api", "Cnvm.CommandLine"],
     };
 
     public static TheoryData<string> Products() =>

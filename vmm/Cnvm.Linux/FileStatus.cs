@@ -9,23 +9,32 @@ namespace Cnvm.Linux;
 internal sealed partial class FileStatus
 {
     private const int StatxSize = 256;
+    private const int OwnerOffset = 20;
     private const int ModeOffset = 28;
     private const int InodeOffset = 32;
     private const int AT_EMPTY_PATH = 0x1000;
     private const uint STATX_BASIC_STATS = 0x7ff;
+    private const int PermissionBits = 0xfff;
     private const int S_IFMT = 0xf000;
     private const int S_IFBLK = 0x6000;
     private const int S_IFREG = 0x8000;
 
     private readonly int _mode;
 
-    private FileStatus(int mode, ulong inode)
+    private FileStatus(int mode, ulong inode, uint owner)
     {
         _mode = mode;
         Inode = inode;
+        Owner = owner;
     }
 
     public ulong Inode { get; }
+
+    /// <summary>User number.</summary>
+    public uint Owner { get; }
+
+    /// <summary>The twelve bits of chmod(1).</summary>
+    public int Permissions => _mode & PermissionBits;
 
     public bool IsBlockDevice => (_mode & S_IFMT) == S_IFBLK;
 
@@ -40,7 +49,8 @@ internal sealed partial class FileStatus
         ReadOnlySpan<byte> s = new(buffer, StatxSize);
         return new FileStatus(
             BinaryPrimitives.ReadUInt16LittleEndian(s[ModeOffset..]),
-            BinaryPrimitives.ReadUInt64LittleEndian(s[InodeOffset..]));
+            BinaryPrimitives.ReadUInt64LittleEndian(s[InodeOffset..]),
+            BinaryPrimitives.ReadUInt32LittleEndian(s[OwnerOffset..]));
     }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

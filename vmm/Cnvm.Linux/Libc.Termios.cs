@@ -9,6 +9,7 @@ public static unsafe partial class Libc
 {
     internal const int TCSANOW = 0;
     internal const nuint TIOCGWINSZ = 0x5413;
+    internal const nuint TIOCSWINSZ = 0x5414;
     internal const nuint TIOCGPTPEER = 0x5441;
     internal const nuint TIOCSPTLCK = 0x40045431;
     internal const nuint TIOCGPTN = 0x80045430;

@@ -30,6 +30,14 @@ public static unsafe class Terminal
         return ok;
     }
 
+    /// <summary>Tells a terminal's size to whoever asks on its other end; what is no terminal stays as it is.</summary>
+    public static void SetSize(int fd, ushort columns, ushort rows)
+    {
+        var size = new Libc.winsize { ws_col = columns, ws_row = rows };
+        // SAFETY: the ioctl reads one winsize on the stack.
+        _ = Libc.ioctl_tty(fd, Libc.TIOCSWINSZ, &size);
+    }
+
     private sealed class SavedMode(int fd, Libc.termios mode) : IDisposable
     {
         private bool _restored;

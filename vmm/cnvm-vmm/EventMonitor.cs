@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Cnvm.Linux;
 using Cnvm.Vmm;
-using Cnvm.VmmProgram.CommandLine;
+using Cnvm.CommandLine;
 
 namespace Cnvm.VmmProgram;
 

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using Cnvm.Linux;
 using Cnvm.Vmm;
-using Cnvm.VmmProgram.CommandLine;
+using Cnvm.CommandLine;
 
 namespace Cnvm.VmmProgram;
 

@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
 using Cnvm.Api;
+using Cnvm.Api.Registry;
 using Cnvm.Linux;
 using Cnvm.Vmm;
-using Cnvm.VmmProgram.CommandLine;
+using Cnvm.CommandLine;
 using Cnvm.VmmProgram.Logging;
 using Microsoft.Extensions.Logging;
 
@@ -21,6 +22,7 @@ internal sealed partial class VmmSession : IDisposable
     private readonly VmmThread _thread;
     private readonly VmmService _vmm;
     private readonly ApiServer? _server;
+    private readonly VmRegistration? _registration;
     private readonly List<PosixSignalRegistration> _signals = [];
     private readonly ManualResetEventSlim _ended = new(false);
     private int _exitCode;
@@ -38,7 +40,8 @@ internal sealed partial class VmmSession : IDisposable
         UnixListener? listener = null;
         try
         {
-            listener = Listen(options.ApiSocket);
+            listener = Listen(options.ApiSocket ?? SocketFor(options.Name));
+            _registration = Register(options);
             _events = options.EventMonitor is { } where ? new EventMonitor(where, started) : null;
             _thread = new VmmThread();
             _vmm = new VmmService(
@@ -61,6 +64,7 @@ internal sealed partial class VmmSession : IDisposable
         }
         catch
         {
+            _registration?.Dispose();
             listener?.Dispose();
             _events?.Dispose();
             _logging.Dispose();
@@ -95,6 +99,7 @@ internal sealed partial class VmmSession : IDisposable
     /// <summary>Takes everything apart: no request comes in any more, the machine stops, files and sockets are removed.</summary>
     public void Dispose()
     {
+        _registration?.Dispose();
         _server?.Dispose();
         _thread.Dispose();
         _vmm.Dispose();
@@ -106,6 +111,40 @@ internal sealed partial class VmmSession : IDisposable
 
         _logging.Dispose();
         _ended.Dispose();
+    }
+
+    /// <summary>A VM that has a name and no socket gets one where it is looked for.</summary>
+    private static PathOrFd? SocketFor(string? name)
+    {
+        if (name is null || !VmRegistry.IsValidName(name))
+        {
+            return null;
+        }
+
+        VmRegistry.EnsureFolder();
+        return new PathOrFd(VmRegistry.SocketPathOf(name), null);
+    }
+
+    /// <summary>Shows this VMM to the command line. Who gave no name does not depend on it, so its failure is only logged.</summary>
+    private VmRegistration? Register(LaunchOptions options)
+    {
+        string? path = options.ApiSocket is { } socket ? socket.Path : SocketFor(options.Name)?.Path;
+        if (options.Name is { } name)
+        {
+            return options.ApiSocket is { Path: null }
+                ? throw new CommandLineException($"{Flags.Name} needs an API socket with a path, not fd=")
+                : VmRegistry.Register(name, path ?? "");
+        }
+
+        try
+        {
+            return path is null ? null : VmRegistry.Register(null, path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogNotRegistered(_logger, e.Message);
+            return null;
+        }
     }
 
     private static UnixListener? Listen(PathOrFd? where) => where switch
@@ -137,6 +176,9 @@ internal sealed partial class VmmSession : IDisposable
 
         _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => _thread.Post(_vmm.ResizeConsole)));
     }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "`cnvm ps` will not show this VM: {Reason}")]
+    private static partial void LogNotRegistered(ILogger logger, string reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Signal}: ending")]
     private static partial void LogSignal(ILogger logger, PosixSignal signal);

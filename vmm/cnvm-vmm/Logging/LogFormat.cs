@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using Cnvm.VmmProgram.CommandLine;
+using Cnvm.CommandLine;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.VmmProgram.Logging;

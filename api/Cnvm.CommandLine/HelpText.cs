@@ -1,0 +1,93 @@
+namespace Cnvm.CommandLine;
+
+/// <summary>What <c>--help</c> prints.</summary>
+internal static class HelpText
+{
+    public const string Text =
+        """
+        cnvm-vmm: runs one virtual machine on /dev/kvm.
+
+        Usage:
+          cnvm-vmm --kernel FILE [flags]        boot a VM now
+          cnvm-vmm --api-socket PATH [flags]    wait for requests on a Unix socket
+          Both together boot a VM that can be asked things afterwards.
+
+        Examples:
+          Boot a kernel with a disk; its first serial port is this terminal (Ctrl-A x quits):
+            cnvm-vmm --kernel vmlinux --cmdline 'console=ttyS0 root=/dev/vda1 rw' \
+                --disk path=debian.ext4 --serial tty --console off
+          Two vCPUs, 2 GiB, a network interface made for the VM, and an API socket:
+            cnvm-vmm --kernel vmlinux --initramfs initramfs.cpio --cpus boot=2 --memory size=2G \
+                --net tap=vm0,ip=192.168.249.1,mask=255.255.255.0 --api-socket /tmp/vm.sock
+          Ask it:
+            curl --unix-socket /tmp/vm.sock http://localhost/api/v1/vm.info
+            curl --unix-socket /tmp/vm.sock -X PUT http://localhost/api/v1/vm.power-button
+
+        Values:
+          A value of several keys is written key=value,key=value. Switches are on or off. Sizes are bytes, or a
+          number with K, M, G or T. Lists are [a,b], number lists may have ranges ([0-3,8]). Text with a comma goes
+          into double quotes. Flags that end in ... take several values, and may be repeated.
+
+        What the machine starts:
+          --kernel FILE          ELF vmlinux or bzImage
+          --cmdline TEXT         the kernel's command line
+          --initramfs FILE       initial root file system, loaded beside the kernel
+
+        CPUs and memory:
+          --cpus KEYS            boot=N          vCPUs (1); the number alone will do: --cpus 2
+                                 max=N           must equal boot for now
+                                 topology=T:C:D:P  threads per core, cores per die, dies per package, packages
+                                 max_phys_bits=N physical address width (46)
+                                 affinity=[V@[HOST_CPUS],...]  host CPUs for vCPU V
+                                 nested=on|off   let the guest run VMs itself (on)
+          --memory KEYS          size=SIZE       RAM (512M); the size alone will do: --memory 2G
+                                 shared, mergeable, hugepages, prefault, reserve = on|off (off)
+                                 hugepage_size=SIZE   size of a huge page (the host's default)
+                                 thp=on|off      ask for transparent huge pages (on)
+          --memory-zone KEYS...  id=NAME,size=SIZE[,file=PATH] and switches as above. Zones replace size= of --memory.
+
+        Devices:
+          --disk KEYS...         path=FILE       image or block device (raw)
+                                 readonly, direct = on|off (off)
+                                 num_queues=N (1), queue_size=N (128), serial=TEXT
+                                 image_type=raw|unknown (unknown), sparse=on|off (on)
+                                 lock_granularity=byte-range|full (byte-range)
+                                 id=NAME, pci_segment=N (0), pci_device_id=N
+          --net KEYS...          tap=NAME        attach this interface, or create it (the kernel names it if left out)
+                                 fd=[N,...]      open TAP descriptors instead
+                                 ip=ADDR, mask=MASK, host_mac=MAC   for the host's end
+                                 mac=MAC         for the guest's end (random)
+                                 mtu=N, num_queues=N (2: one pair), queue_size=N (256)
+                                 offload_tso, offload_ufo, offload_csum = on|off (on)
+                                 id=NAME, pci_segment=N (0), pci_device_id=N
+          --rng KEYS             src=FILE        source of randomness (/dev/urandom)
+          --serial MODE          off | null | tty | pty | file=PATH | socket=PATH   the first serial port (null)
+          --console MODE         off | null | tty | pty | file=PATH   the virtio console (tty)
+          --debug-console MODE   off | null | tty | pty | file=PATH [,iobase=PORT]   the debug port (off, 0xe9)
+          --pvpanic              a device through which the guest reports a panic
+
+        The machine:
+          --machine PROFILE      cloud: PCI and ACPI (default); microvm: virtio-mmio, PIC and PIT
+          --platform KEYS        num_pci_segments=N (1, at most 96), machine_profile=cloud|microvm
+                                 system_serial_number, system_uuid, oem_strings=[TEXT,...], system_manufacturer,
+                                 system_product_name, system_version, system_family, system_sku_number,
+                                 chassis_asset_tag = TEXT
+
+        The VMM:
+          --api-socket WHERE     PATH, path=PATH or fd=N: serve the REST API there
+          --name NAME            what `cnvm` calls this VM (made of the socket's file name); without --api-socket
+                                 the socket is made where cnvm looks for it
+          --event-monitor WHERE  path=PATH or fd=N: write a JSON object for each event there
+          --no-shutdown          keep running when the guest powers off
+          --log-file FILE        log there and not on stderr
+          --log-format TEXT      with {boottime} {thread} {level} {location} {msg} {pid}
+          -v, -vv, -vvv          log info, debug, trace as well (warnings and errors are always logged)
+          --hypervisor NAME      auto (default): kvm where it runs ordinary guests, else soft, saying why; kvm; soft:
+                                 the software vCPU, which needs no KVM
+          --seccomp MODE         true, false, log or errno: accepted; system call filters come later
+          -V, --version          version (with -v: abilities)
+          -h, --help             this text
+
+        Exit code: 0 when the guest or a client ended the VM, 1 after an error.
+        """;
+}

@@ -1,0 +1,97 @@
+using Cnvm.Cli.Parsing;
+
+namespace Cnvm.Cli.Commands;
+
+// Commands that carry a body.
+internal static partial class CommandTable
+{
+    private const string PciKeys = "id=NAME, pci_segment=N, pci_device_id=N";
+
+    private static IReadOnlyList<Command> Change =>
+    [
+        new("resize", "change the number of vCPUs, the RAM or the balloon", ResizeRequests.Resize)
+        {
+            Options =
+            [
+                new("--cpus", "N", "vCPUs"),
+                new("--memory", "SIZE", "RAM in bytes, or with K, M, G or T"),
+                new("--balloon", "SIZE", "what the balloon takes"),
+            ],
+        },
+        new("resize-disk", "change the size of a disk", ResizeRequests.ResizeDisk)
+        {
+            Options = [new("--disk", "ID", "which disk"), new("--size", "SIZE", "its new size")],
+        },
+        new("resize-zone", "change the size of a memory zone", ResizeRequests.ResizeZone)
+        {
+            Options = [new("--id", "ID", "which zone"), new("--size", "SIZE", "its new size")],
+        },
+        Add("add-disk", "add a block device", "DISK",
+            "path=FILE[,readonly=on][,direct=on][,num_queues=N][,queue_size=N][,serial=TEXT][,image_type=raw]", DeviceRequests.AddDisk),
+        Add("add-net", "add a network device", "NET",
+            "tap=NAME | fd=[N,...] (open TAP descriptors of this process)\n[,mac=MAC][,ip=ADDR,mask=MASK][,host_mac=MAC][,mtu=N][,num_queues=N]",
+            DeviceRequests.AddNet),
+        Add("add-fs", "add a virtio-fs device", "FS", "tag=TAG,socket=PATH[,num_queues=N][,queue_size=N]", DeviceRequests.AddFs),
+        Add("add-pmem", "add a persistent memory device", "PMEM", "file=FILE[,size=SIZE][,discard_writes=on]", DeviceRequests.AddPmem),
+        Add("add-vsock", "add a socket device", "VSOCK", "cid=N,socket=PATH", DeviceRequests.AddVsock),
+        Add("add-vdpa", "add a vDPA device", "VDPA", "path=DEVICE[,num_queues=N]", DeviceRequests.AddVdpa),
+        Add("add-device", "pass a host's PCI device through (VFIO)", "DEVICE",
+            "path=SYSFS_PATH | fd=N[,iommu=on][,x_nv_gpudirect_clique=N][,x_exclude_mmap_bars=[N,...]]", DeviceRequests.AddDevice),
+        Add("add-user-device", "add a device that another process emulates (vfio-user)", "DEVICE", "socket=PATH", DeviceRequests.AddUserDevice),
+        Add("add-generic-vhost-user", "add a vhost-user device of any type", "DEVICE",
+            "virtio_id=N,socket=PATH[,queue_sizes=[N,...]]", DeviceRequests.AddGenericVhostUser),
+        new("remove-device", "take a device away; the guest gives it up when it can", DeviceRequests.Remove)
+        {
+            Operands = ["DEVICE_ID"],
+            Details = "cnvm show lists the ids of a VM's devices.",
+        },
+    ];
+
+    private static IReadOnlyList<Command> Move =>
+    [
+        new("snapshot", "write a paused VM's state into a folder", MoveRequests.Snapshot)
+        {
+            Operands = ["URL"],
+            Details = "URL is file://FOLDER; the folder exists and is empty.",
+        },
+        new("restore", "make the VM of a snapshot, paused", MoveRequests.Restore)
+        {
+            Operands = ["RESTORE"],
+            Details =
+                """
+                RESTORE is file://FOLDER, or source_url=file://FOLDER[,prefault=on][,resume=on][,memory_restore_mode=copy|ondemand]
+                [,net_fds=[ID@[FD,...],...]][,vfio_fds=[ID@FD,...]][,iommufd_fd=FD][,zone_updates=[ID@NODE,...]]. Descriptors are
+                those of this process.
+                """,
+        },
+        new("send-migration", "move the VM to another VMM that waits with receive-migration", MoveRequests.Send)
+        {
+            Operands = ["DESTINATION"],
+            Details =
+                """
+                DESTINATION is tcp:HOST:PORT or unix:PATH, or destination_url=URL[,local=on][,preserve_source=on][,downtime_ms=N]
+                [,timeout_s=N][,timeout_strategy=cancel|ignore][,connections=N][,tls_dir=FOLDER][,memory_mode=precopy|postcopy].
+                """,
+        },
+        new("receive-migration", "wait for a VM that send-migration moves here", MoveRequests.Receive)
+        {
+            Operands = ["RECEIVER"],
+            Details =
+                """
+                RECEIVER is tcp:HOST:PORT or unix:PATH, or receiver_url=URL[,tls_dir=FOLDER][,memory_mode=precopy|postcopy]
+                [,vfio_fds=[ID@FD,...]][,iommufd_fd=FD][,zone_updates=[ID@NODE,...]].
+                """,
+        },
+        new("coredump", "write the guest's memory and registers into a file", MoveRequests.Coredump)
+        {
+            Operands = ["URL"],
+            Details = "URL is file://FILE.",
+        },
+    ];
+
+    private static Command Add(string name, string summary, string operand, string keys, Func<Invocation, int> run) => new(name, summary, run)
+    {
+        Operands = [operand],
+        Details = $"{operand} is {keys}\nand any of {PciKeys}.\nThe answer is the device's id and PCI address, as JSON; nothing if the VM has not booted yet.",
+    };
+}

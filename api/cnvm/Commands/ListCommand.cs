@@ -1,0 +1,85 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text.Json;
+using Cnvm.Api.Registry;
+using Cnvm.Cli.Output;
+using Cnvm.Cli.Parsing;
+
+namespace Cnvm.Cli.Commands;
+
+/// <summary><c>cnvm ps</c>.</summary>
+internal static class ListCommand
+{
+    private const int AnswerMilliseconds = 1000;
+
+    public static int Run(Invocation invocation)
+    {
+        if (invocation.ApiSocket is not null)
+        {
+            throw CliException.Usage($"{Option.ApiSocket} has no meaning here; cnvm show takes it");
+        }
+
+        IReadOnlyList<VmEntry> entries = VmRegistry.List();
+        if (invocation.Has("--quiet"))
+        {
+            Stdio.Write(Stdio.Stdout, System.Text.Encoding.UTF8.GetBytes(string.Concat(entries.Select(e => e.Name + "\n"))));
+            return ExitCode.Success;
+        }
+
+        (VmEntry Entry, VmSummary Vm)[] rows = [.. entries.Select(e => (e, VmSummary.Ask(e, AnswerMilliseconds)))];
+        if (invocation.Json)
+        {
+            Stdio.Print(Json(rows));
+            return ExitCode.Success;
+        }
+
+        var table = new Table("NAME", "STATE", ">VCPUS", ">MEMORY", ">PID", ">UPTIME", "SOCKET");
+        foreach ((VmEntry entry, VmSummary vm) in rows)
+        {
+            table.Add(
+                entry.Name,
+                vm.State,
+                vm.Vcpus?.ToString(CultureInfo.InvariantCulture) ?? "-",
+                vm.MemoryBytes is { } bytes ? Units.Size(bytes) : "-",
+                entry.Pid.ToString(CultureInfo.InvariantCulture),
+                Units.Duration(DateTimeOffset.UtcNow - entry.Started),
+                entry.ApiSocket);
+        }
+
+        Stdio.Print(table.ToString());
+        return ExitCode.Success;
+    }
+
+    private static byte[] Json((VmEntry Entry, VmSummary Vm)[] rows)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true }))
+        {
+            writer.WriteStartArray();
+            foreach ((VmEntry entry, VmSummary vm) in rows)
+            {
+                writer.WriteStartObject();
+                writer.WriteString("name", entry.Name);
+                writer.WriteString("state", vm.State);
+                if (vm.Vcpus is { } vcpus)
+                {
+                    writer.WriteNumber("vcpus", vcpus);
+                }
+
+                if (vm.MemoryBytes is { } bytes)
+                {
+                    writer.WriteNumber("memory", bytes);
+                }
+
+                writer.WriteNumber("pid", entry.Pid);
+                writer.WriteString("started", entry.Started);
+                writer.WriteString("api_socket", entry.ApiSocket);
+                writer.WriteEndObject();
+            }
+
+            writer.WriteEndArray();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+}

@@ -1,0 +1,31 @@
+using Cnvm.Api.Registry;
+using Cnvm.Cli.Output;
+using Cnvm.Cli.Parsing;
+
+namespace Cnvm.Cli.Commands;
+
+/// <summary><c>cnvm logs</c>: also after the VM has ended.</summary>
+internal static class LogsCommand
+{
+    public static int Run(Invocation invocation)
+    {
+        string given = invocation.Vm ?? throw CliException.Usage($"which VM? usage: cnvm {invocation.Command!.Usage}");
+        string name = VmRegistry.IsValidName(given) && File.Exists(VmRegistry.LogPathOf(given)) ? given : VmTarget.Find(invocation).Name ?? given;
+        string path = VmRegistry.LogPathOf(name);
+        if (!VmRegistry.IsValidName(name) || !File.Exists(path))
+        {
+            throw new CliException(
+                ExitCode.Failure, $"'{name}' was not started by cnvm start: its messages go to where it was started, or to its --log-file");
+        }
+
+        using FileStream log = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        byte[] part = new byte[64 << 10];
+        int count;
+        while ((count = log.Read(part)) > 0)
+        {
+            Stdio.Write(Stdio.Stdout, part.AsSpan(0, count));
+        }
+
+        return ExitCode.Success;
+    }
+}

@@ -1,0 +1,188 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using Cnvm.Api;
+using Cnvm.Api.Registry;
+using Cnvm.Cli.Output;
+using Cnvm.Cli.Parsing;
+using Cnvm.CommandLine;
+using Cnvm.Linux;
+
+namespace Cnvm.Cli.Commands;
+
+/// <summary><c>cnvm start</c>: a VMM in the background.</summary>
+internal static class StartCommand
+{
+    private const string Program = "cnvm-vmm";
+    private const string ProgramVariable = "CNVM_VMM";
+    private const int AskMilliseconds = 10;
+    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
+
+    public static int Run(Invocation invocation)
+    {
+        string name = ChooseName(invocation);
+        TimeSpan timeout = invocation.Duration("--timeout") ?? DefaultTimeout;
+        string socket = invocation.ApiSocket ?? VmRegistry.SocketPathOf(name);
+        if (socket.Contains('=', StringComparison.Ordinal))
+        {
+            throw CliException.Usage($"{Option.ApiSocket}: give the path alone");
+        }
+
+        List<string> words = [.. WithConsole(invocation.VmmFlags), Flags.Name, name, Flags.ApiSocket, socket];
+        // What is wrong with the flags is said here, and not in a log.
+        LaunchOptions options = LaunchOptions.Parse(words);
+        string program = FindProgram();
+        VmRegistry.EnsureFolder();
+        string log = VmRegistry.LogPathOf(name);
+        if (VmRegistry.List().Any(e => e.Name == name))
+        {
+            throw new CliException(ExitCode.Failure, $"a VM named '{name}' is running; choose another name (see cnvm ps)");
+        }
+
+        const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        var creation = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, Share = FileShare.ReadWrite, UnixCreateMode = OwnerOnly };
+        using FileStream output = new(log, creation);
+        int descriptor = (int)output.SafeFileHandle.DangerousGetHandle();
+        using DetachedProcess process = DetachedProcess.Start(program, [Program, .. words], descriptor);
+        string state = AwaitState(process, socket, options.Vm is not null, timeout, log);
+        Report(invocation, name, process.Id, socket, state);
+        return ExitCode.Success;
+    }
+
+    private static string ChooseName(Invocation invocation)
+    {
+        if (invocation.Vm is not null && invocation.Value("--name") is not null)
+        {
+            throw CliException.Usage($"'{invocation.Vm}' or --name says what to call the VM: give one of them");
+        }
+
+        if ((invocation.Vm ?? invocation.Value("--name")) is { } name)
+        {
+            return VmRegistry.IsValidName(name)
+                ? name
+                : throw CliException.Usage(
+                    $"'{name}' is no name: it has 1 to {VmRegistry.MaxNameLength} letters, digits, dots, dashes and underscores, and starts with a letter or digit");
+        }
+
+        HashSet<string> taken = [.. VmRegistry.List().Select(e => e.Name)];
+        for (int i = 1; ; i++)
+        {
+            string candidate = string.Create(CultureInfo.InvariantCulture, $"vm{i}");
+            if (!taken.Contains(candidate))
+            {
+                return candidate;
+            }
+        }
+    }
+
+    /// <summary>A VM in the background has no terminal: its serial port is a pseudo-terminal unless a console was chosen.</summary>
+    private static List<string> WithConsole(IReadOnlyList<string> flags)
+    {
+        List<string> words = [.. flags];
+        var arguments = new Arguments(flags);
+        if (arguments.FirstVmFlag is null)
+        {
+            return words;
+        }
+
+        foreach (string flag in (ReadOnlySpan<string>)[Flags.Serial, Flags.Console, Flags.DebugConsole])
+        {
+            if (arguments.Value(flag) is { } mode && mode.Split(',').Contains("tty"))
+            {
+                throw CliException.Usage($"{flag} tty: a VM in the background has no terminal; use pty, file=PATH or socket=PATH");
+            }
+        }
+
+        if (!arguments.Has(Flags.Console))
+        {
+            words.AddRange([Flags.Console, "off"]);
+            if (!arguments.Has(Flags.Serial))
+            {
+                words.AddRange([Flags.Serial, "pty"]);
+            }
+        }
+
+        return words;
+    }
+
+    /// <exception cref="CliException">There is no cnvm-vmm.</exception>
+    private static string FindProgram()
+    {
+        if (Environment.GetEnvironmentVariable(ProgramVariable) is { Length: > 0 } chosen)
+        {
+            return File.Exists(chosen)
+                ? Path.GetFullPath(chosen)
+                : throw new CliException(ExitCode.Failure, $"{ProgramVariable} names {chosen}, which does not exist");
+        }
+
+        IEnumerable<string> folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
+        string? beside = Path.GetDirectoryName(Environment.ProcessPath);
+        return folders.Prepend(beside ?? "/").Select(f => Path.Combine(f, Program)).FirstOrDefault(File.Exists)
+            ?? throw new CliException(
+                ExitCode.Failure, $"{Program} is neither beside cnvm nor in PATH; set {ProgramVariable} to where it is");
+    }
+
+    /// <summary>Waits until the VMM answers, and the VM runs if there is to be one.</summary>
+    private static string AwaitState(DetachedProcess process, string socket, bool boots, TimeSpan timeout, string log)
+    {
+        long started = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(started) < timeout)
+        {
+            // Either the process ends, or it is asked again a little later.
+            if (Poll.Wait([new PollEntry { Fd = process.Fd, Events = PollEntry.In }], AskMilliseconds) > 0)
+            {
+                return process.ExitCode() == 0 ? "ended" : throw new CliException(ExitCode.Failure, Failure(log));
+            }
+
+            if (TryAsk(socket, boots) is { } state)
+            {
+                return state;
+            }
+        }
+
+        throw new CliException(
+            ExitCode.TimedOut,
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"process {process.Id} does not run a VM after {Units.Duration(timeout)}; it was left alone (its messages are in {log})"));
+    }
+
+    private static string? TryAsk(string socket, bool boots)
+    {
+        try
+        {
+            using CnvmClient client = CnvmClient.Connect(socket);
+            string? state = VmSummary.AskState(client);
+            return boots && state is null or "created" ? null : state ?? "empty";
+        }
+        catch (LinuxException)
+        {
+            // It does not serve its socket yet, or has just ended.
+            return null;
+        }
+    }
+
+    private static string Failure(string log)
+    {
+        string said = File.ReadAllText(log).Trim();
+        File.Delete(log);
+        return said.Length == 0 ? $"{Program} ended without a message" : $"{Program} ended:\n{said}";
+    }
+
+    private static void Report(Invocation invocation, string name, int process, string socket, string state)
+    {
+        if (invocation.Json)
+        {
+            Stdio.Print(JsonObject.Write(json =>
+            {
+                json.Text("name", name);
+                json.Text("state", state);
+                json.Number("pid", (ulong)process);
+                json.Text("api_socket", socket);
+            }));
+            return;
+        }
+
+        Stdio.Print(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{name}: {state}, process {process}")));
+    }
+}

@@ -1,0 +1,185 @@
+using System.Text.Json;
+
+namespace Cnvm.Cli.Tests;
+
+/// <summary>What every command of ch-remote sends, byte for byte, and what it does with the answer.</summary>
+public sealed class RequestTests : IDisposable
+{
+    private readonly CliRun _cli = new();
+
+    private string Socket => Path.Combine(_cli.Folder, "fake.sock");
+
+    public void Dispose() => _cli.Dispose();
+
+    [Theory]
+    [InlineData("PUT vm.boot", "boot")]
+    [InlineData("PUT vm.delete", "delete")]
+    [InlineData("PUT vmm.shutdown", "shutdown-vmm")]
+    [InlineData("PUT vm.resume", "resume")]
+    [InlineData("PUT vm.power-button", "power-button")]
+    [InlineData("PUT vm.reboot", "reboot")]
+    [InlineData("PUT vm.pause", "pause")]
+    [InlineData("GET vm.info", "info")]
+    [InlineData("GET vm.counters", "counters")]
+    [InlineData("GET vmm.ping", "ping")]
+    [InlineData("PUT vm.shutdown", "shutdown")]
+    [InlineData("PUT vm.nmi", "nmi")]
+    public void A_plain_command_is_one_request_without_a_body(string request, string command)
+    {
+        string[] parts = request.Split(' ');
+        using var vmm = new FakeVmm(Socket, FakeVmm.Answer(200, "{\"a\":1}"));
+        CliResult result = _cli.Run("--api-socket", Socket, command);
+        Assert.Equal(new CliResult(0, "{\"a\":1}\n", ""), result);
+        Assert.Equal([$"{parts[0]} /api/v1/{parts[1]} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"], vmm.Requests);
+    }
+
+    [Theory]
+    [InlineData("vm.resize", """{"desired_vcpus":4,"desired_ram":2147483648,"desired_balloon":0}""", "resize", "--cpus", "4", "--memory", "2G", "--balloon=0")]
+    [InlineData("vm.resize", """{"desired_vcpus":4}""", "resize", "--cpus", "4")]
+    [InlineData("vm.resize-disk", """{"id":"_disk0","desired_size":1048576}""", "resize-disk", "--disk", "_disk0", "--size", "1M")]
+    [InlineData("vm.resize-zone", """{"id":"z","desired_ram":1048576}""", "resize-zone", "--id", "z", "--size", "1M")]
+    [InlineData("vm.remove-device", """{"id":"_net1"}""", "remove-device", "_net1")]
+    [InlineData("vm.snapshot", """{"destination_url":"file:///a"}""", "snapshot", "file:///a")]
+    [InlineData("vm.coredump", """{"destination_url":"file:///a"}""", "coredump", "file:///a")]
+    [InlineData("vm.add-fs", """{"tag":"t","socket":"/s","num_queues":1,"queue_size":1024,"pci_segment":0}""", "add-fs", "tag=t,socket=/s")]
+    [InlineData("vm.add-pmem", """{"file":"/f","size":4096,"discard_writes":true,"id":"p","pci_segment":1}""", "add-pmem", "file=/f,size=4K,discard_writes=on,id=p,pci_segment=1")]
+    [InlineData("vm.add-vsock", """{"cid":3,"socket":"/s","pci_segment":0}""", "add-vsock", "cid=3,socket=/s")]
+    [InlineData("vm.add-vdpa", """{"path":"/dev/vhost-vdpa-0","num_queues":2,"pci_segment":0}""", "add-vdpa", "path=/dev/vhost-vdpa-0,num_queues=2")]
+    [InlineData("vm.add-user-device", """{"socket":"/s","pci_segment":0}""", "add-user-device", "socket=/s")]
+    [InlineData("vm.add-device", """{"path":"/sys/x","iommu":true,"pci_segment":0}""", "add-device", "path=/sys/x,iommu=on")]
+    [InlineData("vm.add-generic-vhost-user", """{"socket":"/s","device_type":26,"pci_segment":0,"queue_sizes":[64,128]}""", "add-generic-vhost-user", "virtio_id=26,socket=/s,queue_sizes=[64,128]")]
+    [InlineData("vm.restore", """{"source_url":"file:///a","prefault":false,"resume":false}""", "restore", "file:///a")]
+    [InlineData("vm.restore", """{"source_url":"file:///a","prefault":true,"memory_restore_mode":"OnDemand","resume":true,"zone_updates":[{"id":"z","host_numa_node":1}]}""", "restore", "source_url=file:///a,prefault=on,resume=true,memory_restore_mode=ondemand,zone_updates=[z@1]")]
+    [InlineData("vm.send-migration", """{"destination_url":"tcp:h:1","local":false}""", "send-migration", "tcp:h:1")]
+    [InlineData("vm.send-migration", """{"destination_url":"unix:/a","local":true,"downtime_ms":5,"timeout_s":6,"timeout_strategy":"Ignore","connections":2,"memory_mode":"Postcopy"}""", "send-migration", "destination_url=unix:/a,local=on,downtime_ms=5,timeout_s=6,timeout_strategy=Ignore,connections=2,memory_mode=postcopy")]
+    [InlineData("vm.receive-migration", """{"receiver_url":"unix:/a"}""", "receive-migration", "unix:/a")]
+    [InlineData("vm.receive-migration", """{"receiver_url":"tcp:0.0.0.0:1","tls_dir":"/t"}""", "receive-migration", "receiver_url=tcp:0.0.0.0:1,tls_dir=/t")]
+    public void A_command_with_arguments_sends_this_body(string endpoint, string body, params string[] args)
+    {
+        using var vmm = new FakeVmm(Socket, FakeVmm.Answer(204));
+        CliResult result = _cli.Run(["--api-socket", Socket, .. args]);
+        Assert.Equal(new CliResult(0, "", ""), result);
+        string request = Assert.Single(vmm.Requests);
+        Assert.StartsWith($"PUT /api/v1/{endpoint} HTTP/1.1\r\n", request, StringComparison.Ordinal);
+        Assert.Contains($"\r\nContent-Length: {body.Length}\r\n", request, StringComparison.Ordinal);
+        Assert.Equal(body, request[(request.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..]);
+    }
+
+    [Fact]
+    public void A_disk_is_written_as_in_the_flag_and_the_answer_is_printed()
+    {
+        using var vmm = new FakeVmm(Socket, FakeVmm.Answer(200, """{"id":"_disk5","bdf":"0000:00:06.0"}"""));
+        CliResult result = _cli.Run($"--api-socket={Socket}", "add-disk", "path=/d,readonly=on,id=data");
+        Assert.Equal(new CliResult(0, "{\"id\":\"_disk5\",\"bdf\":\"0000:00:06.0\"}\n", ""), result);
+        JsonElement body = Body(vmm);
+        Assert.Equal("/d", body.GetProperty("path").GetString());
+        Assert.True(body.GetProperty("readonly").GetBoolean());
+        Assert.Equal("data", body.GetProperty("id").GetString());
+    }
+
+    [Theory]
+    [InlineData("add-net fd=[3,4],num_queues=4,mac=2e:89:a8:e4:bf:0d", 2)]
+    [InlineData("add-device fd=4", 1)]
+    [InlineData("restore source_url=file:///a,net_fds=[n@[3,4]],vfio_fds=[v@3],iommufd_fd=4", 4)]
+    [InlineData("receive-migration receiver_url=unix:/a,vfio_fds=[v@4]", 1)]
+    public void Descriptors_travel_beside_the_request_and_not_in_it(string command, int count)
+    {
+        using var vmm = new FakeVmm(Socket, FakeVmm.Answer(204));
+        File.WriteAllText(Path.Combine(_cli.Folder, "three"), "");
+        File.WriteAllText(Path.Combine(_cli.Folder, "four"), "");
+        CliResult result = _cli.Shell($"exec 3<three 4<four; \"$CNVM\" --api-socket fake.sock {command}");
+        Assert.Equal(new CliResult(0, "", ""), result);
+        string[] expected = count switch { 1 => ["four"], 2 => ["three", "four"], _ => ["three", "four", "three", "four"] };
+        Assert.Equal(expected, vmm.Files.Select(Path.GetFileName));
+        Assert.DoesNotContain("fd\"", vmm.Requests[0], StringComparison.Ordinal);
+        if (command.StartsWith("restore", StringComparison.Ordinal))
+        {
+            Assert.Equal("""[{"id":"n","num_fds":2}]""", Body(vmm).GetProperty("net_fds").GetRawText());
+            Assert.Equal("""[{"id":"v"}]""", Body(vmm).GetProperty("vfio_fds").GetRawText());
+        }
+    }
+
+    [Fact]
+    public void A_refusal_is_told_from_the_outside_in()
+    {
+        using var vmm = new FakeVmm(Socket, FakeVmm.Answer(404, """["Error from API","The VM could not boot","VM is not created"]"""));
+        CliResult result = _cli.Run("--api-socket", Socket, "boot");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Equal("cnvm: boot: the VMM refused vm.boot (404)\n  because: The VM could not boot\n  because: VM is not created\n", result.Error);
+        result = _cli.Run("--api-socket", Socket, "boot", "--json");
+        JsonElement error = JsonDocument.Parse(result.Error).RootElement;
+        Assert.Equal((1, 404), (result.ExitCode, error.GetProperty("status").GetInt32()));
+        Assert.Equal(["The VM could not boot", "VM is not created"], error.GetProperty("chain").EnumerateArray().Select(e => e.GetString()));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("SSH-2.0-x\r\n\r\n")]
+    [InlineData("HTTP/1.1 200 \r\nContent-Length: 99999999999\r\n\r\n")]
+    [InlineData("HTTP/1.1 200 \r\nContent-Length: 999999999\r\n\r\n")]
+    [InlineData("HTTP/1.1 500 \r\nContent-Length: 3\r\n\r\n[1,")]
+    public void A_broken_answer_is_an_error_with_a_message(string answer)
+    {
+        using var vmm = new FakeVmm(Socket, answer);
+        CliResult result = _cli.Run("--api-socket", Socket, "info");
+        Assert.Equal((1, ""), (result.ExitCode, result.Output));
+        Assert.StartsWith("cnvm: info: ", result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_configuration_comes_from_a_file_standard_input_or_flags()
+    {
+        const string Config = """{"payload":{"kernel":"/k"}}""";
+        File.WriteAllText(Path.Combine(_cli.Folder, "c.json"), Config);
+        using var vmm = new FakeVmm(Socket, FakeVmm.Answer(204));
+        Assert.Equal(0, _cli.Run("--api-socket", Socket, "create", "c.json").ExitCode);
+        Assert.Equal(0, _cli.RunWithInput(Config, "--api-socket", Socket, "create", "-").ExitCode);
+        Assert.Equal(0, _cli.RunWithInput(Config, "--api-socket", Socket, "create").ExitCode);
+        Assert.Equal(3, vmm.Requests.Count);
+        Assert.All(vmm.Requests, r => Assert.EndsWith("\r\n\r\n" + Config, r, StringComparison.Ordinal));
+        Assert.Equal(0, _cli.Run("--api-socket", Socket, "create", "--kernel", "/k", "--disk", "path=/a", "path=/b", "--cpus=2").ExitCode);
+        string flags = vmm.Requests[3];
+        JsonElement body = JsonDocument.Parse(flags[(flags.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..]).RootElement;
+        Assert.Equal(["/a", "/b"], body.GetProperty("disks").EnumerateArray().Select(d => d.GetProperty("path").GetString()));
+        Assert.Equal(2, body.GetProperty("cpus").GetProperty("boot_vcpus").GetInt32());
+    }
+
+    [Theory]
+    [InlineData("resize")]
+    [InlineData("resize --cpus x")]
+    [InlineData("resize --memory 1X")]
+    [InlineData("resize-disk --disk a")]
+    [InlineData("add-disk")]
+    [InlineData("add-disk paht=/a")]
+    [InlineData("add-fs tag=t")]
+    [InlineData("add-vsock socket=/s")]
+    [InlineData("add-device id=x")]
+    [InlineData("restore prefault=on")]
+    [InlineData("restore source_url=file:///a,net_fds=[n]")]
+    [InlineData("send-migration destination_url=tcp:h:1,memory_mode=never")]
+    [InlineData("snapshot")]
+    [InlineData("snapshot a b")]
+    [InlineData("boot --fast")]
+    [InlineData("bott")]
+    [InlineData("create --kernel k --api-socket=x")]
+    [InlineData("create --kernel k --log-file x")]
+    [InlineData("create --kernel k --net fd=3")]
+    [InlineData("wait --state asleep")]
+    [InlineData("wait --timeout soon")]
+    [InlineData("console --escape xx")]
+    public void What_is_wrong_is_said_before_anything_is_sent(string command)
+    {
+        using var vmm = new FakeVmm(Socket, FakeVmm.Answer(204));
+        CliResult result = _cli.Run(["--api-socket", Socket, .. command.Split(' ')]);
+        Assert.Equal(2, result.ExitCode);
+        Assert.StartsWith("cnvm: ", result.Error, StringComparison.Ordinal);
+        Assert.Empty(vmm.Requests);
+    }
+
+    private static JsonElement Body(FakeVmm vmm)
+    {
+        string request = Assert.Single(vmm.Requests);
+        return JsonDocument.Parse(request[(request.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..]).RootElement;
+    }
+}
