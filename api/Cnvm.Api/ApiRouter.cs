@@ -67,9 +67,11 @@ internal sealed partial class ApiRouter
         "vm.nmi" => Action(request, _vmm.Nmi),
         "vm.shutdown" => Action(request, _vmm.Shutdown),
         "vm.delete" => Action(request, _vmm.Delete),
+        "vm.snapshot" => Snapshot(request),
+        "vm.restore" => Restore(request),
         "vm.resize" or "vm.resize-disk" or "vm.resize-zone" or "vm.remove-device" or "vm.add-device" or "vm.add-user-device"
             or "vm.add-disk" or "vm.add-fs" or "vm.add-generic-vhost-user" or "vm.add-pmem" or "vm.add-net" or "vm.add-vdpa"
-            or "vm.add-vsock" or "vm.snapshot" or "vm.coredump" or "vm.restore" or "vm.receive-migration" or "vm.send-migration"
+            or "vm.add-vsock" or "vm.coredump" or "vm.receive-migration" or "vm.send-migration"
             => Unsupported(request, endpoint),
         _ => Error(404, "Error from API", $"There is no {request.Path}"),
     };
@@ -174,6 +176,8 @@ internal sealed partial class ApiRouter
         "vm.nmi" => "The NMI could not be sent",
         "vm.shutdown" => "The VM could not be shut down",
         "vm.delete" => "The VM could not be deleted",
+        "vm.snapshot" => "The VM could not be snapshotted",
+        "vm.restore" => "The VM could not be restored",
         "vmm.shutdown" => "The VMM could not be shut down",
         _ => null,
     };

@@ -1,5 +1,6 @@
 using Cnvm.Vmm;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Api.Tests;
 
@@ -54,6 +55,12 @@ internal sealed class FakeVmm : IVmm
     public void Nmi() => Note("nmi");
 
     public void Shutdown() => Move("shutdown", VmState.Shutdown);
+
+    public void Snapshot(SnapshotConfig request) => Note($"snapshot {request.DestinationUrl}");
+
+    public void Restore(RestoreConfig request) => Note(
+        $"restore {request.SourceUrl} {request.MemoryRestoreMode} prefault={request.Prefault} resume={request.Resume} "
+        + string.Join(' ', request.NetFds?.Select(n => $"{n.Id}:{n.Fds!.Count}") ?? []));
 
     public void Delete()
     {

@@ -1,4 +1,5 @@
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Vmm;
 
@@ -50,6 +51,14 @@ public interface IVmm
 
     /// <summary>Stops the VM if it runs and forgets its configuration; succeeds if there is none.</summary>
     void Delete();
+
+    /// <summary>Writes the paused VM's state and memory to a folder; the VM stays as it is.</summary>
+    /// <exception cref="VmmException">It is not paused, or the snapshot cannot be written: then nothing of it stays.</exception>
+    void Snapshot(SnapshotConfig request);
+
+    /// <summary>Makes a VM from a snapshot, paused unless the request says otherwise.</summary>
+    /// <exception cref="VmmException">There is a VM, or the snapshot is not usable here: then there still is none.</exception>
+    void Restore(RestoreConfig request);
 
     /// <summary>
     /// Deletes the VM and prepares the process to end. Returns when that is done; the server then sends its answer and reports the

@@ -11,6 +11,7 @@ using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Memory;
 using Cnvm.Vmm.Platform;
+using Cnvm.Vmm.Snapshot;
 using Cnvm.Vmm.Vcpus;
 using Microsoft.Extensions.Logging;
 using CpuTopology = Cnvm.Arch.Machine.CpuTopology;
@@ -26,17 +27,24 @@ internal sealed partial class VirtualMachine : IDisposable
 {
     private readonly Action<VirtualMachine, GuestRequest, string?> _onRequest;
     private readonly ILogger _logger;
+    private readonly IReadOnlyList<RamPiece> _ramPlan;
+    private readonly string _profileName;
+    private readonly string _hypervisorName;
+    private readonly string _cpuProfile;
     private readonly GuestMemory _memory;
     private readonly IPartition _partition;
     private readonly Chipset _chipset;
     private readonly VirtioSet _virtio;
     private readonly VcpuSet _vcpus = new();
+    private readonly List<uint> _apicIds = [];
     private CpuidTable? _bootCpuid;
     private ConsoleDevice? _console;
     private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
+    private ulong _pausedAt;
     private int _ending;
     private int _panicked;
+    private bool _wakeSerial;
 
     private VirtualMachine(
         IHypervisor hypervisor,
@@ -44,14 +52,21 @@ internal sealed partial class VirtualMachine : IDisposable
         PhysicalLayout layout,
         ConsoleSet consoles,
         ILoggerFactory logging,
-        Action<VirtualMachine, GuestRequest, string?> onRequest)
+        Action<VirtualMachine, GuestRequest, string?> onRequest,
+        MemoryImage? image)
     {
         _onRequest = onRequest;
         _logger = logging.CreateLogger("machine");
-        _memory = GuestRamAllocator.Allocate(RamPlan.Create(config.Memory, layout.RamRegions));
+        _profileName = layout.Profile.Name;
+        _hypervisorName = hypervisor.Name;
+        _cpuProfile = config.Cpus.Profile.ToString();
+        IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, layout.RamRegions);
+        _ramPlan = image?.Place(plan) ?? plan;
+        _memory = GuestRamAllocator.Allocate(_ramPlan);
         IPartition? partition = null;
         try
         {
+            image?.Load(_memory);
             partition = hypervisor.CreatePartition(new PartitionOptions
             {
                 MaxVcpus = (int)config.Cpus.MaxVcpus,
@@ -95,22 +110,11 @@ internal sealed partial class VirtualMachine : IDisposable
         Action<VirtualMachine, GuestRequest, string?> onRequest)
     {
         PhysicalLayout layout = PlanLayout(hypervisor, config);
-        if (config.Cpus.MaxVcpus > (uint)hypervisor.Capabilities.MaxVcpus)
-        {
-            throw new MachineBuildException(
-                $"cpus.max_vcpus: {config.Cpus.MaxVcpus} vCPUs; {hypervisor.Name} on this host runs at most {hypervisor.Capabilities.MaxVcpus} in one machine");
-        }
-
-        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest);
+        CheckVcpuCount(hypervisor, config);
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, image: null);
         try
         {
-            if (hypervisor.Capabilities.OrdinaryGuestsObstacle is { } obstacle)
-            {
-                LogObstacle(machine._logger, obstacle);
-            }
-
-            machine.AddDevices(config, consoles);
-            machine.AddVcpus(hypervisor, config, layout);
+            machine.Build(hypervisor, config, layout, consoles, saved: null);
             machine.LoadKernel(config, layout);
             return machine;
         }
@@ -135,6 +139,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _virtio.Pause();
         _chipset.Clock.Stop();
         _pausedClock = _partition.SaveClock();
+        _pausedAt = HostNanoseconds();
     }
 
     /// <summary>Goes on after <see cref="Pause"/>; the guest's clocks continue where they stood.</summary>
@@ -148,6 +153,11 @@ internal sealed partial class VirtualMachine : IDisposable
 
         _virtio.Resume();
         Start();
+        if (_wakeSerial)
+        {
+            _wakeSerial = false;
+            _chipset.WakeSerial();
+        }
     }
 
     /// <summary>Presses the power button; false when the machine has none.</summary>
@@ -178,6 +188,27 @@ internal sealed partial class VirtualMachine : IDisposable
         _chipset.Dispose();
         _partition.Dispose();
         _memory.Dispose();
+    }
+
+    private static void CheckVcpuCount(IHypervisor hypervisor, VmConfig config)
+    {
+        if (config.Cpus.MaxVcpus > (uint)hypervisor.Capabilities.MaxVcpus)
+        {
+            throw new MachineBuildException(
+                $"cpus.max_vcpus: {config.Cpus.MaxVcpus} vCPUs; {hypervisor.Name} on this host runs at most {hypervisor.Capabilities.MaxVcpus} in one machine");
+        }
+    }
+
+    /// <summary>Devices and vCPUs. With a saved state, vCPUs are made with the CPUID that stands there.</summary>
+    private void Build(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, ConsoleSet consoles, MachineState? saved)
+    {
+        if (hypervisor.Capabilities.OrdinaryGuestsObstacle is { } obstacle)
+        {
+            LogObstacle(_logger, obstacle);
+        }
+
+        AddDevices(config, consoles);
+        AddVcpus(hypervisor, config, layout, saved);
     }
 
     private static PhysicalLayout PlanLayout(IHypervisor hypervisor, VmConfig config)
@@ -239,7 +270,7 @@ internal sealed partial class VirtualMachine : IDisposable
         }
     }
 
-    private void AddVcpus(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout)
+    private void AddVcpus(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, MachineState? saved)
     {
         CpuTopology topology = Topology(config.Cpus);
         var cpuid = new CpuidConfig
@@ -252,8 +283,9 @@ internal sealed partial class VirtualMachine : IDisposable
         var bus = new VcpuBus(_chipset.Ports, _chipset.Memory, _chipset.IoApic, _chipset.Pic);
         for (int i = 0; i < (int)config.Cpus.BootVcpus; i++)
         {
-            CpuidTable shown = CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i);
+            CpuidTable shown = saved?.Vcpus[i].State.Cpuid ?? CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i);
             _bootCpuid ??= shown;
+            _apicIds.Add(topology.ApicIdOf(i));
             IVirtualCpu vcpu = _partition.CreateVcpu(i, topology.ApicIdOf(i), shown, bus);
             int[]? hostCpus = config.Cpus.Affinity?.FirstOrDefault(a => a.Vcpu == i)?.HostCpus.Select(c => (int)c).ToArray();
             _vcpus.Add(vcpu, hostCpus, OnVcpuStop);

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Cnvm.Vmm;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Api.Json;
 
@@ -18,10 +19,13 @@ namespace Cnvm.Api.Json;
         typeof(ExactEnumConverter<VmState>), typeof(ExactEnumConverter<CoreScheduling>), typeof(ExactEnumConverter<CpuProfile>),
         typeof(ExactEnumConverter<HotplugMethod>), typeof(ExactEnumConverter<ImageType>), typeof(ExactEnumConverter<LockGranularity>),
         typeof(ExactEnumConverter<VhostMode>), typeof(ExactEnumConverter<ConsoleMode>), typeof(MachineProfileConverter),
+        typeof(ExactEnumConverter<MemoryRestoreMode>),
     ])]
 [JsonSerializable(typeof(VmConfig))]
 [JsonSerializable(typeof(VmInfo))]
 [JsonSerializable(typeof(VmmPing))]
+[JsonSerializable(typeof(SnapshotConfig))]
+[JsonSerializable(typeof(RestoreConfig))]
 [JsonSerializable(typeof(string[]))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>>), TypeInfoPropertyName = "Counters")]
 internal sealed partial class ApiJsonContext : JsonSerializerContext;

@@ -24,7 +24,10 @@ public static class MsrPolicies
         (>= 0xc1 and <= 0xc8) or (>= 0x186 and <= 0x18d) or (>= 0x309 and <= 0x30c) or (>= 0x38d and <= 0x391) or (>= 0x3f1 and <= 0x3f2)
             or (>= 0xc001_0000 and <= 0xc001_0007) or (>= 0xc001_0200 and <= 0xc001_020b) or (>= 0xc000_0300 and <= 0xc000_0303) => MsrPolicy.Offer,
 
-        // AMD: system, hardware and northbridge configuration, interrupt pending message, SMM base and mask, VM_CR, load-store
+        // SMM base and SMI count (no machine here has SMM); AMD: TSC ratio for nested guests, speculation control of hypervisors.
+        0x9e or 0x34 or 0xc000_0104 or 0xc001_011f => MsrPolicy.Offer,
+
+        // AMD: system, hardware and northbridge configuration, interrupt pending message, SMM mask, VM_CR, load-store
         // and decode configuration, IBS, OSVW.
         0xc001_0010 or 0xc001_0015 or 0xc001_001f or 0xc001_0055 or 0xc001_0058 or (>= 0xc001_0111 and <= 0xc001_0117) or 0xc001_0131
             or 0xc001_0140 or 0xc001_0141 or (>= 0xc001_1020 and <= 0xc001_103b) => MsrPolicy.Offer,

@@ -113,6 +113,19 @@ public static class XsaveArea
         return present & ~placed;
     }
 
+    /// <summary>Bytes that an area with every component of a CPUID takes.</summary>
+    public static int BytesOf(CpuidTable layout)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        int bytes = MinBytes;
+        for (int component = 2; component < 63; component++)
+        {
+            bytes = TryPlace(layout, component, out int start, out int length) ? Math.Max(bytes, start + length) : bytes;
+        }
+
+        return bytes;
+    }
+
     /// <summary>XSTATE_BV.</summary>
     public static ulong Present(ReadOnlySpan<byte> area) => BinaryPrimitives.ReadUInt64LittleEndian(area[HeaderStart..]);
 
