@@ -130,6 +130,7 @@ internal sealed unsafe partial class SoftPartition : IPartition
             }
 
             SoftVcpu vcpu = new(this, index, apicId, cpuid, bus);
+            vcpu.SetTscKhz(_options.TscKhz);
             _vcpus = [.. _vcpus, vcpu];
             return vcpu;
         }

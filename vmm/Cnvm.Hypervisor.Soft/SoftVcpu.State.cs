@@ -95,7 +95,7 @@ internal sealed unsafe partial class SoftVcpu
 
         Cpu* c = _c;
         ResetMsrs();
-        _tscKhz = state.TscKhz != 0 ? state.TscKhz : DefaultTscKhz;
+        SetTscKhz(state.TscKhz);
         ApplySystem(state.System);
         ApplyGeneral(state.General);
         c->Xcr0 = state.Xcr0;
@@ -130,6 +130,9 @@ internal sealed unsafe partial class SoftVcpu
         UpdateMode();
         Interlocked.Or(ref c->Attention, AttentionBits.Interrupt);
     }
+
+    /// <summary>0 means this processor's own frequency.</summary>
+    public void SetTscKhz(uint khz) => _tscKhz = khz != 0 ? khz : DefaultTscKhz;
 
     /// <summary>A register that this processor lacks is taken when it holds nothing.</summary>
     private bool RestoreMsr(MsrValue msr)

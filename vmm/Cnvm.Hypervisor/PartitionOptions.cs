@@ -15,6 +15,9 @@ public sealed record PartitionOptions
     /// <summary>GPA of one unused page below 4 GiB that some Intel hosts need (KVM_SET_IDENTITY_MAP_ADDR).</summary>
     public ulong IdentityMapAddress { get; init; } = 0xF800_3000;
 
+    /// <summary>Frequency of the guest's TSC in kHz; 0: the hypervisor's own. Another one needs <see cref="HypervisorCapabilities.TscScaling"/>.</summary>
+    public uint TscKhz { get; init; }
+
     /// <summary>Track dirty pages through a per-vCPU ring rather than a bitmap, where the host has one.</summary>
     public bool PreferDirtyRing { get; init; }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Cnvm.Arch.Cpuid;
 using Cnvm.Arch.Machine;
 using Cnvm.Devices;
 using Cnvm.Hypervisor;
@@ -49,10 +50,12 @@ internal sealed partial class VirtualMachine
             throw new MachineBuildException($"cpus.boot_vcpus: {config.Cpus.BootVcpus} vCPUs; the snapshot has {state.Vcpus.Length}");
         }
 
-        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, image);
+        // The guest keeps what it was shown: of the profile only the name is of use here.
+        CpuModelProfile profile = CpuModelProfile.Host with { Name = state.CpuProfile };
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image);
         try
         {
-            machine.Build(hypervisor, config, layout, consoles, state);
+            machine.Build(hypervisor, config, layout, consoles, profile, state);
             machine.Apply(state);
             return machine;
         }

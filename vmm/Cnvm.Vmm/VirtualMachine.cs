@@ -9,6 +9,7 @@ using Cnvm.Hypervisor.State;
 using Cnvm.Virtio.Console;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
+using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Memory;
 using Cnvm.Vmm.Platform;
 using Cnvm.Vmm.Snapshot;
@@ -53,13 +54,14 @@ internal sealed partial class VirtualMachine : IDisposable
         ConsoleSet consoles,
         ILoggerFactory logging,
         Action<VirtualMachine, GuestRequest, string?> onRequest,
+        CpuModelProfile profile,
         MemoryImage? image)
     {
         _onRequest = onRequest;
         _logger = logging.CreateLogger("machine");
         _profileName = layout.Profile.Name;
         _hypervisorName = hypervisor.Name;
-        _cpuProfile = config.Cpus.Profile.ToString();
+        _cpuProfile = profile.Name;
         IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, layout.RamRegions);
         _ramPlan = image?.Place(plan) ?? plan;
         _memory = GuestRamAllocator.Allocate(_ramPlan);
@@ -73,6 +75,7 @@ internal sealed partial class VirtualMachine : IDisposable
                 IoApicPins = layout.Profile.IoApics[0].Pins,
                 TssAddress = Profile.KvmTssAddress,
                 IdentityMapAddress = Profile.KvmIdentityMapAddress,
+                TscKhz = profile.TscKhz,
             });
             foreach (RamRegion region in _memory.Regions)
             {
@@ -111,10 +114,12 @@ internal sealed partial class VirtualMachine : IDisposable
     {
         PhysicalLayout layout = PlanLayout(hypervisor, config);
         CheckVcpuCount(hypervisor, config);
-        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, image: null);
+        CpuModelProfile profile = CpuProfileSource.Load(config.Cpus);
+        CpuProfileSource.ThrowIfMissing(profile, hypervisor);
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image: null);
         try
         {
-            machine.Build(hypervisor, config, layout, consoles, saved: null);
+            machine.Build(hypervisor, config, layout, consoles, profile, saved: null);
             machine.LoadKernel(config, layout);
             return machine;
         }
@@ -200,7 +205,8 @@ internal sealed partial class VirtualMachine : IDisposable
     }
 
     /// <summary>Devices and vCPUs. With a saved state, vCPUs are made with the CPUID that stands there.</summary>
-    private void Build(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, ConsoleSet consoles, MachineState? saved)
+    private void Build(
+        IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, ConsoleSet consoles, CpuModelProfile profile, MachineState? saved)
     {
         if (hypervisor.Capabilities.OrdinaryGuestsObstacle is { } obstacle)
         {
@@ -208,7 +214,7 @@ internal sealed partial class VirtualMachine : IDisposable
         }
 
         AddDevices(config, consoles);
-        AddVcpus(hypervisor, config, layout, saved);
+        AddVcpus(hypervisor, config, layout, profile, saved);
     }
 
     private static PhysicalLayout PlanLayout(IHypervisor hypervisor, VmConfig config)
@@ -270,7 +276,7 @@ internal sealed partial class VirtualMachine : IDisposable
         }
     }
 
-    private void AddVcpus(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, MachineState? saved)
+    private void AddVcpus(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, CpuModelProfile profile, MachineState? saved)
     {
         CpuTopology topology = Topology(config.Cpus);
         var cpuid = new CpuidConfig
@@ -279,6 +285,7 @@ internal sealed partial class VirtualMachine : IDisposable
             PhysicalBits = layout.PhysicalBits,
             Nested = config.Cpus.Nested,
             X2Apic = hypervisor.Capabilities.X2Apic,
+            Profile = profile,
         };
         var bus = new VcpuBus(_chipset.Ports, _chipset.Memory, _chipset.IoApic, _chipset.Pic);
         for (int i = 0; i < (int)config.Cpus.BootVcpus; i++)
@@ -287,6 +294,11 @@ internal sealed partial class VirtualMachine : IDisposable
             _bootCpuid ??= shown;
             _apicIds.Add(topology.ApicIdOf(i));
             IVirtualCpu vcpu = _partition.CreateVcpu(i, topology.ApicIdOf(i), shown, bus);
+            if (saved is null && profile.Msrs.Count > 0)
+            {
+                vcpu.Restore(CpuProfileSource.WithMsrs(vcpu.Save(), profile));
+            }
+
             int[]? hostCpus = config.Cpus.Affinity?.FirstOrDefault(a => a.Vcpu == i)?.HostCpus.Select(c => (int)c).ToArray();
             _vcpus.Add(vcpu, hostCpus, OnVcpuStop);
         }

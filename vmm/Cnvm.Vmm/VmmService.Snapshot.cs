@@ -1,6 +1,7 @@
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
+using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Win32.SafeHandles;
 
@@ -149,6 +150,12 @@ public sealed partial class VmmService
     private void StartRestored(VmConfig config, MachineState state, string folder, RestoreConfig request)
     {
         _hypervisor ??= _options.OpenHypervisor();
+        IReadOnlyList<string> obstacles = GuestContract.Obstacles(state, HostCapabilities.Of(_hypervisor));
+        if (obstacles.Count > 0)
+        {
+            throw new VmmException(VmmErrorKind.Internal, $"This host cannot run the snapshot's guest: {string.Join("; ", obstacles)}");
+        }
+
         ConsoleSet consoles = ConsoleSet.Open(config, Quit);
         try
         {
