@@ -1,5 +1,6 @@
 using System.Globalization;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Cpus;
 
 namespace Cnvm.CommandLine;
 
@@ -20,7 +21,9 @@ internal static partial class VmConfigArguments
         var features = new CpuFeatures();
         foreach (string feature in o.Words("features") ?? [])
         {
-            features = feature == "amx" ? features with { Amx = true } : throw Wrong(Flags.Cpus, $"features: there is no '{feature}'");
+            features = feature == "amx" ? features with { Amx = true }
+                : CpuProfileSource.IsFeature(feature) ? features with { Extra = [.. features.Extra ?? [], feature] }
+                : throw Wrong(Flags.Cpus, $"features: there is no '{feature}'");
         }
 
         return new CpusConfig(
@@ -34,7 +37,7 @@ internal static partial class VmConfigArguments
             Nested: o.Toggle("nested", otherwise: true),
             CoreScheduling: o.Choice("core_scheduling", ("vm", CoreScheduling.Vm), ("vcpu", CoreScheduling.Vcpu), ("off", CoreScheduling.Off))
                 ?? CoreScheduling.Vm,
-            Profile: o.Choice("profile", ("host", CpuProfile.Host)) ?? CpuProfile.Host);
+            Profile: o.Text("profile") is { } profile and not "host" ? profile : CpusConfig.HostProfile);
     }
 
     private static CpuTopology ParseTopology(string text)

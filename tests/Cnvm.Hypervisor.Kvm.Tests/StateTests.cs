@@ -151,7 +151,7 @@ public sealed class StateTests
         guest.Load(Counter);
         VcpuState saved = guest.Vcpu.Save();
         byte[] large = new byte[saved.Xsave.Length + 64];
-        large[^1] = 1;
+        BitConverter.TryWriteBytes(large.AsSpan(512), 1UL << 62);
         Assert.Contains("XSAVE", Refusal(saved with { Xsave = [.. large] }));
         Assert.Contains("APIC", Refusal(saved with { Lapic = [1, 2, 3] }));
         Assert.Contains("0x4b564dff", Refusal(saved with { Msrs = [new MsrValue(0x4b56_4dff, 1)] }));

@@ -24,6 +24,7 @@ public sealed class VmmServiceTests : IDisposable
             },
             Ping = new VmmPing("v1", "1", 1, []),
             Logging = NullLoggerFactory.Instance,
+            ConfigCodec = new VmConfigCodec(),
             OnEvent = e => _events.Add($"{e.Source}.{e.Name}"),
             OnExit = _ => { },
         },

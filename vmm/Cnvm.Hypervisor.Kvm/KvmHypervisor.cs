@@ -52,6 +52,8 @@ public sealed class KvmHypervisor : IHypervisor
 
     public CpuidTable SupportedCpuid => _supportedCpuid ??= KvmCpuid.Supported(_fd.Value);
 
+    public uint GuestTscKhz => field != 0 ? field : field = ReadGuestTscKhz();
+
     /// <summary>Opens the device and checks that it can do what a partition needs.</summary>
     /// <exception cref="HypervisorException">There is no such device, no permission, or it is too old; the message says which.</exception>
     public static KvmHypervisor Open(string path = DefaultPath, ILogger? logger = null)
@@ -179,6 +181,14 @@ public sealed class KvmHypervisor : IHypervisor
         $"{path} works, but this CPU offers neither VMX nor SVM: KVM runs user-mode guest code natively and interprets everything " +
         "else, without system calls. Ordinary operating systems do not run on it. Use a host with hardware virtualisation " +
         "(enable nested virtualisation if this is itself a virtual machine)";
+
+    /// <summary>KVM tells it of a vCPU only, before Linux 5.16 at least.</summary>
+    private uint ReadGuestTscKhz()
+    {
+        using var vm = new FileDescriptor(KvmIoctl.Call(_fd.Value, KvmRequest.KVM_CREATE_VM));
+        using var vcpu = new FileDescriptor(KvmIoctl.Call(vm.Value, KvmRequest.KVM_CREATE_VCPU, (nint)0));
+        return (uint)KvmIoctl.Call(vcpu.Value, KvmRequest.KVM_GET_TSC_KHZ);
+    }
 
     /// <summary>TSC frequency from CPUID leaf 15H, or 0 (SDM vol. 2, CPUID).</summary>
     private static uint HostTscKhz()

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Globalization;
 using Cnvm.Hypervisor.State;
 using Cnvm.Linux.Kvm;
@@ -13,7 +14,8 @@ internal sealed unsafe partial class KvmVirtualCpu
     // KVM_GET_MSR_INDEX_LIST knows a few hundred at most.
     private const int MaxListedMsrs = 4096;
 
-    private ImmutableArray<MsrValue> SaveMsrs()
+    /// <param name="tscTimestamp">Host monotonic time in nanoseconds at which the TSC was read.</param>
+    private ImmutableArray<MsrValue> SaveMsrs(out ulong tscTimestamp)
     {
         uint[] indices = _partition.SavedMsrs ??= ReadableMsrs();
         var values = ImmutableArray.CreateBuilder<MsrValue>(indices.Length);
@@ -24,6 +26,20 @@ internal sealed unsafe partial class KvmVirtualCpu
             {
                 throw new HypervisorException($"vCPU {Index}: KVM no longer reads MSR 0x{chunk[read]:x}");
             }
+        }
+
+        // The TSC once more, alone: the closer the two readings of the host's clock, the better the relation.
+        long before = Stopwatch.GetTimestamp();
+        if (!TryReadMsr(MsrIndex.TimeStampCounter, out ulong tsc))
+        {
+            throw new HypervisorException($"vCPU {Index}: KVM does not read the TSC");
+        }
+
+        tscTimestamp = (ulong)Stopwatch.GetElapsedTime(0, before + ((Stopwatch.GetTimestamp() - before) / 2)).Ticks * 100;
+        int at = Array.IndexOf(indices, MsrIndex.TimeStampCounter);
+        if (at >= 0)
+        {
+            values[at] = new MsrValue(MsrIndex.TimeStampCounter, tsc);
         }
 
         return values.ToImmutable();
@@ -43,9 +59,11 @@ internal sealed unsafe partial class KvmVirtualCpu
                 continue;
             }
 
-            // Some registers can be read but not written; that is no loss when they hold the value already.
+            // Some registers can be read but not written; that is no loss when they hold the value already. Nor is it when a register
+            // that this host lacks held nothing, or described the host that the guest came from.
             MsrValue refused = ordered[next++];
-            if (!TryReadMsr(refused.Index, out ulong now) || now != refused.Value)
+            bool known = TryReadMsr(refused.Index, out ulong now);
+            if (refused.Policy == MsrPolicy.Preserve && (known ? now != refused.Value : refused.Value != 0))
             {
                 throw new HypervisorException(string.Create(
                     CultureInfo.InvariantCulture,
@@ -67,7 +85,8 @@ internal sealed unsafe partial class KvmVirtualCpu
 
         uint[] listed = buffer[1..(int)(1 + buffer[0])];
         Array.Sort(listed);
-        return [.. listed.Distinct().Where(i => TryReadMsr(i, out _))];
+        // KVM's clock registers have an older name each, for the same value.
+        return [.. listed.Distinct().Where(i => i is not (MsrIndex.KvmWallClockOld or MsrIndex.KvmSystemTimeOld) && TryReadMsr(i, out _))];
     }
 
     private bool TryReadMsr(uint index, out ulong value)

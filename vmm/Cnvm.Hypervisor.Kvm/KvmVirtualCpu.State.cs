@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
-using System.Runtime.InteropServices;
+using Cnvm.Arch.Cpuid;
 using Cnvm.Hypervisor.State;
 using Cnvm.Linux;
 using Cnvm.Linux.Kvm;
@@ -13,10 +13,6 @@ internal sealed unsafe partial class KvmVirtualCpu
     // A guest TSC may differ by this much from the host's before it has to be scaled: what KVM itself tolerates (parts per million).
     private const uint TscTolerancePpm = 250;
 
-    // Layout of the standard XSAVE area (SDM vol. 1 §13.4): bytes that software may use, and the header with XSTATE_BV.
-    private const int XsaveSoftwareStart = 464;
-    private const int XsaveHeader = 512;
-
     /// <inheritdoc/>
     /// <remarks>
     /// MP state first: reading it lets KVM accept pending INITs and SIPIs, which changes other state. MSRs before the local
@@ -27,7 +23,7 @@ internal sealed unsafe partial class KvmVirtualCpu
         ServeRequests();
         kvm_mp_state mp = default;
         KvmIoctl.Call(_fd.Value, KvmRequest.KVM_GET_MP_STATE, ref mp);
-        ImmutableArray<MsrValue> msrs = SaveMsrs();
+        ImmutableArray<MsrValue> msrs = SaveMsrs(out ulong tscTimestamp);
         kvm_regs general = default;
         KvmIoctl.Call(_fd.Value, KvmRequest.KVM_GET_REGS, ref general);
         kvm_sregs system = default;
@@ -42,7 +38,7 @@ internal sealed unsafe partial class KvmVirtualCpu
             Cpuid = _cpuid,
             MpState = ToMpState(mp.mp_state),
             General = RegisterConversion.ToGeneral(general),
-            System = RegisterConversion.ToSystem(system),
+            System = SystemRegistersForm.Normalize(RegisterConversion.ToSystem(system)),
             Xsave = SaveXsave(),
             Xcr0 = SaveXcr0(),
             DebugAddresses = [debug.db[0], debug.db[1], debug.db[2], debug.db[3]],
@@ -51,6 +47,7 @@ internal sealed unsafe partial class KvmVirtualCpu
             Lapic = [.. new ReadOnlySpan<byte>(lapic.regs, KvmConstants.KVM_APIC_REG_SIZE)],
             Msrs = msrs,
             TscKhz = TscKhz,
+            TscTimestamp = tscTimestamp,
             Events = EventConversion.ToEvents(ReadEvents(ref events)),
         };
         return state;
@@ -64,7 +61,7 @@ internal sealed unsafe partial class KvmVirtualCpu
     public void Restore(VcpuState state)
     {
         ArgumentNullException.ThrowIfNull(state);
-        CheckFits(state);
+        byte[] xsave = CheckFits(state);
         if (!state.Cpuid.Equals(_cpuid))
         {
             KvmCpuid.Set(_fd.Value, state.Cpuid);
@@ -78,7 +75,7 @@ internal sealed unsafe partial class KvmVirtualCpu
         KvmIoctl.Call(_fd.Value, KvmRequest.KVM_SET_REGS, ref general);
         kvm_sregs system = RegisterConversion.ToKvm(state.System);
         KvmIoctl.Call(_fd.Value, KvmRequest.KVM_SET_SREGS, ref system);
-        RestoreXsave(state.Xsave);
+        RestoreXsave(xsave);
         var xcrs = new kvm_xcrs { nr_xcrs = 1 };
         xcrs.xcrs[1] = state.Xcr0;
         KvmIoctl.Call(_fd.Value, KvmRequest.KVM_SET_XCRS, ref xcrs);
@@ -122,8 +119,8 @@ internal sealed unsafe partial class KvmVirtualCpu
         return ref events;
     }
 
-    /// <summary>Refuses, before anything changes, what no ioctl would name.</summary>
-    private void CheckFits(VcpuState state)
+    /// <summary>Refuses, before anything changes, what no ioctl would name; gives the XSAVE area as this host takes it.</summary>
+    private byte[] CheckFits(VcpuState state)
     {
         if (state.Lapic.Length != KvmConstants.KVM_APIC_REG_SIZE)
         {
@@ -135,18 +132,18 @@ internal sealed unsafe partial class KvmVirtualCpu
             throw new HypervisorException($"vCPU {Index}: {state.DebugAddresses.Length} breakpoint addresses instead of 4");
         }
 
-        if (state.Xsave.Length < XsaveHeader + 64)
+        if (state.Xsave.Length < XsaveArea.MinBytes)
         {
             throw new HypervisorException($"vCPU {Index}: an XSAVE area of {state.Xsave.Length} bytes is too short");
         }
 
-        ReadOnlySpan<byte> beyond = state.Xsave.AsSpan()[Math.Min(state.Xsave.Length, _partition.XsaveSize)..];
-        if (beyond.ContainsAnyExcept((byte)0))
-        {
-            throw new HypervisorException(string.Create(
+        var area = new byte[_partition.XsaveSize];
+        ulong without = XsaveArea.Place(state.Xsave.AsSpan(), state.Cpuid, _partition.Hypervisor.SupportedCpuid, area);
+        return without == 0
+            ? area
+            : throw new HypervisorException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"vCPU {Index}: the XSAVE area ({state.Xsave.Length} bytes) holds register state that this host ({_partition.XsaveSize} bytes) does not have"));
-        }
+                $"vCPU {Index}: the XSAVE area holds register state (components 0x{without:x}) that this host does not have"));
     }
 
     private void RestoreTscFrequency(uint khz)
@@ -189,16 +186,16 @@ internal sealed unsafe partial class KvmVirtualCpu
             KvmIoctl.Call(_fd.Value, request, (nint)p, "KVM_GET_XSAVE");
         }
 
-        // No CPU reads these bytes back; kernels leave different things there.
-        area.AsSpan(XsaveSoftwareStart, XsaveHeader - XsaveSoftwareStart).Clear();
-        return ImmutableCollectionsMarshal.AsImmutableArray(area);
+        // KVM's area lies as this host's CPUs have it, the guest's as its own CPUID says.
+        CpuidTable host = _partition.Hypervisor.SupportedCpuid;
+        var moved = new byte[Math.Max(_partition.XsaveSize, XsaveArea.BytesOf(_cpuid))];
+        XsaveArea.Place(area, host, _cpuid, moved);
+        return XsaveArea.Normalize(moved, _cpuid);
     }
 
-    private void RestoreXsave(ImmutableArray<byte> saved)
+    private void RestoreXsave(byte[] area)
     {
-        var area = new byte[_partition.XsaveSize];
-        saved.AsSpan()[..Math.Min(saved.Length, area.Length)].CopyTo(area);
-        // SAFETY: KVM reads as many bytes as KVM_CAP_XSAVE2 tells, at least 4096.
+        // SAFETY: KVM reads as many bytes as KVM_CAP_XSAVE2 tells, at least 4096, which is the array's length.
         fixed (byte* p = area)
         {
             KvmIoctl.Call(_fd.Value, KvmRequest.KVM_SET_XSAVE, (nint)p);

@@ -38,6 +38,11 @@ internal sealed unsafe partial class KvmVirtualCpu : IVirtualCpu
             // SAFETY: the mapping is larger than the struct and lives as long as this object.
             _run = (kvm_run*)_mapping.Address;
             KvmCpuid.Set(_fd.Value, cpuid);
+            if (partition.Options.TscKhz != 0)
+            {
+                RestoreTscFrequency(partition.Options.TscKhz);
+            }
+
             SetFirmwareDefaults();
         }
         catch

@@ -4,6 +4,8 @@ namespace Cnvm.Hypervisor.Kvm;
 internal static class MsrIndex
 {
     public const uint TimeStampCounter = 0x10;
+    public const uint KvmWallClockOld = 0x11;
+    public const uint KvmSystemTimeOld = 0x12;
     public const uint MiscEnable = 0x1a0;
     public const uint MtrrDefType = 0x2ff;
     public const uint TscDeadline = 0x6e0;

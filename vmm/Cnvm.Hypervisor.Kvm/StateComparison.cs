@@ -16,7 +16,7 @@ internal static class StateComparison
         Compare(text, "CPUID", a.Cpuid, b.Cpuid);
         Compare(text, "MP state", a.MpState, b.MpState);
         Compare(text, "registers", a.General, b.General);
-        Compare(text, "system registers", a.System, b.System);
+        Compare(text, "system registers", SystemRegistersForm.Normalize(a.System), SystemRegistersForm.Normalize(b.System));
         Compare(text, "XCR0", a.Xcr0, b.Xcr0);
         Compare(text, "DR6", a.Dr6, b.Dr6);
         Compare(text, "DR7", a.Dr7, b.Dr7);
@@ -26,12 +26,14 @@ internal static class StateComparison
             Compare(text, $"DR{i}", a.DebugAddresses[i], b.DebugAddresses[i]);
         }
 
-        CompareBytes(text, "XSAVE", a.Xsave.AsSpan(), b.Xsave.AsSpan(), skip: -1);
+        CompareBytes(
+            text, "XSAVE", XsaveArea.Normalize(a.Xsave.AsSpan(), a.Cpuid).AsSpan(), XsaveArea.Normalize(b.Xsave.AsSpan(), b.Cpuid).AsSpan(), skip: -1);
         CompareBytes(text, "LAPIC", a.Lapic.AsSpan(), b.Lapic.AsSpan(), LapicCurrentCount);
         Dictionary<uint, ulong> others = b.Msrs.ToDictionary(m => m.Index, m => m.Value);
         foreach (MsrValue msr in a.Msrs)
         {
-            if (msr.Index is not (MsrIndex.TimeStampCounter or MsrIndex.TscDeadline))
+            bool isLost = msr.Value == 0 && !others.ContainsKey(msr.Index);
+            if (msr.Policy == MsrPolicy.Preserve && !isLost && msr.Index is not (MsrIndex.TimeStampCounter or MsrIndex.TscDeadline))
             {
                 Compare(text, $"MSR 0x{msr.Index:x}", (ulong?)msr.Value, others.TryGetValue(msr.Index, out ulong v) ? v : null);
             }

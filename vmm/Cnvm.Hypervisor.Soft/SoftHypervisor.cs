@@ -29,6 +29,8 @@ public sealed class SoftHypervisor : IHypervisor
 
     public CpuidTable SupportedCpuid { get; } = SoftCpuid.Create();
 
+    public uint GuestTscKhz => SoftVcpu.DefaultTscKhz;
+
     /// <summary>Always succeeds: nothing of the host is needed.</summary>
     public static SoftHypervisor Create(ILogger? log = null) => new(log ?? NullLogger.Instance);
 

@@ -130,6 +130,7 @@ internal sealed unsafe partial class SoftPartition : IPartition
             }
 
             SoftVcpu vcpu = new(this, index, apicId, cpuid, bus);
+            vcpu.SetTscKhz(_options.TscKhz);
             _vcpus = [.. _vcpus, vcpu];
             return vcpu;
         }
@@ -188,6 +189,28 @@ internal sealed unsafe partial class SoftPartition : IPartition
     }
 
     private long _clockBase = HostClock.Now;
+    private (ulong Offset, uint Khz)? _restoredTsc;
+
+    /// <summary>
+    /// What a restored TSC adds to the host's time. vCPUs are restored one after the other: TSCs that come out less than a second apart
+    /// were one and the same where they were saved, and are so again.
+    /// </summary>
+    /// <param name="value">The TSC now.</param>
+    /// <param name="scaled">The host's time now, in ticks.</param>
+    public ulong TscOffset(ulong value, ulong scaled, uint khz)
+    {
+        lock (_gate)
+        {
+            ulong offset = value - scaled;
+            if (_restoredTsc is { } first && first.Khz == khz && Math.Abs((long)(offset - first.Offset)) < khz * 1000L)
+            {
+                return first.Offset;
+            }
+
+            _restoredTsc = (offset, khz);
+            return offset;
+        }
+    }
 
     /// <summary>Host time at which the guest's paravirtual clock was zero.</summary>
     public long ClockBase => _clockBase;

@@ -33,6 +33,11 @@ internal sealed unsafe partial class SoftVcpu
         // Requests may have been posted while the vCPU was outside.
         Interlocked.Or(ref c->Attention, AttentionBits.FlushWrites | AttentionBits.Invalidate | AttentionBits.Interrupt);
         bool atStop = true;
+        if (_injected >= 0)
+        {
+            DeliverInjected();
+        }
+
         for (; ; )
         {
             if (c->Shadow != 0)

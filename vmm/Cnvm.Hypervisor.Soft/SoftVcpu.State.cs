@@ -18,11 +18,6 @@ internal sealed unsafe partial class SoftVcpu
         Msr.Lstar, Msr.Cstar, Msr.SyscallMask, Msr.FsBase, Msr.GsBase, Msr.KernelGsBase, Msr.TscAux,
     ];
 
-    private const int MaxXsaveBytes = 1 << 16;
-
-    /// <summary>Bytes of the saved XSAVE area: what a restored state had, so that it goes back as it came.</summary>
-    private int _xsaveBytes = FpuState.AreaBytes;
-
     public VcpuState Save()
     {
         Cpu* c = _c;
@@ -36,19 +31,22 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         msrs.Sort(static (a, b) => a.Index.CompareTo(b.Index));
-        byte[] xsave = new byte[_xsaveBytes];
+        byte[] xsave = new byte[FpuState.AreaBytes];
         fixed (byte* p = xsave)
         {
             FpuState.SaveAll(c, p, xsave.Length);
         }
+
+        long now = HostClock.Now;
+        msrs[msrs.FindIndex(m => m.Index == Msr.Tsc)] = new MsrValue(Msr.Tsc, Scale(now) + _tscOffset);
 
         return new VcpuState
         {
             Cpuid = _cpuid,
             MpState = _mp,
             General = SaveGeneral(),
-            System = SaveSystem(),
-            Xsave = [.. xsave],
+            System = SystemRegistersForm.Normalize(WithCpl(SaveSystem())),
+            Xsave = XsaveArea.Normalize(xsave, _cpuid),
             Xcr0 = c->Xcr0,
             DebugAddresses = [c->Dr[0], c->Dr[1], c->Dr[2], c->Dr[3]],
             Dr6 = c->Dr[6],
@@ -56,11 +54,15 @@ internal sealed unsafe partial class SoftVcpu
             Lapic = [.. Apic.SavePage()],
             Msrs = [.. msrs],
             TscKhz = _tscKhz,
+            TscTimestamp = (ulong)now,
             Events = new VcpuEvents
             {
                 InterruptShadow = (byte)(c->Shadow != 0 ? 2 : 0),
                 NmiPending = _nmiPending != 0,
                 NmiMasked = _nmiMasked,
+                NmiInjected = _injected == Vectors.NMI,
+                InterruptInjected = _injected > Vectors.NMI,
+                InterruptVector = (byte)(_injected > Vectors.NMI ? _injected : 0),
                 SipiVector = _sipiVector >= 0 ? (uint)_sipiVector : 0,
             },
         };
@@ -75,7 +77,7 @@ internal sealed unsafe partial class SoftVcpu
             throw new HypervisorException($"soft: vCPU {Index}: the saved CPUID is not the one this vCPU was created with");
         }
 
-        if (state.Xsave.Length is < FpuState.HeaderEnd or > MaxXsaveBytes || state.Lapic.Length < 1024 || state.DebugAddresses.Length != 4)
+        if (state.Xsave.Length < XsaveArea.MinBytes || state.Lapic.Length < 1024 || state.DebugAddresses.Length != 4)
         {
             throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area, the APIC page or the debug registers are of a wrong size");
         }
@@ -85,15 +87,15 @@ internal sealed unsafe partial class SoftVcpu
             throw new HypervisorException($"soft: vCPU {Index}: XCR0 0x{state.Xcr0:x} names register state that this processor does not have");
         }
 
-        ulong present = BitConverter.ToUInt64(state.Xsave.AsSpan()[512..]);
-        if ((present & ~c->XcrSupported) != 0)
+        byte[] xsave = new byte[FpuState.AreaBytes];
+        ulong without = XsaveArea.Place(state.Xsave.AsSpan(), _cpuid, _cpuid, xsave);
+        if (without != 0)
         {
-            throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area holds components 0x{present:x} that this processor does not have");
+            throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area holds components 0x{without:x} that this processor does not have");
         }
 
         ResetMsrs();
-        _xsaveBytes = state.Xsave.Length;
-        _tscKhz = state.TscKhz != 0 ? state.TscKhz : DefaultTscKhz;
+        SetTscKhz(state.TscKhz);
         ApplySystem(state.System);
         ApplyGeneral(state.General);
         c->Xcr0 = state.Xcr0;
@@ -104,9 +106,9 @@ internal sealed unsafe partial class SoftVcpu
 
         c->Dr[6] = state.Dr6;
         c->Dr[7] = state.Dr7;
-        fixed (byte* p = state.Xsave.AsSpan())
+        fixed (byte* p = xsave)
         {
-            FpuState.RestoreAll(c, p, state.Xsave.Length);
+            FpuState.RestoreAll(c, p, xsave.Length);
         }
 
         Apic.RestorePage(state.Lapic.AsSpan());
@@ -122,11 +124,15 @@ internal sealed unsafe partial class SoftVcpu
         c->Shadow = events.InterruptShadow != 0 ? 1 : 0;
         _nmiPending = events.NmiPending ? 1 : 0;
         _nmiMasked = events.NmiMasked;
+        _injected = events.NmiInjected ? Vectors.NMI : events.InterruptInjected && !events.InterruptIsSoftware ? events.InterruptVector : -1;
         _mp = state.MpState;
         Mmu.FlushAll(c);
         UpdateMode();
         Interlocked.Or(ref c->Attention, AttentionBits.Interrupt);
     }
+
+    /// <summary>0 means this processor's own frequency.</summary>
+    public void SetTscKhz(uint khz) => _tscKhz = khz != 0 ? khz : DefaultTscKhz;
 
     /// <summary>A register that this processor lacks is taken when it holds nothing.</summary>
     private bool RestoreMsr(MsrValue msr)
@@ -142,8 +148,32 @@ internal sealed unsafe partial class SoftVcpu
             return true;
         }
 
-        return WriteMsr(msr.Index, msr.Value) || msr.Value == 0;
+        if (msr.Index == Msr.Tsc)
+        {
+            _tscOffset = _partition.TscOffset(msr.Value, Scale(HostClock.Now), _tscKhz);
+            return true;
+        }
+
+        return WriteMsr(msr.Index, msr.Value) || msr.Value == 0 || msr.Policy == MsrPolicy.Offer;
     }
+
+    /// <summary>Vector of an interrupt that was acknowledged where the state was saved and has not reached its handler; -1: none.</summary>
+    private int _injected = -1;
+
+    /// <summary>Delivers what the saved vCPU was about to take. Faults need nothing: their instruction is executed again.</summary>
+    private void DeliverInjected()
+    {
+        int vector = _injected;
+        _injected = -1;
+        _mp = MpState.Runnable;
+        DeliverInterrupt(vector);
+    }
+
+    /// <summary>Hardware takes the CPL from the DPL of SS, also where SS is null.</summary>
+    private SystemRegisters WithCpl(SystemRegisters system) => system with
+    {
+        Ss = system.Ss with { Attributes = (system.Ss.Attributes & ~0x60u) | ((uint)_c->Cpl << 5) },
+    };
 
     private GeneralRegisters SaveGeneral()
     {

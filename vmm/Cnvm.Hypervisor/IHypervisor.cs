@@ -13,6 +13,11 @@ public interface IHypervisor : IDisposable
     /// <summary>Every CPUID bit that this hypervisor and host could show a guest.</summary>
     CpuidTable SupportedCpuid { get; }
 
+    /// <summary>
+    /// Frequency in kHz that a guest's TSC has unless another is asked for; 0 if nobody knows. The first call may make a machine to find out.
+    /// </summary>
+    uint GuestTscKhz { get; }
+
     /// <summary>Creates an empty machine: no memory, no vCPUs.</summary>
     /// <exception cref="HypervisorException">The host refused.</exception>
     IPartition CreatePartition(PartitionOptions options);

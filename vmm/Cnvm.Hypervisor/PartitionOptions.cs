@@ -23,6 +23,9 @@ public sealed record PartitionOptions
     /// </summary>
     public IReadOnlyList<MsrRange> HiddenMsrs { get; init; } = [];
 
+    /// <summary>Frequency of the guest's TSC in kHz; 0: the hypervisor's own. Another one needs <see cref="HypervisorCapabilities.TscScaling"/>.</summary>
+    public uint TscKhz { get; init; }
+
     /// <summary>Track dirty pages through a per-vCPU ring rather than a bitmap, where the host has one.</summary>
     public bool PreferDirtyRing { get; init; }
 }

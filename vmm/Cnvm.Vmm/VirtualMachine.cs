@@ -9,8 +9,10 @@ using Cnvm.Hypervisor.State;
 using Cnvm.Virtio.Console;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
+using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Memory;
 using Cnvm.Vmm.Platform;
+using Cnvm.Vmm.Snapshot;
 using Cnvm.Vmm.Vcpus;
 using Microsoft.Extensions.Logging;
 using CpuTopology = Cnvm.Arch.Machine.CpuTopology;
@@ -26,17 +28,24 @@ internal sealed partial class VirtualMachine : IDisposable
 {
     private readonly Action<VirtualMachine, GuestRequest, string?> _onRequest;
     private readonly ILogger _logger;
+    private readonly IReadOnlyList<RamPiece> _ramPlan;
+    private readonly string _profileName;
+    private readonly string _hypervisorName;
+    private readonly string _cpuProfile;
     private readonly GuestMemory _memory;
     private readonly IPartition _partition;
     private readonly Chipset _chipset;
     private readonly VirtioSet _virtio;
     private readonly VcpuSet _vcpus = new();
+    private readonly List<uint> _apicIds = [];
     private CpuidTable? _bootCpuid;
     private ConsoleDevice? _console;
     private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
+    private ulong _pausedAt;
     private int _ending;
     private int _panicked;
+    private bool _wakeSerial;
 
     private VirtualMachine(
         IHypervisor hypervisor,
@@ -44,14 +53,22 @@ internal sealed partial class VirtualMachine : IDisposable
         PhysicalLayout layout,
         ConsoleSet consoles,
         ILoggerFactory logging,
-        Action<VirtualMachine, GuestRequest, string?> onRequest)
+        Action<VirtualMachine, GuestRequest, string?> onRequest,
+        CpuModelProfile profile,
+        MemoryImage? image)
     {
         _onRequest = onRequest;
         _logger = logging.CreateLogger("machine");
-        _memory = GuestRamAllocator.Allocate(RamPlan.Create(config.Memory, layout.RamRegions));
+        _profileName = layout.Profile.Name;
+        _hypervisorName = hypervisor.Name;
+        _cpuProfile = profile.Name;
+        IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, layout.RamRegions);
+        _ramPlan = image?.Place(plan) ?? plan;
+        _memory = GuestRamAllocator.Allocate(_ramPlan);
         IPartition? partition = null;
         try
         {
+            image?.Load(_memory);
             partition = hypervisor.CreatePartition(new PartitionOptions
             {
                 MaxVcpus = (int)config.Cpus.MaxVcpus,
@@ -61,6 +78,7 @@ internal sealed partial class VirtualMachine : IDisposable
 
                 // No machine shows performance counters.
                 HiddenMsrs = PerformanceMsrs.All,
+                TscKhz = profile.TscKhz,
             });
             foreach (RamRegion region in _memory.Regions)
             {
@@ -98,22 +116,13 @@ internal sealed partial class VirtualMachine : IDisposable
         Action<VirtualMachine, GuestRequest, string?> onRequest)
     {
         PhysicalLayout layout = PlanLayout(hypervisor, config);
-        if (config.Cpus.MaxVcpus > (uint)hypervisor.Capabilities.MaxVcpus)
-        {
-            throw new MachineBuildException(
-                $"cpus.max_vcpus: {config.Cpus.MaxVcpus} vCPUs; {hypervisor.Name} on this host runs at most {hypervisor.Capabilities.MaxVcpus} in one machine");
-        }
-
-        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest);
+        CheckVcpuCount(hypervisor, config);
+        CpuModelProfile profile = CpuProfileSource.Load(config.Cpus);
+        CpuProfileSource.ThrowIfMissing(profile, hypervisor);
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image: null);
         try
         {
-            if (hypervisor.Capabilities.OrdinaryGuestsObstacle is { } obstacle)
-            {
-                LogObstacle(machine._logger, obstacle);
-            }
-
-            machine.AddDevices(config, consoles);
-            machine.AddVcpus(hypervisor, config, layout);
+            machine.Build(hypervisor, config, layout, consoles, profile, saved: null);
             machine.LoadKernel(config, layout);
             return machine;
         }
@@ -138,6 +147,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _virtio.Pause();
         _chipset.Clock.Stop();
         _pausedClock = _partition.SaveClock();
+        _pausedAt = HostNanoseconds();
     }
 
     /// <summary>Goes on after <see cref="Pause"/>; the guest's clocks continue where they stood.</summary>
@@ -151,6 +161,11 @@ internal sealed partial class VirtualMachine : IDisposable
 
         _virtio.Resume();
         Start();
+        if (_wakeSerial)
+        {
+            _wakeSerial = false;
+            _chipset.WakeSerial();
+        }
     }
 
     /// <summary>Presses the power button; false when the machine has none.</summary>
@@ -184,6 +199,28 @@ internal sealed partial class VirtualMachine : IDisposable
         _chipset.Dispose();
         _partition.Dispose();
         _memory.Dispose();
+    }
+
+    private static void CheckVcpuCount(IHypervisor hypervisor, VmConfig config)
+    {
+        if (config.Cpus.MaxVcpus > (uint)hypervisor.Capabilities.MaxVcpus)
+        {
+            throw new MachineBuildException(
+                $"cpus.max_vcpus: {config.Cpus.MaxVcpus} vCPUs; {hypervisor.Name} on this host runs at most {hypervisor.Capabilities.MaxVcpus} in one machine");
+        }
+    }
+
+    /// <summary>Devices and vCPUs. With a saved state, vCPUs are made with the CPUID that stands there.</summary>
+    private void Build(
+        IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, ConsoleSet consoles, CpuModelProfile profile, MachineState? saved)
+    {
+        if (hypervisor.Capabilities.OrdinaryGuestsObstacle is { } obstacle)
+        {
+            LogObstacle(_logger, obstacle);
+        }
+
+        AddDevices(config, consoles);
+        AddVcpus(hypervisor, config, layout, profile, saved);
     }
 
     private static PhysicalLayout PlanLayout(IHypervisor hypervisor, VmConfig config)
@@ -245,7 +282,7 @@ internal sealed partial class VirtualMachine : IDisposable
         }
     }
 
-    private void AddVcpus(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout)
+    private void AddVcpus(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, CpuModelProfile profile, MachineState? saved)
     {
         CpuTopology topology = Topology(config.Cpus);
         var cpuid = new CpuidConfig
@@ -254,13 +291,20 @@ internal sealed partial class VirtualMachine : IDisposable
             PhysicalBits = layout.PhysicalBits,
             Nested = config.Cpus.Nested,
             X2Apic = hypervisor.Capabilities.X2Apic,
+            Profile = profile,
         };
         var bus = new VcpuBus(_chipset.Ports, _chipset.Memory, _chipset.IoApic, _chipset.Pic);
         for (int i = 0; i < (int)config.Cpus.BootVcpus; i++)
         {
-            CpuidTable shown = CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i);
+            CpuidTable shown = saved?.Vcpus[i].State.Cpuid ?? CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i);
             _bootCpuid ??= shown;
+            _apicIds.Add(topology.ApicIdOf(i));
             IVirtualCpu vcpu = _partition.CreateVcpu(i, topology.ApicIdOf(i), shown, bus);
+            if (saved is null && profile.Msrs.Count > 0)
+            {
+                vcpu.Restore(CpuProfileSource.WithMsrs(vcpu.Save(), profile));
+            }
+
             int[]? hostCpus = config.Cpus.Affinity?.FirstOrDefault(a => a.Vcpu == i)?.HostCpus.Select(c => (int)c).ToArray();
             _vcpus.Add(vcpu, hostCpus, OnVcpuStop);
         }

@@ -1,4 +1,5 @@
 using Cnvm.Hypervisor;
+using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Vmm;
@@ -13,6 +14,9 @@ public sealed record VmmOptions
     public required VmmPing Ping { get; init; }
 
     public required ILoggerFactory Logging { get; init; }
+
+    /// <summary>Writes and reads the configuration that lies in a snapshot.</summary>
+    public required IVmConfigCodec ConfigCodec { get; init; }
 
     /// <summary>Told of everything that the event monitor shows. Any thread; must not block.</summary>
     public Action<VmmEvent> OnEvent { get; init; } = static _ => { };

@@ -3,24 +3,9 @@ using Cnvm.Vmm.Requests;
 
 namespace Cnvm.Vmm;
 
-// Snapshots, core files and migration.
+// Core files and migration.
 public sealed partial class VmmService
 {
-    public void Snapshot(VmSnapshotConfig snapshot)
-    {
-        RequestValidator.ThrowIfInvalid(snapshot);
-        RequirePaused("vm.snapshot");
-        throw VmmException.NotSupported("vm.snapshot");
-    }
-
-    public void Restore(RestoreConfig restore, IReadOnlyList<FileDescriptor> descriptors)
-    {
-        ArgumentNullException.ThrowIfNull(descriptors);
-        RequestValidator.ThrowIfInvalid(restore, descriptors.Count);
-        RequireNone("vm.restore");
-        throw VmmException.NotSupported("vm.restore");
-    }
-
     public void Coredump(VmCoredumpData coredump)
     {
         RequestValidator.ThrowIfInvalid(coredump);
@@ -43,13 +28,12 @@ public sealed partial class VmmService
         throw VmmException.NotSupported("vm.receive-migration");
     }
 
-    private void RequirePaused(string call)
+    private VirtualMachine RequirePaused(string call)
     {
-        _ = Machine();
-        if (_state != VmState.Paused)
-        {
-            throw new VmmException(VmmErrorKind.Internal, $"{call} needs a paused VM: it is {_state}");
-        }
+        VirtualMachine machine = Machine();
+        return _state == VmState.Paused
+            ? machine
+            : throw new VmmException(VmmErrorKind.Internal, $"{call} needs a paused VM: it is {_state}");
     }
 
     private void RequireNone(string call)

@@ -1,12 +1,14 @@
 using System.Globalization;
 using Cnvm.Arch;
 using Cnvm.Arch.Machine;
+using Cnvm.Devices;
 using Cnvm.Hypervisor;
 using Cnvm.Linux;
 using Cnvm.Virtio.Net;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Memory;
+using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Vmm;
@@ -298,7 +300,8 @@ public sealed partial class VmmService : IVmm, IDisposable
     /// <summary>Failures that lie with the host or the configuration; anything else is a defect and goes through as it is.</summary>
     private static bool IsHostFailure(Exception e) =>
         e is HypervisorException or GuestRamException or MachineLayoutException or GuestAddressException or LinuxException
-            or IOException or UnauthorizedAccessException or VmmException or MachineBuildException;
+            or IOException or UnauthorizedAccessException or VmmException or MachineBuildException or SnapshotException
+            or DeviceStateException;
 
     [LoggerMessage(Level = LogLevel.Information, Message = "guest asked for a reset")]
     private partial void LogReset();

@@ -51,6 +51,7 @@ internal sealed partial class VmmSession : IDisposable
                     Ping = new VmmPing(
                         $"v{BuildVersion.Full}", BuildVersion.Number, Environment.ProcessId, ProgramVersion.Features),
                     Logging = _logging,
+                    ConfigCodec = new VmConfigCodec(),
                     OnEvent = _events is { } monitor ? monitor.Add : static _ => { },
                     OnExit = End,
                     NoShutdown = options.NoShutdown,

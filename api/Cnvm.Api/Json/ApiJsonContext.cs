@@ -16,7 +16,7 @@ namespace Cnvm.Api.Json;
     RespectNullableAnnotations = true,
     Converters =
     [
-        typeof(ExactEnumConverter<VmState>), typeof(ExactEnumConverter<CoreScheduling>), typeof(ExactEnumConverter<CpuProfile>),
+        typeof(ExactEnumConverter<VmState>), typeof(ExactEnumConverter<CoreScheduling>),
         typeof(ExactEnumConverter<HotplugMethod>), typeof(ExactEnumConverter<ImageType>), typeof(ExactEnumConverter<LockGranularity>),
         typeof(ExactEnumConverter<VhostMode>), typeof(ExactEnumConverter<ConsoleMode>), typeof(MachineProfileConverter),
         typeof(ExactEnumConverter<MemoryRestoreMode>), typeof(ExactEnumConverter<MigrationMode>), typeof(ExactEnumConverter<TimeoutStrategy>),

@@ -17,6 +17,9 @@ public sealed record CpuidConfig
     /// <summary>Features to hide.</summary>
     public IReadOnlyList<CpuidMask> Masks { get; init; } = [];
 
+    /// <summary>Which processor the guest is shown; what is demanded has been checked with <see cref="CpuidModel.MissingFor"/>.</summary>
+    public CpuModelProfile Profile { get; init; } = CpuModelProfile.Host;
+
     /// <summary>Whether the guest may run guests of its own (VMX, SVM).</summary>
     public bool Nested { get; init; }
 

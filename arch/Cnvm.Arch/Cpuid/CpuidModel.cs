@@ -40,6 +40,7 @@ public static partial class CpuidModel
 
         var draft = new CpuidDraft(supported);
         ApplyMasks(draft, config.Masks);
+        ApplyProfile(draft, config.Profile);
         ApplyFeatures(draft, config, topology, apicId);
         ApplyXsave(draft);
         ApplyCaches(draft, topology);

@@ -17,7 +17,10 @@ public sealed record VcpuState
     public required GeneralRegisters General { get; init; }
     public required SystemRegisters System { get; init; }
 
-    /// <summary>XSAVE area in the standard (not compacted) format (SDM vol. 1 §13.4).</summary>
+    /// <summary>
+    /// XSAVE area in the standard (not compacted) format (SDM vol. 1 §13.4), in the normal form of <see cref="XsaveArea"/>; components
+    /// lie where leaf 0DH of <see cref="Cpuid"/> says.
+    /// </summary>
     public required ImmutableArray<byte> Xsave { get; init; }
 
     /// <summary>XCR0.</summary>
@@ -37,4 +40,13 @@ public sealed record VcpuState
 
     /// <summary>Frequency that the guest's TSC runs at, in kHz.</summary>
     public required uint TscKhz { get; init; }
+
+    /// <summary>
+    /// Host monotonic time in nanoseconds at which the TSC among <see cref="Msrs"/> was read; 0 if not known. It relates the TSCs of one
+    /// machine's vCPUs to each other and means nothing elsewhere.
+    /// </summary>
+    public ulong TscTimestamp { get; init; }
+
+    /// <summary>Bytes of <see cref="Lapic"/>.</summary>
+    public const int LapicBytes = 1024;
 }

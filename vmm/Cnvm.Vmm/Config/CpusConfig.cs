@@ -18,9 +18,15 @@ public sealed record CpusConfig(
     CpuFeatures? Features = null,
     bool Nested = true,
     CoreScheduling CoreScheduling = CoreScheduling.Vm,
-    CpuProfile Profile = CpuProfile.Host)
+    string? Profile = null)
 {
     public const byte DefaultMaxPhysBits = 46;
 
+    /// <summary>The profile of the host's own processor.</summary>
+    public const string HostProfile = "Host";
+
     public CpuFeatures Features { get; init; } = Features ?? new();
+
+    /// <summary>Name of a CPU profile, or path of a file with one.</summary>
+    public string Profile { get; init; } = Profile ?? HostProfile;
 }

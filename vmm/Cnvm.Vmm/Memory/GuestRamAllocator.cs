@@ -63,7 +63,8 @@ public static class GuestRamAllocator
             flags |= Libc.MAP_HUGETLB | HugeSizeBits(piece);
         }
 
-        nint mapped = Libc.mmap(address, (nuint)piece.Size, Libc.PROT_READ | Libc.PROT_WRITE, flags, fd, (long)piece.FileOffset);
+        ulong offset = piece.Image is null ? piece.FileOffset : piece.ImageOffset;
+        nint mapped = Libc.mmap(address, (nuint)piece.Size, Libc.PROT_READ | Libc.PROT_WRITE, flags, fd, (long)offset);
         if (mapped == -1)
         {
             ThrowMap(piece, LinuxError.Last);
@@ -75,12 +76,23 @@ public static class GuestRamAllocator
             ThrowMap(piece, LinuxError.Last);
         }
 
-        return new RamRegion(piece.Gpa, piece.Size, address) { BackingFd = fd, BackingOffset = (long)piece.FileOffset, ZoneId = piece.ZoneId };
+        // A private image is not what the guest's memory holds: nobody else can map it.
+        return new RamRegion(piece.Gpa, piece.Size, address)
+        {
+            BackingFd = piece.Image is null ? fd : -1,
+            BackingOffset = (long)piece.FileOffset,
+            ZoneId = piece.ZoneId,
+        };
     }
 
     /// <summary>The descriptor behind a piece, owned by <paramref name="space"/>; -1 for anonymous memory.</summary>
     private static int OpenBacking(GuestAddressSpace space, RamPiece piece)
     {
+        if (piece.Image is { } image)
+        {
+            return OpenImage(space, piece, image);
+        }
+
         if (piece.File is { } path)
         {
             try
@@ -119,6 +131,29 @@ public static class GuestRamAllocator
         }
 
         return fd;
+    }
+
+    private static int OpenImage(GuestAddressSpace space, RamPiece piece, string path)
+    {
+        if (piece.File is not null || piece.Shared || piece.HugePages)
+        {
+            throw new GuestRamException($"{Name(piece)}: only private memory of small pages can be loaded on demand");
+        }
+
+        try
+        {
+            SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            space.Own(file);
+
+            // An access beyond the end of the file would end this process with SIGBUS.
+            return RandomAccess.GetLength(file) >= (long)(piece.ImageOffset + piece.Size)
+                ? (int)file.DangerousGetHandle()
+                : throw new GuestRamException($"{Name(piece)}: {path} is too short: {RandomAccess.GetLength(file)} bytes");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new GuestRamException($"{Name(piece)}: cannot read {path}: {e.Message}", e);
+        }
     }
 
     /// <summary>Opens the file, or an unnamed one when the path is a folder (a mounted hugetlbfs or tmpfs).</summary>

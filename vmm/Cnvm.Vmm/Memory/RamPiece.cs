@@ -17,6 +17,15 @@ public sealed record RamPiece(ulong Gpa, ulong Size)
     /// <summary>Where the piece starts in <see cref="File"/>, in bytes.</summary>
     public ulong FileOffset { get; init; }
 
+    /// <summary>
+    /// A file whose bytes the piece starts with, mapped so that the guest's writes stay in this process; null for zeros. Not together with
+    /// <see cref="File"/>, <see cref="Shared"/> or <see cref="HugePages"/>.
+    /// </summary>
+    public string? Image { get; init; }
+
+    /// <summary>Where the piece starts in <see cref="Image"/>, in bytes.</summary>
+    public ulong ImageOffset { get; init; }
+
     /// <summary>Use huge pages from the host's pool.</summary>
     public bool HugePages { get; init; }
 

@@ -14,7 +14,7 @@ using Profile = Cnvm.Arch.Machine.MachineProfile;
 namespace Cnvm.Vmm.Platform;
 
 /// <summary>The fixed devices of a machine, built from its profile: buses, interrupt controllers, timers, serial port, power.</summary>
-internal sealed class Chipset : IDisposable
+internal sealed partial class Chipset : IDisposable
 {
     private const ulong LastMemoryAddress = ulong.MaxValue;
     private const byte RtcIrq = 8;
@@ -23,7 +23,11 @@ internal sealed class Chipset : IDisposable
     private readonly ConsoleBackend? _serialConsole;
     private readonly Pit? _pit;
     private readonly Rtc _rtc;
+    private readonly Serial16550? _serial;
+    private readonly I8042 _i8042;
     private readonly Dictionary<uint, SharedInterruptLine> _intx = [];
+    private PciHostBridge? _hostBridge;
+    private PvPanicPci? _pvPanic;
 
     /// <param name="picOutput">The boot vCPU's LINT0, for profiles with a PIC.</param>
     public Chipset(
@@ -65,12 +69,13 @@ internal sealed class Chipset : IDisposable
         if (config.Serial.Mode != ConsoleMode.Off)
         {
             _serialConsole = consoles.Serial is { } console ? new ConsoleBackend(console) : null;
-            var serial = new Serial16550(DeviceNames.Serial, (ISerialBackend?)_serialConsole ?? new NullSerialBackend(), IsaLine(Profile.SerialIrq));
-            Ports.Register(Profile.SerialPort, Serial16550.Size, serial, "serial");
-            _serialConsole?.Connect(serial.InputReady, serial.OutputReady);
+            _serial = new Serial16550(DeviceNames.Serial, (ISerialBackend?)_serialConsole ?? new NullSerialBackend(), IsaLine(Profile.SerialIrq));
+            Ports.Register(Profile.SerialPort, Serial16550.Size, _serial, "serial");
+            _serialConsole?.Connect(_serial.InputReady, _serial.OutputReady);
         }
 
-        new I8042(events).Register(Ports);
+        _i8042 = new I8042(events);
+        _i8042.Register(Ports);
         Ports.Register(DebugPort.Port, DebugPort.Size, new DebugPort(logging.CreateLogger("guest"), Stopwatch.GetTimestamp()), "debug port");
         AddDebugConsole(config, consoles);
         Ged = AddAcpi(layout, events);
@@ -174,7 +179,8 @@ internal sealed class Chipset : IDisposable
             s.Ecam.Start,
             new AddressWindow(s.Mmio32.Start, s.Mmio32.Length),
             new AddressWindow(s.Mmio64.Start, s.Mmio64.Length)))]);
-        host.Attach(new PciHostBridge(logger), 0, 0);
+        _hostBridge = new PciHostBridge(logger);
+        host.Attach(_hostBridge, 0, 0);
         return host;
     }
 
@@ -182,7 +188,8 @@ internal sealed class Chipset : IDisposable
     {
         if (Pci is { } pci)
         {
-            pci.Attach(new PvPanicPci(events, logger));
+            _pvPanic = new PvPanicPci(events, logger);
+            pci.Attach(_pvPanic);
         }
         else
         {

@@ -1,9 +1,11 @@
 using Cnvm.Arch.Machine;
+using Cnvm.Devices;
 using Cnvm.Devices.Interrupts;
 using Cnvm.Devices.Pci;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Virtio;
 using Cnvm.Virtio.Transport;
+using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Vmm.Platform;
@@ -53,6 +55,38 @@ internal sealed class VirtioSet(
         foreach (VirtioSlot slot in _slots)
         {
             slot.Resume();
+        }
+    }
+
+    /// <summary>The state of every device; nothing changes. Paused.</summary>
+    public VirtioSlotState[] Save() => [.. _slots.Select(s => s.Save())];
+
+    /// <summary>Takes states over, by device id; queues stay stopped until <see cref="Resume"/>.</summary>
+    /// <exception cref="DeviceStateException">A device has no state, a state no device, or one does not fit.</exception>
+    public void Restore(IReadOnlyList<VirtioSlotState> states)
+    {
+        Dictionary<string, VirtioSlotState> left = [];
+        foreach (VirtioSlotState state in states)
+        {
+            if (!left.TryAdd(state.Id, state))
+            {
+                throw new DeviceStateException(state.Id, nameof(state.Id), "the state stands twice");
+            }
+        }
+
+        foreach (VirtioSlot slot in _slots)
+        {
+            if (!left.Remove(slot.Device.Id, out VirtioSlotState? state))
+            {
+                throw new DeviceStateException(slot.Device.Id, nameof(state.Id), "there is no state for this device");
+            }
+
+            slot.Restore(state);
+        }
+
+        if (left.Count > 0)
+        {
+            throw new DeviceStateException(left.Keys.First(), nameof(VirtioSlotState.Id), "this machine has no such device");
         }
     }
 
@@ -107,7 +141,7 @@ internal sealed class VirtioSet(
         }
 
         var transport = new VirtioMmioTransport(device, memory, chipset.GsiLine(mmio.GsiOf(index)), logger);
-        _slots.Add(new VirtioSlot(transport));
+        _slots.Add(new VirtioSlot(transport, index));
         chipset.Memory.Register(mmio.AddressOf(index), VirtioMmioTransport.Size, transport, device.Id);
         transport.BindDoorbells(doorbells, mmio.AddressOf(index));
     }

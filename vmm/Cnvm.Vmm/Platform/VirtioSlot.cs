@@ -1,5 +1,8 @@
+using Cnvm.Devices;
+using Cnvm.Devices.Pci;
 using Cnvm.Virtio;
 using Cnvm.Virtio.Transport;
+using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Vmm.Platform;
 
@@ -9,9 +12,16 @@ internal sealed class VirtioSlot : IDisposable
     private readonly VirtioPciFunction? _pci;
     private readonly VirtioMmioTransport? _mmio;
 
+    private readonly uint _mmioIndex;
+
     public VirtioSlot(VirtioPciFunction pci) => _pci = pci;
 
-    public VirtioSlot(VirtioMmioTransport mmio) => _mmio = mmio;
+    /// <param name="index">Number of the transport.</param>
+    public VirtioSlot(VirtioMmioTransport mmio, int index)
+    {
+        _mmio = mmio;
+        _mmioIndex = (uint)index;
+    }
 
     public VirtioDevice Device => _pci?.Device ?? _mmio!.Device;
 
@@ -26,6 +36,38 @@ internal sealed class VirtioSlot : IDisposable
     {
         _pci?.Resume();
         _mmio?.Resume();
+    }
+
+    /// <summary>The state; nothing changes. Paused.</summary>
+    public VirtioSlotState Save() => new()
+    {
+        Id = Device.Id,
+        DeviceType = (ushort)Device.DeviceType,
+        Place = Place,
+        Pci = _pci?.Save(),
+        Mmio = _mmio?.Save(),
+    };
+
+    /// <summary>Takes a state over and stays paused.</summary>
+    /// <exception cref="DeviceStateException">It is of another device, or of one in another place.</exception>
+    public void Restore(VirtioSlotState state)
+    {
+        Require(state.DeviceType == (ushort)Device.DeviceType, nameof(state.DeviceType), $"{state.DeviceType} is not {Device.DeviceType}");
+        Require(state.Place == Place, nameof(state.Place), $"the device was at {state.Place} and is at {Place}");
+        Require(_pci is null == state.Pci is null, nameof(state.Pci), "the transport is of another kind");
+        _pci?.Restore(state.Pci!);
+        _mmio?.Restore(state.Mmio!);
+    }
+
+    /// <summary>PCI: segment times 32 plus slot. MMIO: index of the transport.</summary>
+    private uint Place => _pci?.Address is { } address ? (uint)((address.Segment * PciSegment.SlotCount) + address.Slot) : _mmioIndex;
+
+    private void Require(bool condition, string field, string reason)
+    {
+        if (!condition)
+        {
+            throw new DeviceStateException(Device.Id, field, reason);
+        }
     }
 
     public void Dispose()

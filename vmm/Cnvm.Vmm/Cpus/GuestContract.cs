@@ -1,0 +1,79 @@
+using System.Globalization;
+using Cnvm.Arch.Cpuid;
+using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Snapshot;
+
+namespace Cnvm.Vmm.Cpus;
+
+/// <summary>What a guest was promised, against what a host can keep. Needs no memory contents and changes nothing.</summary>
+public static class GuestContract
+{
+    // What KVM itself tolerates between the guest's and the host's TSC (parts per million).
+    private const uint TscTolerancePpm = 250;
+    private const uint AddressSizes = 0x8000_0008;
+    private const uint XsaveLeaf = 0xd;
+
+    /// <summary>Everything that keeps the guest from running there, by name; empty when nothing does.</summary>
+    public static IReadOnlyList<string> Obstacles(MachineState guest, HostCapabilities host)
+    {
+        ArgumentNullException.ThrowIfNull(guest);
+        ArgumentNullException.ThrowIfNull(host);
+        var obstacles = new List<string>();
+        if ((uint)guest.Vcpus.Length > host.MaxVcpus)
+        {
+            obstacles.Add($"vCPUs: the guest has {guest.Vcpus.Length}, {host.Hypervisor} there runs at most {host.MaxVcpus}");
+        }
+
+        CpuidTable shown = guest.Vcpus[0].State.Cpuid;
+        foreach (CpuFeature feature in CpuFeature.Missing(shown, host.Cpuid))
+        {
+            obstacles.Add($"CPU feature {feature.Name}: the guest was shown it, the host lacks it");
+        }
+
+        CheckVendor(obstacles, guest, host, shown);
+        CheckAddresses(obstacles, host, shown);
+        CheckComponents(obstacles, host, shown);
+        CheckTsc(obstacles, host, guest.Vcpus[0].State.TscKhz);
+        return obstacles;
+    }
+
+    private static void CheckVendor(List<string> obstacles, MachineState guest, HostCapabilities host, CpuidTable shown)
+    {
+        // A guest with a profile was made to do without a vendor's own ways.
+        if (guest.CpuProfile == CpusConfig.HostProfile && shown.TryGet(0, 0, out CpuidEntry theirs) && host.Cpuid.TryGet(0, 0, out CpuidEntry ours)
+            && (theirs.Ebx, theirs.Ecx, theirs.Edx) != (ours.Ebx, ours.Ecx, ours.Edx))
+        {
+            obstacles.Add("CPU vendor: the guest has profile Host and was shown another vendor's processor");
+        }
+    }
+
+    private static void CheckAddresses(List<string> obstacles, HostCapabilities host, CpuidTable shown)
+    {
+        if (shown.TryGet(AddressSizes, 0, out CpuidEntry sizes) && (sizes.Eax & 0xff) > host.PhysicalAddressBits)
+        {
+            obstacles.Add($"physical address bits: the guest was shown {sizes.Eax & 0xff}, the host has {host.PhysicalAddressBits}");
+        }
+    }
+
+    private static void CheckComponents(List<string> obstacles, HostCapabilities host, CpuidTable shown)
+    {
+        foreach (CpuidEntry e in shown)
+        {
+            if (e.Leaf == XsaveLeaf && e.Subleaf >= 2 && host.Cpuid.TryGet(XsaveLeaf, e.Subleaf, out CpuidEntry ours) && ours.Eax != e.Eax)
+            {
+                obstacles.Add($"XSAVE component {e.Subleaf}: the guest was shown {e.Eax} bytes, the host has {ours.Eax}");
+            }
+        }
+    }
+
+    private static void CheckTsc(List<string> obstacles, HostCapabilities host, uint khz)
+    {
+        ulong difference = khz > host.TscKhz ? khz - host.TscKhz : host.TscKhz - khz;
+        if (!host.TscScaling && host.TscKhz != 0 && difference * 1_000_000 > (ulong)host.TscKhz * TscTolerancePpm)
+        {
+            obstacles.Add(string.Create(
+                CultureInfo.InvariantCulture,
+                $"TSC frequency: the guest's runs at {khz} kHz, the host's at {host.TscKhz} kHz, and the host cannot scale it"));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+using Cnvm.Hypervisor.Memory;
+using Cnvm.Hypervisor.State.Format;
+using Cnvm.Linux;
+using Cnvm.Vmm.Memory;
+using Microsoft.Win32.SafeHandles;
+
+namespace Cnvm.Vmm.Snapshot;
+
+/// <summary>The memory of a snapshot, to be put into a new machine.</summary>
+/// <param name="path">The memory file; it need not exist when no range is in it.</param>
+/// <param name="prefault">Every page is there before the guest runs.</param>
+internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreMode mode, bool prefault)
+{
+    /// <summary>The machine's RAM plan with what the snapshot adds to it.</summary>
+    /// <exception cref="MachineBuildException">The configuration's memory is not the snapshot's.</exception>
+    public IReadOnlyList<RamPiece> Place(IReadOnlyList<RamPiece> plan)
+    {
+        if (plan.Count != state.Ranges.Length)
+        {
+            throw new MachineBuildException($"memory: the configuration has {plan.Count} ranges of RAM, the snapshot {state.Ranges.Length}");
+        }
+
+        return [.. plan.Select((piece, i) => Place(piece, state.Ranges[i]))];
+    }
+
+    /// <summary>Reads and checks what is not mapped.</summary>
+    /// <param name="memory">Fresh: it reads as zeros.</param>
+    /// <exception cref="SnapshotException">The memory file is missing, cut off or damaged.</exception>
+    public void Load(GuestMemory memory)
+    {
+        if (mode == MemoryRestoreMode.OnDemand || !Array.Exists(state.Ranges, r => r.IsSaved))
+        {
+            return;
+        }
+
+        using SafeFileHandle file = Open();
+        foreach (MemoryRangeState range in state.Ranges)
+        {
+            if (range.IsSaved)
+            {
+                Load(file, range, memory);
+            }
+        }
+    }
+
+    private RamPiece Place(RamPiece piece, MemoryRangeState range)
+    {
+        if (piece.Gpa != range.Gpa || piece.Size != range.Size || (piece.ZoneId ?? "") != range.Zone)
+        {
+            throw new MachineBuildException(
+                $"memory: the configuration has {piece.Size >> 20} MiB at 0x{piece.Gpa:x}{Zone(piece.ZoneId)}, the snapshot "
+                + $"{range.Size >> 20} MiB at 0x{range.Gpa:x}{Zone(range.Zone)}");
+        }
+
+        if (!range.IsSaved)
+        {
+            return piece.File is not null
+                ? piece
+                : throw new MachineBuildException(
+                    $"memory{Zone(piece.ZoneId)}: its contents are in a file of its own and not in the snapshot; configure that file");
+        }
+
+        if (mode == MemoryRestoreMode.Copy)
+        {
+            return piece with { Prefault = piece.Prefault || prefault };
+        }
+
+        return !piece.Shared && piece.File is null && !piece.HugePages
+            ? piece with { Image = path, ImageOffset = range.FileOffset, Prefault = prefault }
+            : throw new MachineBuildException(
+                $"memory{Zone(piece.ZoneId)}: memory_restore_mode OnDemand needs private memory of small pages; use Copy");
+    }
+
+    private SafeFileHandle Open()
+    {
+        try
+        {
+            SafeFileHandle file = File.OpenHandle(path);
+            long needed = state.Ranges.Max(r => r.IsSaved ? (long)(r.FileOffset + r.Size) : 0);
+            long length = RandomAccess.GetLength(file);
+            if (length < needed)
+            {
+                file.Dispose();
+                throw new SnapshotException($"{path} is cut off: it has {length} bytes, the snapshot needs {needed}");
+            }
+
+            return file;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new SnapshotException($"{path}: {e.Message}", e);
+        }
+    }
+
+    private void Load(SafeFileHandle file, MemoryRangeState range, GuestMemory memory)
+    {
+        for (int i = 0; i < range.Checksums.Length; i++)
+        {
+            ulong start = (ulong)i * state.ChunkBytes;
+            Span<byte> chunk = memory.GetSpan(range.Gpa + start, (int)Math.Min(state.ChunkBytes, range.Size - start));
+            uint crc = ReadChunk(file, chunk, (long)(range.FileOffset + start));
+            if (crc != range.Checksums[i])
+            {
+                throw new SnapshotException(
+                    $"{path} is damaged: the checksum of bytes 0x{range.FileOffset + start:x} to 0x{range.FileOffset + start + (ulong)chunk.Length:x} is wrong");
+            }
+        }
+    }
+
+    /// <summary>Reads what is not a hole; holes leave the fresh memory untouched, and so unallocated.</summary>
+    private uint ReadChunk(SafeFileHandle file, Span<byte> chunk, long offset)
+    {
+        uint crc = Crc32C.Start;
+        long end = offset + chunk.Length;
+        long at = offset;
+        try
+        {
+            while (SparseFile.TryFindData(file, at, end, out long start, out long length))
+            {
+                crc = ZeroChecksum.Append(crc, start - at);
+                Span<byte> data = chunk.Slice((int)(start - offset), (int)length);
+                for (int done = 0; done < data.Length;)
+                {
+                    int read = RandomAccess.Read(file, data[done..], start + done);
+                    done += read > 0 ? read : throw new SnapshotException($"{path} is cut off at byte {start + done}");
+                }
+
+                crc = Crc32C.Append(crc, data);
+                at = start + length;
+            }
+        }
+        catch (Exception e) when (e is IOException or LinuxException)
+        {
+            throw new SnapshotException($"{path} cannot be read: {e.Message}", e);
+        }
+
+        return Crc32C.Finish(ZeroChecksum.Append(crc, end - at));
+    }
+
+    private static string Zone(string? id) => string.IsNullOrEmpty(id) ? "" : $" (zone {id})";
+}

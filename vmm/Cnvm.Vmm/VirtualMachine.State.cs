@@ -1,0 +1,126 @@
+using System.Diagnostics;
+using Cnvm.Arch.Cpuid;
+using Cnvm.Arch.Machine;
+using Cnvm.Devices;
+using Cnvm.Hypervisor;
+using Cnvm.Hypervisor.Memory;
+using Cnvm.Hypervisor.State;
+using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Consoles;
+using Cnvm.Vmm.Snapshot;
+using Microsoft.Extensions.Logging;
+
+namespace Cnvm.Vmm;
+
+/// <content>Saved state.</content>
+internal sealed partial class VirtualMachine
+{
+    private const ulong NanosecondsPerSecond = 1_000_000_000;
+
+    /// <summary>Guest RAM and what is behind it, for those who write it down.</summary>
+    public RamSource Ram => new(_memory, _ramPlan);
+
+    /// <summary>
+    /// Builds a machine from a saved state. It is paused: <see cref="Resume"/> lets the guest go on. Whether the host can run the guest
+    /// at all has been checked before.
+    /// </summary>
+    /// <param name="image">Contents of the memory.</param>
+    /// <exception cref="MachineBuildException">The state does not fit the configuration.</exception>
+    /// <exception cref="DeviceStateException">The state of a device does not fit it.</exception>
+    /// <exception cref="HypervisorException">The hypervisor refused.</exception>
+    /// <exception cref="SnapshotException">The memory file is damaged.</exception>
+    public static VirtualMachine Restore(
+        IHypervisor hypervisor,
+        VmConfig config,
+        ConsoleSet consoles,
+        ILoggerFactory logging,
+        Action<VirtualMachine, GuestRequest, string?> onRequest,
+        MachineState state,
+        MemoryImage image)
+    {
+        PhysicalLayout layout = PlanLayout(hypervisor, config);
+        CheckVcpuCount(hypervisor, config);
+        if (layout.Profile.Name != state.Profile)
+        {
+            throw new MachineBuildException($"the snapshot is of a {state.Profile} machine, the configuration describes a {layout.Profile.Name} machine");
+        }
+
+        if (config.Cpus.BootVcpus != (uint)state.Vcpus.Length)
+        {
+            throw new MachineBuildException($"cpus.boot_vcpus: {config.Cpus.BootVcpus} vCPUs; the snapshot has {state.Vcpus.Length}");
+        }
+
+        // The guest keeps what it was shown: of the profile only the name is of use here.
+        CpuModelProfile profile = CpuModelProfile.Host with { Name = state.CpuProfile };
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image);
+        try
+        {
+            machine.Build(hypervisor, config, layout, consoles, profile, state);
+            machine.Apply(state);
+            return machine;
+        }
+        catch
+        {
+            machine.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Everything but the memory's contents; nothing changes. Paused.</summary>
+    /// <param name="memory">Where the memory's contents have been put.</param>
+    public MachineState Save(byte[] id, string producer, MemoryState memory)
+    {
+        // Devices first: what they still raise is then part of the local APICs' state.
+        ChipsetState chipset = _chipset.Save();
+        VirtioSlotState[] virtio = _virtio.Save();
+        var vcpus = new VcpuState[_vcpus.Count];
+        for (int i = 0; i < vcpus.Length; i++)
+        {
+            vcpus[i] = _vcpus[i].Save();
+        }
+
+        vcpus = TscAlignment.ToInstant(vcpus, _pausedAt);
+        return new MachineState
+        {
+            Producer = producer,
+            Hypervisor = _hypervisorName,
+            Profile = _profileName,
+            CpuProfile = _cpuProfile,
+            Id = id,
+            Memory = memory,
+            Clock = _pausedClock ?? throw new InvalidOperationException("a machine is saved while it runs"),
+            VmTime = _chipset.Clock.Nanoseconds,
+            Vcpus = [.. vcpus.Select((s, i) => new VcpuSlotState((uint)i, _apicIds[i], s))],
+            Chipset = chipset,
+            Virtio = virtio,
+        };
+    }
+
+    /// <summary>Host monotonic time, as backends stamp a TSC with it.</summary>
+    private static ulong HostNanoseconds() => Stopwatch.Frequency == (long)NanosecondsPerSecond
+        ? (ulong)Stopwatch.GetTimestamp()
+        : (ulong)((UInt128)(ulong)Stopwatch.GetTimestamp() * NanosecondsPerSecond / (ulong)Stopwatch.Frequency);
+
+    /// <summary>vCPUs before devices: an interrupt that a device raises while it is restored reaches an APIC that keeps it.</summary>
+    private void Apply(MachineState state)
+    {
+        for (int i = 0; i < state.Vcpus.Length; i++)
+        {
+            if (state.Vcpus[i].ApicId != _apicIds[i])
+            {
+                throw new MachineBuildException(
+                    $"cpus.topology: vCPU {i} has APIC id {_apicIds[i]}; in the snapshot it has {state.Vcpus[i].ApicId}");
+            }
+
+            _vcpus[i].Restore(state.Vcpus[i].State);
+        }
+
+        _chipset.Clock.Restore(state.VmTime);
+        _chipset.Restore(state.Chipset);
+        _virtio.Restore(state.Virtio);
+        _pausedClock = state.Clock;
+        _partition.RestoreClock(state.Clock);
+        _pausedAt = HostNanoseconds();
+        _wakeSerial = true;
+    }
+}

@@ -1,0 +1,156 @@
+using Cnvm.Linux;
+using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Consoles;
+using Cnvm.Vmm.Cpus;
+using Cnvm.Vmm.Requests;
+using Cnvm.Vmm.Snapshot;
+using Microsoft.Win32.SafeHandles;
+
+namespace Cnvm.Vmm;
+
+/// <content>Snapshot and restore.</content>
+public sealed partial class VmmService
+{
+    private const int IdBytes = 16;
+
+    public void Snapshot(VmSnapshotConfig snapshot)
+    {
+        RequestValidator.ThrowIfInvalid(snapshot);
+        VirtualMachine machine = RequirePaused("vm.snapshot");
+        string folder = SnapshotFiles.FolderOf(snapshot.DestinationUrl, "destination_url");
+        Emit("vm", "snapshotting");
+        try
+        {
+            RamSource ram = machine.Ram;
+            MemoryState memory = MemoryFileWriter.Plan(ram);
+            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory);
+            SnapshotFolder.Write(
+                folder,
+                _options.ConfigCodec.Write(_config!),
+                Array.Exists(memory.Ranges, r => r.IsSaved) ? writeMemory : null,
+                () => machine.Save(NewId(), $"cnvm {_options.Ping.Version}", memory));
+        }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            throw new VmmException(VmmErrorKind.Internal, "The VM could not be snapshotted; it is as it was", e);
+        }
+
+        Emit("vm", "snapshotted");
+    }
+
+    public void Restore(RestoreConfig restore, IReadOnlyList<FileDescriptor> descriptors)
+    {
+        ArgumentNullException.ThrowIfNull(descriptors);
+        RequestValidator.ThrowIfInvalid(restore, descriptors.Count);
+        RequireNone("vm.restore");
+        if (restore.VfioFds is not null || restore.IommufdFd is not null)
+        {
+            throw VmmException.NotSupported("vm.restore with vfio_fds or iommufd_fd");
+        }
+
+        string folder = SnapshotFiles.FolderOf(restore.SourceUrl, "source_url");
+
+        Emit("vm", "restoring");
+        try
+        {
+            MachineState state = SnapshotFolder.ReadState(folder);
+            VmConfig config = ForThisHost(_options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder)), restore, descriptors);
+            VmConfigValidator.ThrowIfInvalid(config);
+            StartRestored(config, state, folder, restore);
+            _descriptors.AddRange(descriptors);
+        }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            throw new VmmException(e is VmmException v ? v.Kind : VmmErrorKind.Internal, "The VM could not be restored", e);
+        }
+
+        Emit("vm", "restored");
+        if (restore.Resume)
+        {
+            Resume();
+        }
+    }
+
+    private static byte[] NewId()
+    {
+        var id = new byte[IdBytes];
+        using var entropy = new EntropySource("/dev/urandom");
+        nint read = entropy.Read(id);
+        return read == IdBytes ? id : throw new LinuxException("getrandom", (int)-read);
+    }
+
+    /// <summary>What the request says differs from the host that the snapshot was taken on.</summary>
+    private static VmConfig ForThisHost(VmConfig config, RestoreConfig request, IReadOnlyList<FileDescriptor> descriptors)
+    {
+        Dictionary<string, IReadOnlyList<int>> given = [];
+        int taken = 0;
+        foreach (RestoredNet net in request.NetFds ?? [])
+        {
+            if (!given.TryAdd(net.Id, [.. descriptors.Skip(taken).Take((int)net.NumFds).Select(d => d.Value)])
+                || config.Net?.Any(n => n.Id == net.Id) is not true)
+            {
+                throw new ConfigException("net_fds", $"'{net.Id}' stands twice, or the snapshot has no such interface");
+            }
+
+            taken += (int)net.NumFds;
+        }
+
+        List<NetConfig>? nets = config.Net?.Select(n => WithQueues(n, given.GetValueOrDefault(n.Id ?? ""))).ToList();
+        List<MemoryZoneConfig>? zones = config.Memory.Zones?.ToList();
+        foreach (MemoryZoneUpdate update in request.ZoneUpdates ?? [])
+        {
+            int at = zones?.FindIndex(z => z.Id == update.Id) ?? -1;
+            if (at < 0)
+            {
+                throw new ConfigException("zone_updates", $"the snapshot has no memory zone '{update.Id}'");
+            }
+
+            zones![at] = zones[at] with { HostNumaNode = update.HostNumaNode };
+        }
+
+        return config with { Net = nets, Memory = config.Memory with { Zones = zones } };
+    }
+
+    private static NetConfig WithQueues(NetConfig net, IReadOnlyList<int>? given)
+    {
+        if (given is null)
+        {
+            return net.Fds is null
+                ? net
+                : throw new ConfigException(
+                    "net_fds", $"{net.Id} had TAP queues by descriptor: send new ones with the request and name them here");
+        }
+
+        return net.NumQueues == 2 * given.Count
+            ? net with { Fds = given, Tap = null }
+            : throw new ConfigException("net_fds", $"{net.Id} has {net.NumQueues / 2} queue pairs and needs as many descriptors, not {given.Count}");
+    }
+
+    private void StartRestored(VmConfig config, MachineState state, string folder, RestoreConfig request)
+    {
+        _hypervisor ??= _options.OpenHypervisor();
+        IReadOnlyList<string> obstacles = GuestContract.Obstacles(state, HostCapabilities.Of(_hypervisor));
+        if (obstacles.Count > 0)
+        {
+            throw new VmmException(VmmErrorKind.Internal, $"This host cannot run the snapshot's guest: {string.Join("; ", obstacles)}");
+        }
+
+        ConsoleSet consoles = ConsoleSet.Open(config, Quit);
+        try
+        {
+            VmConfig shown = consoles.WithPaths(config);
+            var image = new MemoryImage(Path.Combine(folder, SnapshotFiles.Memory), state.Memory, request.MemoryRestoreMode, request.Prefault);
+            _machine = VirtualMachine.Restore(_hypervisor, shown, consoles, _options.Logging, OnGuestRequest, state, image);
+            _consoles = consoles;
+            _config = shown;
+            _state = VmState.Paused;
+        }
+        catch
+        {
+            consoles.Dispose();
+            throw;
+        }
+
+        ResizeConsole();
+    }
+}
