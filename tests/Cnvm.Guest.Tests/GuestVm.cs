@@ -69,11 +69,11 @@ public sealed partial class GuestVm : IAsyncDisposable
     }
 
     /// <summary>Waits for a text on the console behind the last one that was waited for.</summary>
-    public async Task WaitForAsync(string text)
+    public async Task WaitForAsync(string text, TimeSpan? limit = null)
     {
         try
         {
-            await _process.WaitForAsync(text, Patience);
+            await _process.WaitForAsync(text, limit ?? Patience);
         }
         catch (Exception e) when (e is NestedHostException or TimeoutException)
         {

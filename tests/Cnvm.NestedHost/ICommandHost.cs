@@ -13,4 +13,7 @@ public interface ICommandHost
 
     /// <summary>Starts a bash command without a terminal; its output can be waited for while it runs.</summary>
     Task<HostProcess> StartAsync(string command);
+
+    /// <summary>Copies a file of this machine to the host.</summary>
+    Task CopyToAsync(string localPath, string path, CancellationToken cancellation = default);
 }

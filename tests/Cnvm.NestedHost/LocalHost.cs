@@ -40,6 +40,14 @@ public sealed class LocalHost : ICommandHost
     public async Task<HostProcess> StartAsync(string command) =>
         new LocalProcess(await BoundProcess.StartAsync(Session(command)).ConfigureAwait(false));
 
+    /// <inheritdoc/>
+    public async Task CopyToAsync(string localPath, string path, CancellationToken cancellation = default)
+    {
+        await using var source = File.OpenRead(localPath);
+        await using var target = File.Create(path);
+        await source.CopyToAsync(target, cancellation).ConfigureAwait(false);
+    }
+
     private static ProcessStartInfo Session(string command)
     {
         // A new child leads no group, so setsid(1) does not fork: process id, session and group are one number.

@@ -99,7 +99,8 @@ public sealed partial class NestedHost
         return ssh.ExitCode == 0 ? local : throw new NestedHostException($"{path} cannot be forwarded: {error}");
     }
 
-    /// <summary>Copies a file of this machine into the host (its memory holds it).</summary>
+    /// <inheritdoc/>
+    /// <remarks>The host's memory holds the file.</remarks>
     public async Task CopyToAsync(string localPath, string path, CancellationToken cancellation = default)
     {
         var (start, _) = SshStart($"cat >{Shell.Quote(path)}", "-T", terminal: false);
