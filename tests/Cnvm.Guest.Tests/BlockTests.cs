@@ -4,18 +4,17 @@ using Xunit.Abstractions;
 namespace Cnvm.Guest.Tests;
 
 /// <summary>virtio-blk does what Linux and fio ask of a disk. One Debian guest with three disks serves all of it.</summary>
-[Collection(GuestCollection.Name)]
-public sealed class BlockTests(NestedHostFixture fixture, ITestOutputHelper output)
+public abstract class BlockTests(GuestHostFixture fixture, ITestOutputHelper output) : GuestTests(fixture)
 {
     [SkippableTheory]
     [InlineData("cloud", "num_queues=2")]
     [InlineData("microvm", "direct=off,_disable_io_uring=on")]
     public async Task Data_stays_as_written_and_holes_as_asked(string machine, string keys)
     {
-        await using var scratch = new ScratchDirectory(fixture.Host);
+        await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("disk", "128M");
         await scratch.MakeFileAsync("fixed", "16M");
-        (await fixture.Host.RunAsync($"head -c 16M /dev/urandom >{scratch.Path}/fixed; sha256sum <{scratch.Path}/fixed")).OrThrow();
+        (await Host.RunAsync($"head -c 16M /dev/urandom >{scratch.Path}/fixed; sha256sum <{scratch.Path}/fixed")).OrThrow();
         GuestSetup setup = GuestSetup.Debian with
         {
             Machine = machine,
@@ -27,7 +26,7 @@ public sealed class BlockTests(NestedHostFixture fixture, ITestOutputHelper outp
                 $"path={scratch.Path}/fixed,image_type=raw,readonly=on",
             ],
         };
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
 
         Assert.Equal("SCRATCH-1", await guest.AskAsync("cat /sys/block/vdb/serial"));
         await VerifyWithFioAsync(guest);
@@ -91,18 +90,18 @@ public sealed class BlockTests(NestedHostFixture fixture, ITestOutputHelper outp
         Assert.Equal(before.Split(' ')[0], (await guest.AskAsync("sha256sum </dev/vdc")).Split(' ')[0]);
         Assert.Equal(before, await SumAsync());
 
-        async Task<string> SumAsync() => (await fixture.Host.RunAsync($"sha256sum <{scratch.Path}/fixed")).OrThrow().Output;
+        async Task<string> SumAsync() => (await Host.RunAsync($"sha256sum <{scratch.Path}/fixed")).OrThrow().Output;
     }
 
     private async Task RefuseASecondUserAsync(GuestVm guest, ScratchDirectory scratch)
     {
-        CommandResult second = await fixture.Host.RunAsync(
-            $"cd {scratch.Path} && {Shell.Quote(NestedHostFixture.Vmm)} --kernel {Repository.Image("vmlinux-small")} --disk path={scratch.Path}/disk,image_type=raw --serial off --console off --api-socket path={scratch.Path}/second.sock",
+        CommandResult second = await Host.RunAsync(
+            $"cd {scratch.Path} && {Shell.Quote(GuestHostFixture.Vmm)} --hypervisor {Host.Hypervisor} --kernel {Repository.Image("vmlinux-small")} --disk path={scratch.Path}/disk,image_type=raw --serial off --console off --api-socket path={scratch.Path}/second.sock",
             GuestVm.Patience);
         Assert.Equal(1, second.ExitCode);
         Assert.Contains($"{scratch.Path}/disk", second.Error, StringComparison.Ordinal);
         Assert.Matches("(?i)lock|in use|another", second.Error);
-        Assert.Equal("disk\nfixed\n", (await fixture.Host.RunAsync($"ls -A {scratch.Path}")).OrThrow().Output);
+        Assert.Equal("disk\nfixed\n", (await Host.RunAsync($"ls -A {scratch.Path}")).OrThrow().Output);
         // The first one goes on as if nothing had been.
         await guest.AskAsync("dd if=/dev/zero of=/dev/vdb bs=4096 count=1 conv=fsync");
     }

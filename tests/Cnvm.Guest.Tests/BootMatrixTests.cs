@@ -3,8 +3,7 @@ using System.Globalization;
 namespace Cnvm.Guest.Tests;
 
 /// <summary>Real kernels boot to a shell in both machine profiles, with few and many vCPUs, little and much memory.</summary>
-[Collection(GuestCollection.Name)]
-public sealed class BootMatrixTests(NestedHostFixture fixture)
+public abstract class BootMatrixTests(GuestHostFixture fixture) : GuestTests(fixture)
 {
     private static readonly (string Kernel, string Machine, int Cpus, int MemoryMiB)[] Usual =
     [
@@ -37,7 +36,7 @@ public sealed class BootMatrixTests(NestedHostFixture fixture)
         {
             Machine = machine, Cpus = cpus, MemoryMiB = memoryMiB,
         };
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
 
         await AssertMachineAsync(guest, setup);
         await guest.PowerOffAsync();
@@ -53,7 +52,7 @@ public sealed class BootMatrixTests(NestedHostFixture fixture)
         {
             Kernel = kernel, Machine = machine, Flags = "-v",
         };
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
 
         await AssertMachineAsync(guest, setup);
         await guest.PowerOffAsync();
@@ -66,7 +65,7 @@ public sealed class BootMatrixTests(NestedHostFixture fixture)
     public async Task Boots_without_acpi(string machine)
     {
         await using GuestVm guest = await GuestVm.BootAsync(
-            fixture.Host, GuestSetup.Small with { Machine = machine, Cpus = 2, Cmdline = GuestSetup.Small.Cmdline + " acpi=off" });
+            Host, GuestSetup.Small with { Machine = machine, Cpus = 2, Cmdline = GuestSetup.Small.Cmdline + " acpi=off" });
 
         Assert.Equal("2", await guest.AskAsync("nproc"));
         Assert.Equal("0", await guest.AskAsync("ls /sys/firmware/acpi/tables 2>/dev/null | wc -l"));

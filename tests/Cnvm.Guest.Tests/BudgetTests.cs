@@ -3,8 +3,7 @@ using Xunit.Abstractions;
 namespace Cnvm.Guest.Tests;
 
 /// <summary>Ceilings that hold on every machine: what the program takes on disk and in memory.</summary>
-[Collection(GuestCollection.Name)]
-public sealed class BudgetTests(NestedHostFixture fixture, ITestOutputHelper output)
+public abstract class BudgetTests(GuestHostFixture fixture, ITestOutputHelper output) : GuestTests(fixture)
 {
     private const long MaxProgramBytes = 12 * 1024 * 1024;
     private const long MaxRssKiB = 10 * 1024;
@@ -12,8 +11,8 @@ public sealed class BudgetTests(NestedHostFixture fixture, ITestOutputHelper out
     [SkippableFact]
     public void The_program_is_small()
     {
-        Skip.If(!File.Exists(NestedHostFixture.Vmm), $"{NestedHostFixture.Vmm} is missing: 'make build' makes it");
-        long size = new FileInfo(NestedHostFixture.Vmm).Length;
+        Skip.If(!File.Exists(GuestHostFixture.Vmm), $"{GuestHostFixture.Vmm} is missing: 'make build' makes it");
+        long size = new FileInfo(GuestHostFixture.Vmm).Length;
         output.WriteLine($"{size} bytes");
         Assert.InRange(size, 1, MaxProgramBytes);
     }
@@ -25,9 +24,9 @@ public sealed class BudgetTests(NestedHostFixture fixture, ITestOutputHelper out
     public async Task Memory_beyond_guest_ram_stays_below_its_ceiling(string machine)
     {
         const int MemoryMiB = 512;
-        await using var scratch = new ScratchDirectory(fixture.Host);
+        await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("disk", "64M");
-        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(fixture.Host, "cnvm-budget");
+        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(Host);
         GuestSetup setup = GuestSetup.Small with
         {
             Machine = machine,
@@ -36,11 +35,11 @@ public sealed class BudgetTests(NestedHostFixture fixture, ITestOutputHelper out
             Net = "tap=tap0,ip=192.168.249.1,mask=255.255.255.0",
             NetworkNamespace = space.Name,
         };
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
         await guest.AskAsync("ip address add 192.168.249.2/24 dev eth0 && ip link set eth0 up && ping -c 2 -W 60 192.168.249.1");
         await guest.AskAsync("dd if=/dev/zero of=/dev/vda bs=1M count=32 conv=fsync && head -c 64 /dev/hwrng >/dev/null");
 
-        Footprint footprint = await Footprint.OfAsync(fixture.Host, guest, MemoryMiB);
+        Footprint footprint = await Footprint.OfAsync(Host, guest, MemoryMiB);
 
         output.WriteLine($"{machine}: {footprint}\n{footprint.Largest}");
         Assert.InRange(footprint.RssKiB, 1024, MaxRssKiB);
@@ -51,13 +50,13 @@ public sealed class BudgetTests(NestedHostFixture fixture, ITestOutputHelper out
     [SkippableFact]
     public async Task Processor_time_to_the_api_socket_is_reported()
     {
-        await using GuestVm guest = await GuestVm.StartAsync(fixture.Host);
+        await using GuestVm guest = await GuestVm.StartAsync(Host);
         await guest.GetAsync("vmm.ping");
 
-        string text = (await fixture.Host.RunAsync($"awk '{{ print $1 / 1e6 }}' /proc/{guest.ProcessId}/schedstat; cat /proc/{guest.ProcessId}/task/*/schedstat | awk '{{ n += $1 }} END {{ print n / 1e6 }}'")).OrThrow().Output;
+        string text = (await Host.RunAsync($"awk '{{ print $1 / 1e6 }}' /proc/{guest.ProcessId}/schedstat; cat /proc/{guest.ProcessId}/task/*/schedstat | awk '{{ n += $1 }} END {{ print n / 1e6 }}'")).OrThrow().Output;
 
         double[] milliseconds = [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(t => double.Parse(t, System.Globalization.CultureInfo.InvariantCulture))];
-        output.WriteLine($"nested host (emulated processors): main thread {milliseconds[0]:F1} ms, all threads {milliseconds[1]:F1} ms");
+        output.WriteLine($"{Host.Hypervisor}: main thread {milliseconds[0]:F1} ms, all threads {milliseconds[1]:F1} ms");
         Assert.True(milliseconds[1] > 0);
         await guest.PutAsync("vmm.shutdown");
         await guest.AssertEndAsync();

@@ -3,7 +3,7 @@ using Cnvm.Nested;
 
 namespace Cnvm.Guest.Tests;
 
-/// <summary>What a VMM process in the nested host holds at one moment.</summary>
+/// <summary>What a VMM process holds at one moment.</summary>
 /// <param name="Descriptors">Open file descriptors.</param>
 /// <param name="Threads">Threads.</param>
 /// <param name="RssKiB">Resident KiB in all mappings but the guest's RAM.</param>
@@ -13,7 +13,7 @@ namespace Cnvm.Guest.Tests;
 internal sealed record Footprint(int Descriptors, int Threads, long RssKiB, long AnonymousKiB, long HugeKiB, string Largest)
 {
     /// <param name="ramMiB">The guest's RAM: mappings of exactly this size, below the 3 GiB hole, are the guest's.</param>
-    public static async Task<Footprint> OfAsync(NestedHost host, GuestVm guest, int ramMiB)
+    public static async Task<Footprint> OfAsync(GuestHost host, GuestVm guest, int ramMiB)
     {
         // smaps: a mapping's first line has its addresses, then "Size:", "Rss:", "Anonymous:" and others, each in KiB (proc(5)).
         string program = string.Create(

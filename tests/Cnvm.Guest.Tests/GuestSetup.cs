@@ -5,16 +5,19 @@ namespace Cnvm.Guest.Tests;
 /// <summary>What a test wants to boot.</summary>
 public sealed record GuestSetup
 {
+    /// <summary>Value of --disk for the host's Debian root file system.</summary>
+    private const string RootDisk = "path=@root,image_type=raw";
+
     /// <summary>The small kernel with busybox in its initramfs.</summary>
     public static GuestSetup Small { get; } = new();
 
-    /// <summary>Debian's cloud kernel with the Debian root file system on the host's first disk.</summary>
+    /// <summary>Debian's cloud kernel with the host's Debian root file system on its first disk.</summary>
     public static GuestSetup Debian { get; } = new()
     {
         Kernel = "vmlinux-debian",
         Initramfs = "initramfs-debian.cpio",
         Cmdline = "console=ttyS0 quiet panic=-1 root=/dev/vda rw",
-        Disks = ["path=/dev/vda,image_type=raw"],
+        Disks = [RootDisk],
     };
 
     /// <summary>Names of guest images.</summary>
@@ -31,7 +34,7 @@ public sealed record GuestSetup
     /// <summary>cloud or microvm.</summary>
     public string Machine { get; init; } = "cloud";
 
-    /// <summary>Values of --disk.</summary>
+    /// <summary>Values of --disk. @root stands for the host's Debian root disk.</summary>
     public IReadOnlyList<string> Disks { get; init; } = [];
 
     /// <summary>Value of --net, or null.</summary>

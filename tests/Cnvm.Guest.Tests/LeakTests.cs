@@ -3,8 +3,7 @@ using Xunit.Abstractions;
 namespace Cnvm.Guest.Tests;
 
 /// <summary>A process that boots guest after guest holds no more at the end than at the start.</summary>
-[Collection(GuestCollection.Name)]
-public sealed class LeakTests(NestedHostFixture fixture, ITestOutputHelper output)
+public abstract class LeakTests(GuestHostFixture fixture, ITestOutputHelper output) : GuestTests(fixture)
 {
     private const int MemoryMiB = 96;
     private const int WarmUp = 3;
@@ -17,9 +16,9 @@ public sealed class LeakTests(NestedHostFixture fixture, ITestOutputHelper outpu
     public async Task Reboots_leak_nothing()
     {
         int reboots = Soak.IsOn ? 100 : 20;
-        await using var scratch = new ScratchDirectory(fixture.Host);
+        await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("disk", "16M");
-        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(fixture.Host, "cnvm-leak");
+        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(Host);
         GuestSetup setup = GuestSetup.Small with
         {
             MemoryMiB = MemoryMiB,
@@ -27,14 +26,14 @@ public sealed class LeakTests(NestedHostFixture fixture, ITestOutputHelper outpu
             Net = "tap=tap0",
             NetworkNamespace = space.Name,
         };
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
         await RebootAsync(guest, WarmUp);
-        Footprint before = await Footprint.OfAsync(fixture.Host, guest, MemoryMiB);
+        Footprint before = await Footprint.OfAsync(Host, guest, MemoryMiB);
         output.WriteLine($"after {WarmUp} reboots: {before}");
 
         await RebootAsync(guest, reboots);
 
-        Footprint after = await Footprint.OfAsync(fixture.Host, guest, MemoryMiB);
+        Footprint after = await Footprint.OfAsync(Host, guest, MemoryMiB);
         output.WriteLine($"after {reboots} more: {after}");
         AssertNoGrowth(before, after);
         Assert.Equal(WarmUp + reboots, (await guest.EventsAsync()).Count(e => e == "vm:rebooted"));
@@ -45,9 +44,9 @@ public sealed class LeakTests(NestedHostFixture fixture, ITestOutputHelper outpu
     public async Task Creating_and_deleting_machines_leaks_nothing()
     {
         const int Cycles = 10;
-        await using var scratch = new ScratchDirectory(fixture.Host);
+        await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("disk", "16M");
-        await using GuestVm guest = await GuestVm.StartAsync(fixture.Host);
+        await using GuestVm guest = await GuestVm.StartAsync(Host);
         Footprint before = null!;
         Footprint after = null!;
         for (int i = 0; i < WarmUp + Cycles; i++)
@@ -55,7 +54,7 @@ public sealed class LeakTests(NestedHostFixture fixture, ITestOutputHelper outpu
             await guest.PutAsync("vm.create", Config(scratch.Path));
             await guest.PutAsync("vm.boot");
             await guest.WaitForAsync(GuestVm.Ready);
-            after = await Footprint.OfAsync(fixture.Host, guest, MemoryMiB);
+            after = await Footprint.OfAsync(Host, guest, MemoryMiB);
             if (i == WarmUp - 1)
             {
                 before = after;

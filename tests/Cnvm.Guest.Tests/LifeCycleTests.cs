@@ -7,8 +7,7 @@ using Xunit.Abstractions;
 namespace Cnvm.Guest.Tests;
 
 /// <summary>What the REST socket, and the guest itself, do to a running machine.</summary>
-[Collection(GuestCollection.Name)]
-public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutputHelper output)
+public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutputHelper output) : GuestTests(fixture)
 {
     private static string SmallConfig => $$$"""
         {"cpus": {"boot_vcpus": 1, "max_vcpus": 1}, "memory": {"size": 268435456},
@@ -20,7 +19,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
     [SkippableFact]
     public async Task Every_request_of_the_life_cycle_works()
     {
-        await using GuestVm guest = await GuestVm.StartAsync(fixture.Host);
+        await using GuestVm guest = await GuestVm.StartAsync(Host);
 
         Assert.Equal(guest.ProcessId, (await guest.GetAsync("vmm.ping")).GetProperty("pid").GetInt32());
         await guest.CallAsync("GET", "vm.info", status: 404);
@@ -67,7 +66,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
     public async Task A_paused_guest_stands_still_and_so_does_its_clock()
     {
         const int PausedSeconds = 12;
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, GuestSetup.Small with { Cpus = 2 });
+        await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Cpus = 2 });
         await guest.AskAsync(
             "while :; do :; done & echo $! >/tmp/busy; (i=0; while :; do read u r </proc/uptime; echo \"count-$i:$u;\"; i=$((i + 1)); usleep 100000; done) >/dev/ttyS0 & echo $! >/tmp/printer");
         await guest.WaitForAsync("count-5:");
@@ -77,7 +76,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
         await guest.StateAsync();
         string console = guest.Console;
         long cpu = await CpuTicksAsync(guest);
-        (await fixture.Host.RunAsync($"sleep {PausedSeconds}")).OrThrow();
+        (await Host.RunAsync($"sleep {PausedSeconds}")).OrThrow();
         Assert.Equal(console, guest.Console);
         Assert.InRange(await CpuTicksAsync(guest) - cpu, 0, PausedSeconds * 100 / 10);
         await guest.PutAsync("vm.resume");
@@ -101,7 +100,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
     [InlineData("echo b >/proc/sysrq-trigger", "microvm")]
     public async Task A_reset_by_the_guest_starts_it_again_in_the_same_process(string command, string machine)
     {
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, GuestSetup.Small with { Machine = machine, Cpus = 2 });
+        await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Machine = machine, Cpus = 2 });
         await guest.AskAsync("touch /tmp/before");
 
         await guest.TypeAsync(command);
@@ -118,7 +117,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
     public async Task A_triple_fault_is_a_reset()
     {
         GuestSetup setup = GuestSetup.Small with { Cmdline = GuestSetup.Small.Cmdline + " reboot=t,force", Flags = "-v" };
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
 
         await guest.TypeAsync("reboot");
         await guest.WaitForShellAsync();
@@ -134,7 +133,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
     public async Task The_power_button_turns_the_guest_off(string kernel, string machine)
     {
         GuestSetup setup = kernel == "debian" ? GuestSetup.Debian with { MemoryMiB = 512, Cpus = 2 } : GuestSetup.Small;
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup with { Machine = machine });
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup with { Machine = machine });
 
         await guest.PutAsync("vm.power-button");
         await guest.AssertEndAsync();
@@ -143,7 +142,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
     [SkippableFact]
     public async Task A_panic_is_an_event_and_its_reset_starts_the_guest_again()
     {
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, GuestSetup.Small with { Flags = "--pvpanic" });
+        await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Flags = "--pvpanic" });
 
         await guest.TypeAsync("echo c >/proc/sysrq-trigger");
         await guest.WaitForShellAsync();
@@ -157,7 +156,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
     [SkippableFact]
     public async Task An_nmi_reaches_every_vcpu()
     {
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, GuestSetup.Small with { Cpus = 2 });
+        await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Cpus = 2 });
         int[] before = await NmisAsync(guest);
 
         await guest.PutAsync("vm.nmi");
@@ -172,10 +171,10 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
     [SkippableFact]
     public async Task Counters_count_what_the_guest_does()
     {
-        await using var scratch = new ScratchDirectory(fixture.Host);
+        await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("disk", "64M");
         await using GuestVm guest = await GuestVm.BootAsync(
-            fixture.Host, GuestSetup.Small with { Disks = [$"path={scratch.Path}/disk,image_type=raw,id=scratch"] });
+            Host, GuestSetup.Small with { Disks = [$"path={scratch.Path}/disk,image_type=raw,id=scratch"] });
         JsonElement before = (await guest.GetAsync("vm.counters")).GetProperty("scratch");
 
         await guest.AskAsync("dd if=/dev/zero of=/dev/vda bs=65536 count=16 conv=fsync; echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda of=/dev/null bs=65536 count=32");
@@ -194,10 +193,10 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
     [SkippableFact]
     public async Task A_signal_ends_everything_in_order()
     {
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, GuestSetup.Small with { Cpus = 2 });
+        await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Cpus = 2 });
         await guest.AskAsync("while :; do :; done &");
 
-        (await fixture.Host.RunAsync($"kill -TERM {guest.ProcessId}")).OrThrow();
+        (await Host.RunAsync($"kill -TERM {guest.ProcessId}")).OrThrow();
 
         await guest.AssertEndAsync();
     }
@@ -212,7 +211,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
 
     /// <summary>Processor time of the VMM in hundredths of a second.</summary>
     private async Task<long> CpuTicksAsync(GuestVm guest) =>
-        long.Parse((await fixture.Host.RunAsync($"awk '{{ sub(/.*\\) /, \"\"); print $12 + $13 }}' /proc/{guest.ProcessId}/stat")).OrThrow().Output);
+        long.Parse((await Host.RunAsync($"awk '{{ sub(/.*\\) /, \"\"); print $12 + $13 }}' /proc/{guest.ProcessId}/stat")).OrThrow().Output);
 
     private static async Task<int[]> NmisAsync(GuestVm guest) =>
         [.. (await guest.AskAsync("grep NMI: /proc/interrupts")).Split(' ', StringSplitOptions.RemoveEmptyEntries).Skip(1).TakeWhile(w => char.IsAsciiDigit(w[0])).Select(int.Parse)];

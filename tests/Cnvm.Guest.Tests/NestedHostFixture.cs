@@ -3,68 +3,65 @@ using Cnvm.Nested;
 namespace Cnvm.Guest.Tests;
 
 /// <summary>
-/// The one nested KVM host that all guest tests share. Its first disk (/dev/vda) is the Debian root image; what guests write there is
-/// thrown away at the end.
+/// A nested KVM host. Its first disk (/dev/vda) is the Debian root image; what guests write there is thrown away at the end. A host
+/// that does not answer any more, or in which a VMM is left over, is replaced, so that one failure does not become many.
 /// </summary>
-public sealed class NestedHostFixture : IAsyncLifetime
+public sealed class NestedHostFixture : GuestHostFixture
 {
     private const int MemoryMiB = 3000;
-    private static readonly string[] Images =
-        ["nested-vmlinux", "nested-initramfs.cpio", "vmlinux-small", "bzImage-small", "initramfs.cpio", "vmlinux-debian", "vmlinuz-debian", "initramfs-debian.cpio", "debian.ext4"];
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(60);
+    private NestedHost? _machine;
+    private GuestHost? _host;
 
-    private NestedHost? _host;
-    private string? _obstacle;
-
-    /// <summary>The program under test, published by `make build`.</summary>
-    public static string Vmm => Environment.GetEnvironmentVariable("CNVM_VMM") ?? Path.Combine(Repository.Root, "out", "bin", "cnvm-vmm");
-
-    /// <summary>The host; skips the test that asks for it when this machine cannot have one.</summary>
-    public NestedHost Host
+    public override async Task<GuestHost> HostAsync()
     {
-        get
+        string path = Environment.GetEnvironmentVariable("PATH") ?? "";
+        Skip.If(
+            !path.Split(':').Any(d => File.Exists(Path.Combine(d, "qemu-system-x86_64"))),
+            "qemu-system-x86_64 is not installed: 'make deps' installs it");
+        SkipWithout(
+            "nested-vmlinux", "nested-initramfs.cpio", "vmlinux-small", "bzImage-small", "initramfs.cpio", "vmlinux-debian", "vmlinuz-debian",
+            "initramfs-debian.cpio", "debian.ext4");
+        if (_host is not null && !await IsInOrderAsync(_host))
         {
-            Skip.If(_obstacle is not null, _obstacle);
-            return _host!;
+            await DisposeAsync();
         }
-    }
 
-    public async Task InitializeAsync()
-    {
-        _obstacle = Obstacle();
-        if (_obstacle is null)
+        if (_host is null)
         {
-            _host = await NestedHost.StartAsync(new NestedHostOptions
+            _machine = await NestedHost.StartAsync(new NestedHostOptions
             {
                 MemoryMiB = MemoryMiB,
                 Drives = [new NestedHostDrive(Repository.Image("debian.ext4"))],
                 StartTimeout = TimeSpan.FromMinutes(5),
             });
+            _host = new GuestHost(_machine, "kvm", "/dev/vda", "/run/cnvm-guests", IsRoot: true, IsAlone: true);
+            (await _host.RunAsync($"mkdir -p {_host.Scratch}")).OrThrow();
+        }
+
+        return _host;
+    }
+
+    public override async Task DisposeAsync()
+    {
+        NestedHost? machine = _machine;
+        _machine = null;
+        _host = null;
+        if (machine is not null)
+        {
+            await machine.DisposeAsync();
         }
     }
 
-    public async Task DisposeAsync()
+    private static async Task<bool> IsInOrderAsync(GuestHost host)
     {
-        if (_host is not null)
+        try
         {
-            await _host.DisposeAsync();
+            return host.Defect is null && (await host.RunAsync("! pgrep -x cnvm-vmm", AnswerLimit)).ExitCode == 0;
         }
-    }
-
-    private static string? Obstacle()
-    {
-        string path = Environment.GetEnvironmentVariable("PATH") ?? "";
-        if (!path.Split(':').Any(d => File.Exists(Path.Combine(d, "qemu-system-x86_64"))))
+        catch (Exception e) when (e is TimeoutException or NestedHostException)
         {
-            return "qemu-system-x86_64 is not installed: 'make deps' installs it";
+            return false;
         }
-
-        if (!File.Exists(Vmm))
-        {
-            return $"{Vmm} is missing: 'make build' makes it";
-        }
-
-        return Images.FirstOrDefault(image => !File.Exists(Path.Combine(Repository.Images, image))) is { } missing
-            ? $"{missing} is missing in {Repository.Images}: 'make images' makes it"
-            : null;
     }
 }

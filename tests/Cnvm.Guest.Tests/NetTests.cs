@@ -3,10 +3,8 @@ using Cnvm.Nested;
 namespace Cnvm.Guest.Tests;
 
 /// <summary>virtio-net on a TAP interface carries traffic both ways; nothing of it leaves a network namespace made for the test.</summary>
-[Collection(GuestCollection.Name)]
-public sealed class NetTests(NestedHostFixture fixture)
+public abstract class NetTests(GuestHostFixture fixture) : GuestTests(fixture)
 {
-    private const string Namespace = "cnvm-net";
     private const int Bytes = 100_000_000;
 
     [SkippableTheory]
@@ -14,15 +12,15 @@ public sealed class NetTests(NestedHostFixture fixture)
     [InlineData("microvm")]
     public async Task A_tap_made_by_the_vmm_carries_ping_and_tcp_intact(string machine)
     {
-        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(fixture.Host, Namespace);
+        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(Host);
         GuestSetup setup = GuestSetup.Small with
         {
             Machine = machine,
             MemoryMiB = 512,
             Net = "tap=tap0,ip=192.168.249.1,mask=255.255.255.0,mac=52:54:00:12:34:56",
-            NetworkNamespace = Namespace,
+            NetworkNamespace = space.Name,
         };
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
         await ConfigureAsync(guest);
 
         await PingBothWaysAsync(space, guest);
@@ -36,13 +34,13 @@ public sealed class NetTests(NestedHostFixture fixture)
     [SkippableFact]
     public async Task A_multi_queue_tap_uses_all_its_queues()
     {
-        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(fixture.Host, Namespace);
+        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(Host);
         await space.RunAsync("ip tuntap add dev tap0 mode tap multi_queue && ip address add 192.168.249.1/24 dev tap0 && ip link set tap0 up");
         GuestSetup setup = GuestSetup.Small with
         {
-            Cpus = 2, MemoryMiB = 512, Net = "tap=tap0,num_queues=4,mac=52:54:00:12:34:57", NetworkNamespace = Namespace,
+            Cpus = 2, MemoryMiB = 512, Net = "tap=tap0,num_queues=4,mac=52:54:00:12:34:57", NetworkNamespace = space.Name,
         };
-        await using GuestVm guest = await GuestVm.BootAsync(fixture.Host, setup);
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
         await ConfigureAsync(guest);
 
         Assert.Equal("2", await guest.AskAsync("ls -d /sys/class/net/eth0/queues/tx-* | wc -l"));
@@ -74,7 +72,7 @@ public sealed class NetTests(NestedHostFixture fixture)
 
     private async Task SendToHostAsync(NetworkNamespace space, GuestVm guest)
     {
-        await using NestedProcess receiver = await fixture.Host.StartProcessAsync(
+        await using HostProcess receiver = await Host.StartAsync(
             $"ip netns exec {space.Name} socat -d -d -u TCP-LISTEN:5001,reuseaddr STDOUT | sha256sum");
         await receiver.WaitForAsync("listening on", GuestVm.Patience);
         string sum = await guest.AskAsync(
@@ -82,11 +80,14 @@ public sealed class NetTests(NestedHostFixture fixture)
         await receiver.WaitForAsync(sum, GuestVm.Patience);
     }
 
-    private static async Task SendToGuestAsync(NetworkNamespace space, GuestVm guest)
+    private async Task SendToGuestAsync(NetworkNamespace space, GuestVm guest)
     {
         await guest.AskAsync("(nc -l -p 5002 | sha256sum >/tmp/sum) >/dev/null 2>&1 &");
+        await using var scratch = new ScratchDirectory(Host);
+        await scratch.MakeFileAsync("data", "0");
+        string data = scratch.Path + "/data";
         string sent = (await space.RunAsync(
-            $"head -c {Bytes} /dev/urandom >/run/data && socat -u FILE:/run/data TCP:192.168.249.2:5002,retry=100,interval=0.3 && sha256sum </run/data; status=$?; rm -f /run/data; exit $status")).Output;
+            $"head -c {Bytes} /dev/urandom >{data} && socat -u FILE:{data} TCP:192.168.249.2:5002,retry=100,interval=0.3 && sha256sum <{data}")).Output;
         string received = await guest.AskAsync("i=0; while [ ! -s /tmp/sum ] && [ $i -lt 1000 ]; do usleep 200000; i=$((i + 1)); done; cat /tmp/sum");
         Assert.Equal(sent.Trim(), received);
     }

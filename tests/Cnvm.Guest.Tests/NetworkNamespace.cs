@@ -2,12 +2,12 @@ using Cnvm.Nested;
 
 namespace Cnvm.Guest.Tests;
 
-/// <summary>A network namespace of the nested host with nothing but its loopback; removed at the end.</summary>
+/// <summary>A network namespace of the host with nothing but its loopback; removed at the end.</summary>
 internal sealed class NetworkNamespace : IAsyncDisposable
 {
-    private readonly NestedHost _host;
+    private readonly GuestHost _host;
 
-    private NetworkNamespace(NestedHost host, string name)
+    private NetworkNamespace(GuestHost host, string name)
     {
         _host = host;
         Name = name;
@@ -15,8 +15,10 @@ internal sealed class NetworkNamespace : IAsyncDisposable
 
     public string Name { get; }
 
-    public static async Task<NetworkNamespace> CreateAsync(NestedHost host, string name)
+    public static async Task<NetworkNamespace> CreateAsync(GuestHost host)
     {
+        Skip.If(!host.IsRoot, "network namespaces and TAP interfaces need root");
+        string name = GuestHost.UniqueName("cnvm");
         (await host.RunAsync($"ip netns add {name} && ip -n {name} link set lo up")).OrThrow();
         return new NetworkNamespace(host, name);
     }
@@ -25,5 +27,6 @@ internal sealed class NetworkNamespace : IAsyncDisposable
     public async Task<CommandResult> RunAsync(string command) =>
         (await _host.RunAsync($"ip netns exec {Name} bash -c {Shell.Quote(command)}", GuestVm.Patience)).OrThrow();
 
-    public async ValueTask DisposeAsync() => (await _host.RunAsync($"ip netns delete {Name}")).OrThrow();
+    public async ValueTask DisposeAsync() =>
+        await _host.CleanUpAsync(async () => (await _host.RunAsync($"ip netns delete {Name}")).OrThrow());
 }

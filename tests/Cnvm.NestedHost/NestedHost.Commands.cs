@@ -10,12 +10,8 @@ public sealed partial class NestedHost
     private int _commands;
     private int _sockets;
 
-    /// <summary>Runs a bash command as root in the host and waits for its end. It starts in the repository's directory.</summary>
-    /// <param name="command">A bash command line.</param>
-    /// <param name="timeout">120 s if null. After that the command and all it started are killed.</param>
-    /// <param name="input">Its standard input; empty if null.</param>
-    /// <param name="cancellation">Kills the command too.</param>
-    /// <exception cref="TimeoutException">The command took too long; the message has its output.</exception>
+    /// <inheritdoc/>
+    /// <remarks>The command runs as root.</remarks>
     /// <exception cref="NestedHostException">The host died; the message has the console's tail.</exception>
     public async Task<CommandResult> RunAsync(
         string command, TimeSpan? timeout = null, string? input = null, CancellationToken cancellation = default)
@@ -34,6 +30,9 @@ public sealed partial class NestedHost
         start.RedirectStandardInput = start.RedirectStandardOutput = start.RedirectStandardError = true;
         return new NestedProcess(this, name, await BoundProcess.StartAsync(start).ConfigureAwait(false));
     }
+
+    /// <inheritdoc/>
+    async Task<HostProcess> ICommandHost.StartAsync(string command) => await StartProcessAsync(command).ConfigureAwait(false);
 
     /// <summary>
     /// Runs a command on the terminal (or the pipes) of this process and returns its exit code. An empty command is a login shell.
@@ -100,7 +99,8 @@ public sealed partial class NestedHost
         return ssh.ExitCode == 0 ? local : throw new NestedHostException($"{path} cannot be forwarded: {error}");
     }
 
-    /// <summary>Copies a file of this machine into the host (its memory holds it).</summary>
+    /// <inheritdoc/>
+    /// <remarks>The host's memory holds the file.</remarks>
     public async Task CopyToAsync(string localPath, string path, CancellationToken cancellation = default)
     {
         var (start, _) = SshStart($"cat >{Shell.Quote(path)}", "-T", terminal: false);
@@ -121,8 +121,8 @@ public sealed partial class NestedHost
     }
 
     /// <summary>Kills a command by its name, with everything it started.</summary>
-    internal async Task KillCommandAsync(string name) =>
-        await RunOnceAsync($"kill -KILL -- -$(cat /run/cnvm/pids/{name}) 2>/dev/null", DefaultTimeout, null, default, isKill: true)
+    internal async Task KillCommandAsync(string name, TimeSpan? timeout = null) =>
+        await RunOnceAsync($"kill -KILL -- -$(cat /run/cnvm/pids/{name}) 2>/dev/null", timeout ?? DefaultTimeout, null, default, isKill: true)
             .ConfigureAwait(false);
 
     internal NestedHostException Died() => new($"the nested host died\n{_console.Tail}");

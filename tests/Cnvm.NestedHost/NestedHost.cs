@@ -11,7 +11,7 @@ namespace Cnvm.Nested;
 /// Safe for use by several tasks at once. QEMU dies with this process, even when it is killed. The network of the host reaches nothing but
 /// forwarded ports and its <see cref="NestedHostLink"/>.
 /// </remarks>
-public sealed partial class NestedHost : IAsyncDisposable
+public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
 {
     private readonly NestedHostOptions _options;
     private readonly StartDirectory _directory;

@@ -5,28 +5,24 @@ namespace Cnvm.Nested;
 
 /// <summary>
 /// The temporary directory of one start: throw-away keys, sockets, the console's log, and under <c>guest/</c> what the nested host
-/// copies to its /run/cnvm/start. Removed at the end; what a killed process left is removed by the next start.
+/// copies to its /run/cnvm/start. Removed at the end.
 /// </summary>
 internal sealed class StartDirectory : IDisposable
 {
     private const string Prefix = "cnvm-nested-";
-    private readonly FileStream _lock;
+    private readonly TemporaryDirectory _directory = new(System.IO.Path.GetTempPath(), Prefix);
 
-    private StartDirectory(string path)
+    private StartDirectory()
     {
-        Path = path;
-        // Held as long as this process lives: an unlocked directory has no owner any more.
-        _lock = new FileStream(File("lock"), FileMode.Create, FileAccess.ReadWrite, FileShare.None);
     }
 
-    public string Path { get; }
+    public string Path => _directory.Path;
 
-    public string File(string name) => System.IO.Path.Combine(Path, name);
+    public string File(string name) => _directory.File(name);
 
     public static async Task<StartDirectory> CreateAsync(NestedHostOptions options, CancellationToken cancellation)
     {
-        RemoveAbandoned();
-        var directory = new StartDirectory(Directory.CreateTempSubdirectory(Prefix).FullName);
+        var directory = new StartDirectory();
         try
         {
             await directory.FillAsync(options, cancellation).ConfigureAwait(false);
@@ -39,30 +35,7 @@ internal sealed class StartDirectory : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        _lock.Dispose();
-        Directory.Delete(Path, recursive: true);
-    }
-
-    private static void RemoveAbandoned()
-    {
-        foreach (var path in Directory.EnumerateDirectories(System.IO.Path.GetTempPath(), Prefix + "*"))
-        {
-            try
-            {
-                using (new FileStream(System.IO.Path.Combine(path, "lock"), FileMode.Open, FileAccess.ReadWrite, FileShare.None))
-                {
-                    Directory.Delete(path, recursive: true);
-                }
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                // Somebody's: in use, being filled just now, or of another user.
-                continue;
-            }
-        }
-    }
+    public void Dispose() => _directory.Dispose();
 
     private async Task FillAsync(NestedHostOptions options, CancellationToken cancellation)
     {

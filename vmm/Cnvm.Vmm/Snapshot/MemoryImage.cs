@@ -1,4 +1,5 @@
 using Cnvm.Hypervisor.Memory;
+using Cnvm.Vmm.Requests;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Vmm.Memory;

@@ -1,0 +1,57 @@
+using System.Diagnostics;
+using Cnvm.Nested;
+
+namespace Cnvm.Guest.Tests;
+
+/// <summary>The self-checking programs of Programs/, compiled on this machine, as a disk that a guest unpacks with tar.</summary>
+internal static class GuestPrograms
+{
+    private static readonly Lazy<string> Folder = new(Build);
+
+    /// <summary>The compiled self-check on this machine.</summary>
+    public static string SelfCheck => Path.Combine(Folder.Value, "selfcheck");
+
+    /// <summary>Puts the disk into a directory of the host and returns the value of --disk. Skips the test when there is no compiler.</summary>
+    public static async Task<string> AddDiskAsync(ScratchDirectory scratch, GuestHost host)
+    {
+        Skip.If(!HasCompiler(), "gcc is not installed: 'make deps' installs it");
+        await scratch.MakeFileAsync("programs", "0");
+        await host.Commands.CopyToAsync(Path.Combine(Folder.Value, "programs.tar"), scratch.Path + "/programs");
+        return $"path={scratch.Path}/programs,image_type=raw,readonly=on";
+    }
+
+    /// <summary>Unpacks the disk into /run of the guest.</summary>
+    /// <param name="guest">The guest.</param>
+    /// <param name="device">The disk's name there, such as vdb.</param>
+    public static Task UnpackAsync(GuestVm guest, string device) => guest.AskAsync($"tar -xf /dev/{device} -C /run");
+
+    /// <summary>Runs a program on this machine that must succeed, and returns its output.</summary>
+    public static string Output(string program, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.True(process.ExitCode == 0, $"{program} failed: {error.Result}{output}");
+        return output;
+    }
+
+    /// <summary>Flags of the compiler for the self-check: no instructions beyond SSE2 unless the program asks the processor.</summary>
+    public static string[] CompilerFlags => ["-O2", "-fno-math-errno", "-static", "-pthread", "-Wall", "-Wextra"];
+
+    public static string Source(string name) => Path.Combine(Repository.Root, "tests", "Cnvm.Guest.Tests", "Programs", name);
+
+    private static bool HasCompiler() =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, "gcc")));
+
+    private static string Build()
+    {
+        // Kept until this process ends, and removed then or by the next one.
+        var directory = new TemporaryDirectory(Path.GetTempPath(), "cnvm-programs-");
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => directory.Dispose();
+        Output("gcc", [.. CompilerFlags, "-o", directory.File("selfcheck"), Source("selfcheck.c")]);
+        File.Copy(Source("load.sh"), directory.File("load.sh"));
+        Output("tar", "-cf", directory.File("programs.tar"), "-C", directory.Path, "selfcheck", "load.sh");
+        return directory.Path;
+    }
+}

@@ -1,0 +1,3 @@
+namespace Cnvm.Guest.Tests.Soft;
+
+public sealed class BadInput() : BadInputTests("soft");
