@@ -152,5 +152,6 @@ public sealed partial class VmmService
         }
 
         ResizeConsole();
+        CollectGarbage();
     }
 }

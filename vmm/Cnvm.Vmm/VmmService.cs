@@ -221,7 +221,14 @@ public sealed partial class VmmService : IVmm, IDisposable
         _state = VmState.Running;
         ResizeConsole();
         machine.Start();
+        CollectGarbage();
     }
+
+    /// <summary>
+    /// What building a machine leaves behind, and all of the machine before it, would otherwise stay until the collector has a reason to
+    /// run, which in steady state, where nothing is allocated, it has not.
+    /// </summary>
+    private static void CollectGarbage() => GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
 
     private void StopMachine()
     {

@@ -1,8 +1,8 @@
 using Cnvm.Hypervisor.Memory;
-using Cnvm.Vmm.Requests;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Vmm.Memory;
+using Cnvm.Vmm.Requests;
 using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Vmm.Snapshot;
