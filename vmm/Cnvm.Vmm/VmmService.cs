@@ -222,6 +222,7 @@ public sealed partial class VmmService : IVmm, IDisposable
         ResizeConsole();
         machine.Start();
         CollectGarbage();
+        ProgramPages.GiveBack();
     }
 
     /// <summary>

@@ -1,0 +1,35 @@
+using Cnvm.Linux;
+
+namespace Cnvm.Linux.Tests;
+
+public sealed class ProgramPagesTests
+{
+    [Theory]
+    [InlineData("5600a000-5600b000 r-xp 00001000 fe:00 123 /usr/bin/cnvm-vmm", true, true)]
+    [InlineData("5600a000-5600b000 r--p 00001000 fe:00 123 /usr/bin/cnvm-vmm", true, true)]
+    [InlineData("5600a000-5600b000 rw-p 00001000 fe:00 123 /usr/bin/cnvm-vmm", true, false)]
+    [InlineData("5600a000-5600b000 r--s 00001000 00:01 5 /memfd:x (deleted)", true, false)]
+    [InlineData("5600a000-5600b000 r-xp 00000000 00:00 0 [vdso]", true, false)]
+    [InlineData("Anonymous:             0 kB", false, false)]
+    [InlineData("", false, false)]
+    public void Finds_code_and_constants(string line, bool isMapping, bool isCode)
+    {
+        Assert.Equal(isMapping, ProgramPages.TryParseMapping(line, out bool found, out ulong start, out ulong end));
+        Assert.Equal(isCode, found);
+        Assert.Equal(isMapping ? (0x5600a000UL, 0x5600b000UL) : (0UL, 0UL), (start, end));
+    }
+
+    [Fact]
+    public void The_process_goes_on_with_less_of_its_files_resident()
+    {
+        long before = ResidentFileKiB();
+
+        ProgramPages.GiveBack();
+
+        Assert.InRange(ResidentFileKiB(), 1, before - 1024);
+    }
+
+    private static long ResidentFileKiB() =>
+        long.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith("RssFile:", StringComparison.Ordinal)).Split(' ', '\t')
+            .First(w => w.Length > 0 && char.IsDigit(w[0])));
+}
