@@ -134,7 +134,7 @@ internal static class StartCommand
                 return process.ExitCode() == 0 ? "ended" : throw new CliException(ExitCode.Failure, Failure(log));
             }
 
-            if (TryAsk(socket, boots) is { } state)
+            if (TryAsk(socket, boots, timeout - Stopwatch.GetElapsedTime(started)) is { } state)
             {
                 return state;
             }
@@ -147,17 +147,18 @@ internal static class StartCommand
                 $"process {process.Id} does not run a VM after {Units.Duration(timeout)}; it was left alone (its messages are in {log})"));
     }
 
-    private static string? TryAsk(string socket, bool boots)
+    private static string? TryAsk(string socket, bool boots, TimeSpan left)
     {
         try
         {
             using CnvmClient client = CnvmClient.Connect(socket);
+            client.TimeoutMilliseconds = (int)Math.Clamp(left.TotalMilliseconds, 1, int.MaxValue);
             string? state = VmSummary.AskState(client);
             return boots && state is null or "created" ? null : state ?? "empty";
         }
         catch (LinuxException)
         {
-            // It does not serve its socket yet, or has just ended.
+            // It does not serve its socket yet, has just ended, or is still busy.
             return null;
         }
     }
