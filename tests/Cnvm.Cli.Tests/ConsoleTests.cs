@@ -26,7 +26,7 @@ public sealed class ConsoleTests : IDisposable
     {
         using FakeVmm vmm = Serve("Pty", "file", _guest.Path);
         Stty("sane rows 33 cols 101");
-        using Process console = Attach("");
+        Process console = Attach("");
         Await(_person.Fd, "serial (" + _guest.Path + "); Ctrl-] detaches");
         FileIo.Write(_guest.Fd, "login: "u8);
         Await(_person.Fd, "login: ");
@@ -46,7 +46,7 @@ public sealed class ConsoleTests : IDisposable
     public void The_key_can_be_chosen_and_works_while_the_guest_reads_nothing()
     {
         using FakeVmm vmm = Serve("Pty", "file", _guest.Path);
-        using Process console = Attach("--escape ctrl-a");
+        Process console = Attach("--escape ctrl-a");
         Await(_person.Fd, "Ctrl-a detaches");
         byte[] paste = new byte[512];
         Array.Fill(paste, (byte)'x');
@@ -65,7 +65,7 @@ public sealed class ConsoleTests : IDisposable
     public void It_ends_with_the_guests_terminal()
     {
         using FakeVmm vmm = Serve("Pty", "file", _guest.Path);
-        using Process console = Attach("");
+        Process console = Attach("");
         Await(_person.Fd, "detaches");
         _guest.Dispose();
         Assert.True(console.WaitForExit(LimitMilliseconds));
@@ -102,7 +102,7 @@ public sealed class ConsoleTests : IDisposable
 
     private FakeVmm Serve(string mode, string key, string path)
     {
-        string info = $$"""{"config":{"serial":{"mode":"{{mode}}","{{key}}":"{{path}}"},"console":{"mode":"Off"}},"state":"Running"}""";
+        string info = $$$"""{"config":{"serial":{"mode":"{{{mode}}}","{{{key}}}":"{{{path}}}"},"console":{"mode":"Off"}},"state":"Running"}""";
         return new FakeVmm(Socket, FakeVmm.Answer(200, info));
     }
 

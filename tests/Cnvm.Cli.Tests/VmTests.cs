@@ -53,8 +53,8 @@ public sealed class VmTests : IDisposable
         Assert.Equal(("db", "empty"), (Text(started.Output, "name"), Text(started.Output, "state")));
         CliResult early = _cli.Run("boot");
         Assert.Equal((1, true), (early.ExitCode, early.Error.Contains("(404)", StringComparison.Ordinal)));
-        string config = $$"""
-            {"payload":{"kernel":"{{Kernel}}","initramfs":"{{Initramfs}}","cmdline":"console=ttyS0"},
+        string config = $$$"""
+            {"payload":{"kernel":"{{{Kernel}}}","initramfs":"{{{Initramfs}}}","cmdline":"console=ttyS0"},
              "serial":{"mode":"Pty"},"console":{"mode":"Off"}}
             """;
         Assert.Equal(new CliResult(0, "", ""), _cli.RunWithInput(config, "create", "db", "-"));
@@ -105,7 +105,7 @@ public sealed class VmTests : IDisposable
         CliResult taken = _cli.Run("start", "vm1");
         Assert.Equal((1, true), (taken.ExitCode, taken.Error.Contains("a VM named 'vm1' is running", StringComparison.Ordinal)));
         Assert.Equal("vm1\nvm2\n", _cli.Run("ps", "-q").Output);
-        Assert.Equal((0, ""), (_cli.Run("logs", "vm1").ExitCode, _cli.Run("logs", "vm1").Output));
+        Assert.Equal(0, _cli.Run("logs", "vm1").ExitCode);
         Assert.Equal(0, _cli.Run("shutdown-vmm", "vm1").ExitCode);
         Assert.Equal(4, _cli.Run("wait", "vm2", "--timeout", "0").ExitCode);
         Assert.Equal(0, _cli.Run("shutdown-vmm", "vm2").ExitCode);
@@ -118,7 +118,7 @@ public sealed class VmTests : IDisposable
     /// <summary>Types at the guest's shell and waits for its answer.</summary>
     private void Talk(string line, string answer)
     {
-        using Process console = _cli.Start("cnvm", "console");
+        Process console = _cli.Start("cnvm", "console");
         var seen = new StringBuilder();
         var watch = Stopwatch.StartNew();
         byte[] buffer = new byte[4096];
