@@ -38,6 +38,7 @@ public sealed class VmTests : IDisposable
         Assert.Contains("State          running", shown, StringComparison.Ordinal);
         Assert.Contains("Serial         pty /dev/pts/", shown, StringComparison.Ordinal);
         Process wait = _cli.Start("cnvm", "wait", "web");
+        Assert.True(SpinWait.SpinUntil(() => Connections("web.sock") > 1, TimeSpan.FromSeconds(30)));
         Assert.Equal(0, _cli.Run("shutdown-vmm", "web").ExitCode);
         Assert.Equal(new CliResult(0, "", ""), CliRun.Finish(wait, null));
         Assert.True(SpinWait.SpinUntil(() => _cli.Run("ps", "-q").Output.Length == 0, TimeSpan.FromSeconds(20)));
@@ -110,6 +111,10 @@ public sealed class VmTests : IDisposable
         Assert.Equal(4, _cli.Run("wait", "vm2", "--timeout", "0").ExitCode);
         Assert.Equal(0, _cli.Run("shutdown-vmm", "vm2").ExitCode);
     }
+
+    /// <summary>Sockets that carry this path: the one that listens, and one for each client.</summary>
+    private int Connections(string socket) =>
+        File.ReadLines("/proc/net/unix").Count(l => l.EndsWith(Path.Combine(_cli.RuntimeFolder, socket), StringComparison.Ordinal));
 
     private string State() => JsonDocument.Parse(_cli.Run("ps", "--json").Output).RootElement[0].GetProperty("state").GetString()!;
 

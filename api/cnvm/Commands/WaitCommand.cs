@@ -27,9 +27,15 @@ internal static class WaitCommand
         TimeSpan? timeout = invocation.Duration("--timeout");
         long started = Stopwatch.GetTimestamp();
         VmTarget target = VmTarget.Find(invocation);
-        CnvmClient? client = target.Connect();
+        CnvmClient? client = null;
         try
         {
+            if (!TryConnectAgain(ref client, target))
+            {
+                // It ran a moment ago if it was found by its name.
+                return wanted is null && target.Name is not null ? ExitCode.Success : throw Ended(target, wanted);
+            }
+
             return Wait(ref client, target, wanted, timeout, started);
         }
         finally
@@ -100,6 +106,6 @@ internal static class WaitCommand
         }
     }
 
-    private static CliException Ended(VmTarget target, string wanted) =>
-        new(ExitCode.Failure, $"{target.Display} has ended and will not be {wanted}");
+    private static CliException Ended(VmTarget target, string? wanted) => new(
+        ExitCode.Failure, wanted is null ? $"no VMM answers at {target.Socket}" : $"{target.Display} has ended and will not be {wanted}");
 }
