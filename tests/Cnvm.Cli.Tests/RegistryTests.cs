@@ -54,6 +54,16 @@ public sealed class RegistryTests : IDisposable
     }
 
     [Fact]
+    public void Of_many_that_want_a_name_at_once_one_gets_it()
+    {
+        Process[] all = [.. Enumerable.Range(0, 6).Select(i => _cli.Start("cnvm-vmm", "--name", "web", "--api-socket", $"{i}.sock"))];
+        Assert.True(SpinWait.SpinUntil(() => all.Count(p => p.HasExited) == all.Length - 1, TimeSpan.FromSeconds(60)));
+        Assert.All(all.Where(p => p.HasExited), p => Assert.Equal(1, p.ExitCode));
+        Process winner = all.Single(p => !p.HasExited);
+        Assert.Contains($"\"pid\":{winner.Id}", _cli.Run("ping", "web").Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Without_a_name_a_vm_is_called_as_its_socket()
     {
         Process first = StartVmm("--api-socket", "db.sock");

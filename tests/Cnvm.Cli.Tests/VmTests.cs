@@ -39,7 +39,7 @@ public sealed class VmTests : IDisposable
         Assert.Contains("Serial         pty /dev/pts/", shown, StringComparison.Ordinal);
         Process wait = _cli.Start("cnvm", "wait", "web");
         Assert.True(SpinWait.SpinUntil(() => Connections("web.sock") > 1, TimeSpan.FromSeconds(30)));
-        Assert.Equal(0, _cli.Run("shutdown-vmm", "web").ExitCode);
+        Assert.Equal(0, _cli.Run("power-button", "web").ExitCode);
         Assert.Equal(new CliResult(0, "", ""), CliRun.Finish(wait, null));
         Assert.True(SpinWait.SpinUntil(() => _cli.Run("ps", "-q").Output.Length == 0, TimeSpan.FromSeconds(20)));
         Assert.DoesNotContain(".sock", string.Join(' ', Directory.GetFiles(_cli.RuntimeFolder)), StringComparison.Ordinal);
