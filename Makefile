@@ -22,7 +22,9 @@ help: ## this list
 deps: ## install the Debian packages that are missing (root or sudo)
 	@guest-images/deps.sh
 
-build: out/bin/cnvm-vmm ## publish the NativeAOT programs into out/bin/
+PAGES := out/share/man/man1/cnvm.1 out/share/man/man1/cnvm-vmm.1
+
+build: out/bin/cnvm-vmm out/bin/cnvm $(PAGES) ## publish the NativeAOT programs into out/bin/, their man pages into out/share/man/
 	@:
 
 images: deps ## guest kernels and images into out/images/
@@ -50,12 +52,16 @@ clean: ## remove out/ (the cache outside of the checkout stays)
 out/bin/%: $(call sources,arch devices virtio vmm api) $(BUILD_FILES)
 	@echo "build: publishing $* (NativeAOT, $(AOT_FRAMEWORK))" >&2
 	@mkdir -p out/bin out/publish
-	@dotnet publish vmm/$* -c Release -f $(AOT_FRAMEWORK) -r linux-x64 -o out/publish/$* -v q --nologo >out/publish/$*.log 2>&1 \
+	@dotnet publish $(wildcard vmm/$* api/$*) -c Release -f $(AOT_FRAMEWORK) -r linux-x64 -o out/publish/$* -v q --nologo >out/publish/$*.log 2>&1 \
 	    || { grep -E 'error|warning' out/publish/$*.log | sort -u >&2 || cat out/publish/$*.log >&2; exit 1; }
 	@# Symbols lie beside the program, for debuggers.
 	@cp -f out/publish/$*/$*.dbg out/bin/ 2>/dev/null || true
 	@install -m 755 out/publish/$*/$* $@
 	@echo "build: $@, $$(stat -c %s $@) bytes" >&2
+
+$(PAGES): out/share/man/man1/%.1: out/bin/cnvm
+	@mkdir -p $(@D)
+	@out/bin/cnvm __man $* >$@
 
 out/nested-host/cnvm-nested-host: $(call sources,tests/Cnvm.NestedHost) $(BUILD_FILES) tests/Directory.Build.props
 	@echo "build: nested host" >&2

@@ -14,7 +14,7 @@ public sealed class RegistryTests : IDisposable
     [Fact]
     public void A_vmm_is_listed_while_it_runs_and_leaves_nothing_behind()
     {
-        using Process vmm = StartVmm("--name", "web");
+        Process vmm = StartVmm("--name", "web");
         CliResult list = _cli.Run("ps", "--quiet");
         Assert.Equal(new CliResult(0, "web\n", ""), list);
         const UnixFileMode Owner = UnixFileMode.UserRead | UnixFileMode.UserWrite;
@@ -33,7 +33,7 @@ public sealed class RegistryTests : IDisposable
         vmm.Kill();
         Assert.True(vmm.WaitForExit(20_000));
         Assert.True(File.Exists(Path.Combine(_cli.RuntimeFolder, "web.json")));
-        using Process next = StartVmm("--name", "web");
+        Process next = StartVmm("--name", "web");
         Assert.Equal("web\n", _cli.Run("ps", "-q").Output);
         next.Kill();
         Assert.True(next.WaitForExit(20_000));
@@ -44,7 +44,7 @@ public sealed class RegistryTests : IDisposable
     [Fact]
     public void A_name_belongs_to_one_vm()
     {
-        using Process first = StartVmm("--name", "web");
+        Process first = StartVmm("--name", "web");
         CliResult second = CliRun.Finish(_cli.Start("cnvm-vmm", "--name", "web", "--api-socket", "other.sock"), null);
         Assert.Equal(1, second.ExitCode);
         Assert.Contains("a VM named 'web' is running", second.Error, StringComparison.Ordinal);
@@ -54,12 +54,22 @@ public sealed class RegistryTests : IDisposable
     }
 
     [Fact]
+    public void Of_many_that_want_a_name_at_once_one_gets_it()
+    {
+        Process[] all = [.. Enumerable.Range(0, 6).Select(i => _cli.Start("cnvm-vmm", "--name", "web", "--api-socket", $"{i}.sock"))];
+        Assert.True(SpinWait.SpinUntil(() => all.Count(p => p.HasExited) == all.Length - 1, TimeSpan.FromSeconds(60)));
+        Assert.All(all.Where(p => p.HasExited), p => Assert.Equal(1, p.ExitCode));
+        Process winner = all.Single(p => !p.HasExited);
+        Assert.Contains($"\"pid\":{winner.Id}", _cli.Run("ping", "web").Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Without_a_name_a_vm_is_called_as_its_socket()
     {
-        using Process first = StartVmm("--api-socket", "db.sock");
+        Process first = StartVmm("--api-socket", "db.sock");
         Assert.Equal("db\n", _cli.Run("ps", "-q").Output);
         Directory.CreateDirectory(Path.Combine(_cli.Folder, "x"));
-        using Process second = StartVmm("--api-socket", "x/db.sock");
+        Process second = StartVmm("--api-socket", "x/db.sock");
         Assert.Equal($"db\ndb-{second.Id}\n", _cli.Run("ps", "-q").Output);
         Assert.Equal(0, _cli.Run("ping", "db").ExitCode);
         CliResult ambiguous = _cli.Run("pause");
@@ -74,7 +84,7 @@ public sealed class RegistryTests : IDisposable
     public void The_only_vm_need_not_be_named_except_to_end_it()
     {
         Assert.Equal(3, _cli.Run("ping").ExitCode);
-        using Process vmm = StartVmm("--name", "web");
+        Process vmm = StartVmm("--name", "web");
         Assert.Equal(0, _cli.Run("ping").ExitCode);
         foreach (string command in (string[])["shutdown-vmm", "shutdown", "delete", "reboot", "power-button", "nmi"])
         {

@@ -138,10 +138,11 @@ public sealed class RequestTests : IDisposable
         Assert.Equal(0, _cli.RunWithInput(Config, "--api-socket", Socket, "create").ExitCode);
         Assert.Equal(3, vmm.Requests.Count);
         Assert.All(vmm.Requests, r => Assert.EndsWith("\r\n\r\n" + Config, r, StringComparison.Ordinal));
-        Assert.Equal(0, _cli.Run("--api-socket", Socket, "create", "--kernel", "/k", "--disk", "path=/a", "path=/b", "--cpus=2").ExitCode);
+        Assert.Equal(0, _cli.Run("--api-socket", Socket, "create", "--kernel", "k", "--disk", "path=/a", "path=/b", "--cpus=2").ExitCode);
         string flags = vmm.Requests[3];
         JsonElement body = JsonDocument.Parse(flags[(flags.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..]).RootElement;
         Assert.Equal(["/a", "/b"], body.GetProperty("disks").EnumerateArray().Select(d => d.GetProperty("path").GetString()));
+        Assert.Equal(Path.Combine(_cli.Folder, "k"), body.GetProperty("payload").GetProperty("kernel").GetString());
         Assert.Equal(2, body.GetProperty("cpus").GetProperty("boot_vcpus").GetInt32());
     }
 

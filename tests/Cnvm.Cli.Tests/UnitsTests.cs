@@ -25,9 +25,9 @@ public sealed class UnitsTests
 
     [Theory]
     [InlineData("500ms", 0.5)]
-    [InlineData("30", 30)]
-    [InlineData("1.5m", 90)]
-    [InlineData("1h", 3600)]
+    [InlineData("30", 30.0)]
+    [InlineData("1.5m", 90.0)]
+    [InlineData("1h", 3600.0)]
     [InlineData("s", null)]
     [InlineData("-1s", null)]
     [InlineData("1d", null)]

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
 using Cnvm.Linux;
@@ -67,8 +68,7 @@ public static class VmRegistry
 
             try
             {
-                entry.Append(JsonSerializer.SerializeToUtf8Bytes(
-                    new VmEntry(candidate, Environment.ProcessId, path, DateTimeOffset.UtcNow), RegistryJsonContext.Default.VmEntry));
+                entry.Append(Format(new VmEntry(candidate, Environment.ProcessId, path, DateTimeOffset.UtcNow)));
                 return new VmRegistration(candidate, Folder, entry);
             }
             catch
@@ -105,6 +105,23 @@ public static class VmRegistry
         }
 
         return [.. entries.OrderBy(e => e.Name, StringComparer.Ordinal)];
+    }
+
+    // Without the serializer: a VMM that nobody asks anything never sets it up.
+    private static ReadOnlySpan<byte> Format(VmEntry entry)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer))
+        {
+            writer.WriteStartObject();
+            writer.WriteString("name", entry.Name);
+            writer.WriteNumber("pid", entry.Pid);
+            writer.WriteString("api_socket", entry.ApiSocket);
+            writer.WriteString("started", entry.Started);
+            writer.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan;
     }
 
     private static void ReadFolder(string folder, List<VmEntry> entries)

@@ -87,6 +87,8 @@ internal sealed class ConsoleSession : IDisposable
 
             if (entries[0].Returned != 0 && TakeInput(buffer))
             {
+                // What was typed before the key, as far as the guest takes it.
+                _ = _pendingCount == 0 || PassInputOn();
                 return true;
             }
         }

@@ -55,8 +55,24 @@ internal static class CreateCommand
         }
 
         VmConfigValidator.ThrowIfInvalid(config);
-        return JsonBody.Write(config, ApiJsonContext.Default.VmConfig);
+        return JsonBody.Write(WithAbsolutePaths(config), ApiJsonContext.Default.VmConfig);
     }
+
+    /// <summary>The VMM's folder is not the caller's: files are named from the root.</summary>
+    private static VmConfig WithAbsolutePaths(VmConfig config) => config with
+    {
+        Payload = config.Payload! with
+        {
+            Kernel = Absolute(config.Payload.Kernel),
+            Initramfs = Absolute(config.Payload.Initramfs),
+        },
+        Disks = config.Disks?.Select(d => d with { Path = Absolute(d.Path) }).ToList(),
+        Serial = config.Serial with { File = Absolute(config.Serial.File), Socket = Absolute(config.Serial.Socket) },
+        Console = config.Console with { File = Absolute(config.Console.File), Socket = Absolute(config.Console.Socket) },
+        DebugConsole = config.DebugConsole with { File = Absolute(config.DebugConsole.File) },
+    };
+
+    private static string? Absolute(string? path) => path is null ? null : Path.GetFullPath(path);
 
     private static byte[] ReadJson(Stream stream, string name)
     {

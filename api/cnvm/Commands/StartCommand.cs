@@ -40,11 +40,11 @@ internal static class StartCommand
         }
 
         const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        var creation = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, Share = FileShare.ReadWrite, UnixCreateMode = OwnerOnly };
+        var creation = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, Share = FileShare.ReadWrite, UnixCreateMode = OwnerOnly };
         using FileStream output = new(log, creation);
         int descriptor = (int)output.SafeFileHandle.DangerousGetHandle();
         using DetachedProcess process = DetachedProcess.Start(program, [Program, .. words], descriptor);
-        string state = AwaitState(process, socket, options.Vm is not null, timeout, log);
+        string state = AwaitState(process, socket, options.Vm is not null, timeout, output);
         Report(invocation, name, process.Id, socket, state);
         return ExitCode.Success;
     }
@@ -123,9 +123,10 @@ internal static class StartCommand
     }
 
     /// <summary>Waits until the VMM answers, and the VM runs if there is to be one.</summary>
-    private static string AwaitState(DetachedProcess process, string socket, bool boots, TimeSpan timeout, string log)
+    private static string AwaitState(DetachedProcess process, string socket, bool boots, TimeSpan timeout, FileStream log)
     {
         long started = Stopwatch.GetTimestamp();
+        bool answers = false;
         while (Stopwatch.GetElapsedTime(started) < timeout)
         {
             // Either the process ends, or it is asked again a little later.
@@ -134,9 +135,17 @@ internal static class StartCommand
                 return process.ExitCode() == 0 ? "ended" : throw new CliException(ExitCode.Failure, Failure(log));
             }
 
-            if (TryAsk(socket, boots) is { } state)
+            // The state is asked for one round after the first answer: until the VM is created, a VMM logs such calls as refused.
+            TimeSpan left = timeout - Stopwatch.GetElapsedTime(started);
+            if (answers && TryAskState(socket, left) is { } state and not "created")
             {
                 return state;
+            }
+
+            answers = answers || TryPing(socket, left);
+            if (answers && !boots)
+            {
+                return "empty";
             }
         }
 
@@ -144,28 +153,52 @@ internal static class StartCommand
             ExitCode.TimedOut,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"process {process.Id} does not run a VM after {Units.Duration(timeout)}; it was left alone (its messages are in {log})"));
+                $"process {process.Id} does not run a VM after {Units.Duration(timeout)}; it was left alone (its messages are in {log.Name})"));
     }
 
-    private static string? TryAsk(string socket, bool boots)
+    private static bool TryPing(string socket, TimeSpan left)
     {
         try
         {
-            using CnvmClient client = CnvmClient.Connect(socket);
-            string? state = VmSummary.AskState(client);
-            return boots && state is null or "created" ? null : state ?? "empty";
+            using CnvmClient client = Connect(socket, left);
+            _ = client.Call("GET", "vmm.ping");
+            return true;
         }
         catch (LinuxException)
         {
             // It does not serve its socket yet, or has just ended.
+            return false;
+        }
+    }
+
+    private static string? TryAskState(string socket, TimeSpan left)
+    {
+        try
+        {
+            using CnvmClient client = Connect(socket, left);
+            return VmSummary.AskState(client);
+        }
+        catch (LinuxException)
+        {
+            // It has just ended, or is still busy.
             return null;
         }
     }
 
-    private static string Failure(string log)
+    private static CnvmClient Connect(string socket, TimeSpan left)
     {
-        string said = File.ReadAllText(log).Trim();
-        File.Delete(log);
+        CnvmClient client = CnvmClient.Connect(socket);
+        client.TimeoutMilliseconds = (int)Math.Clamp(left.TotalMilliseconds, 1, int.MaxValue);
+        return client;
+    }
+
+    /// <summary>What the VMM said before it ended. It is read here: the VMM removes a log that is empty when it ends.</summary>
+    private static string Failure(FileStream log)
+    {
+        log.Position = 0;
+        using var reader = new StreamReader(log, Encoding.UTF8, leaveOpen: true);
+        string said = reader.ReadToEnd().Trim();
+        File.Delete(log.Name);
         return said.Length == 0 ? $"{Program} ended without a message" : $"{Program} ended:\n{said}";
     }
 

@@ -12,6 +12,8 @@ internal static class WaitCommand
     /// <summary>How often the state is asked for; the API tells of no changes by itself. The VMM's end is seen at once.</summary>
     private const int AskMilliseconds = 100;
 
+    private const int AnswerMilliseconds = 5000;
+
     private static readonly string[] States = ["created", "running", "paused", "shutdown"];
 
     public static int Run(Invocation invocation)
@@ -25,7 +27,25 @@ internal static class WaitCommand
         TimeSpan? timeout = invocation.Duration("--timeout");
         long started = Stopwatch.GetTimestamp();
         VmTarget target = VmTarget.Find(invocation);
-        using CnvmClient client = target.Connect();
+        CnvmClient? client = null;
+        try
+        {
+            if (!TryConnectAgain(ref client, target))
+            {
+                // It ran a moment ago if it was found by its name.
+                return wanted is null && target.Name is not null ? ExitCode.Success : throw Ended(target, wanted);
+            }
+
+            return Wait(ref client, target, wanted, timeout, started);
+        }
+        finally
+        {
+            client?.Dispose();
+        }
+    }
+
+    private static int Wait(ref CnvmClient? client, VmTarget target, string? wanted, TimeSpan? timeout, long started)
+    {
         while (true)
         {
             TimeSpan? left = timeout - Stopwatch.GetElapsedTime(started);
@@ -35,14 +55,14 @@ internal static class WaitCommand
                 throw new CliException(ExitCode.TimedOut, $"{target.Display} {what} after {Units.Duration(timeout!.Value)}");
             }
 
-            if (wanted is not null && IsInState(client, wanted))
+            if (wanted is not null && IsInState(client!, wanted))
             {
                 return ExitCode.Success;
             }
 
             int pause = wanted is null ? int.MaxValue : AskMilliseconds;
             pause = left is { } rest ? (int)Math.Min(pause, rest.TotalMilliseconds + 1) : wanted is null ? -1 : pause;
-            if (HasEnded(client, pause))
+            if (HasSomething(client!, pause) && !TryConnectAgain(ref client, target))
             {
                 return wanted is null ? ExitCode.Success : throw Ended(target, wanted);
             }
@@ -63,9 +83,29 @@ internal static class WaitCommand
     }
 
     /// <summary>Between answers the VMM sends nothing: whatever comes is the connection's end.</summary>
-    private static bool HasEnded(CnvmClient client, int milliseconds) =>
+    private static bool HasSomething(CnvmClient client, int milliseconds) =>
         Poll.Wait([new PollEntry { Fd = client.Fd, Events = PollEntry.In }], milliseconds) > 0;
 
-    private static CliException Ended(VmTarget target, string wanted) =>
-        new(ExitCode.Failure, $"{target.Display} has ended and will not be {wanted}");
+    /// <summary>A server may close a connection and live on: then it answers on a new one.</summary>
+    private static bool TryConnectAgain(ref CnvmClient? client, VmTarget target)
+    {
+        client?.Dispose();
+        client = null;
+        try
+        {
+            client = CnvmClient.Connect(target.Socket);
+            client.TimeoutMilliseconds = AnswerMilliseconds;
+            _ = client.Call("GET", "vmm.ping");
+            client.TimeoutMilliseconds = -1;
+            return true;
+        }
+        catch (LinuxException)
+        {
+            // Nobody serves the socket any more, or the server went while it was asked.
+            return false;
+        }
+    }
+
+    private static CliException Ended(VmTarget target, string? wanted) => new(
+        ExitCode.Failure, wanted is null ? $"no VMM answers at {target.Socket}" : $"{target.Display} has ended and will not be {wanted}");
 }

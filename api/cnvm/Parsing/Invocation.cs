@@ -97,7 +97,7 @@ internal sealed class Invocation
             string name = equals < 0 ? word : word[..equals];
             if (FindOption(name) is not { } option)
             {
-                if (Command is not { TakesVmmFlags: true })
+                if (Command is not { TakesVmmFlags: true } || (name.StartsWith("--", StringComparison.Ordinal) && Flags.Find(name) is null))
                 {
                     throw UnknownOption(name);
                 }
@@ -201,7 +201,8 @@ internal sealed class Invocation
 
     private CliException UnknownOption(string name)
     {
-        IEnumerable<string> names = (Command?.Options ?? []).Concat(Option.Global).Select(o => o.Name);
+        IEnumerable<string> names = (Command?.Options ?? []).Concat(Option.Global).Select(o => o.Name)
+            .Concat(Command is { TakesVmmFlags: true } ? Flags.Names : []);
         string where = Command is null ? "cnvm" : $"cnvm {Command.Name}";
         return CliException.Usage(NearestMatch.Find(name, names) is { } nearest
             ? $"{where} has no option {name}; did you mean {nearest}?"
