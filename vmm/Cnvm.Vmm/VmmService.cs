@@ -23,6 +23,7 @@ public sealed partial class VmmService : IVmm, IDisposable
     private readonly VmmThread _thread;
     private readonly ILogger _logger;
     private IHypervisor? _hypervisor;
+    private readonly DeviceEvents _deviceEvents;
     private VmConfig? _config;
     private DeviceNames? _names;
     private ConsoleSet? _consoles;
@@ -37,6 +38,7 @@ public sealed partial class VmmService : IVmm, IDisposable
         _options = options;
         _thread = thread;
         _logger = options.Logging.CreateLogger("vmm");
+        _deviceEvents = new DeviceEvents(options.OnEvent);
         Emit("vmm", "starting");
     }
 
@@ -215,6 +217,7 @@ public sealed partial class VmmService : IVmm, IDisposable
     {
         _hypervisor ??= _options.OpenHypervisor();
         var machine = VirtualMachine.Create(_hypervisor, config, _consoles!, _options.Logging, OnGuestRequest);
+        machine.ObserveDevices(_deviceEvents.Add);
         _machine = machine;
         _state = VmState.Running;
         ResizeConsole();
