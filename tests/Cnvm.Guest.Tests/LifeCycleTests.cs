@@ -27,7 +27,7 @@ public sealed partial class LifeCycleTests(NestedHostFixture fixture, ITestOutpu
         await guest.PutAsync("vm.create", SmallConfig);
         Assert.Equal("Created", await guest.StateAsync());
         await guest.PutAsync("vm.create", SmallConfig, status: 500);
-        await guest.PutAsync("vm.pause", status: 404);
+        await guest.PutAsync("vm.pause", status: 500);
 
         await guest.PutAsync("vm.boot");
         await guest.WaitForShellAsync();
