@@ -4,16 +4,23 @@ namespace Cnvm.CommandLine;
 internal static class Flags
 {
     public const string ApiSocket = "--api-socket";
+    public const string Balloon = "--balloon";
     public const string Cmdline = "--cmdline";
     public const string Console = "--console";
     public const string Cpus = "--cpus";
     public const string DebugConsole = "--debug-console";
+    public const string Device = "--device";
     public const string Disk = "--disk";
     public const string EventMonitor = "--event-monitor";
+    public const string Firmware = "--firmware";
+    public const string Fs = "--fs";
+    public const string GenericVhostUser = "--generic-vhost-user";
     public const string Help = "--help";
     public const string Hypervisor = "--hypervisor";
     public const string Initramfs = "--initramfs";
     public const string Kernel = "--kernel";
+    public const string Landlock = "--landlock";
+    public const string LandlockRules = "--landlock-rules";
     public const string LogFile = "--log-file";
     public const string LogFormat = "--log-format";
     public const string Machine = "--machine";
@@ -22,13 +29,23 @@ internal static class Flags
     public const string Name = "--name";
     public const string Net = "--net";
     public const string NoShutdown = "--no-shutdown";
+    public const string Numa = "--numa";
+    public const string PciSegment = "--pci-segment";
     public const string Platform = "--platform";
+    public const string Pmem = "--pmem";
     public const string Pvpanic = "--pvpanic";
+    public const string RateLimitGroup = "--rate-limit-group";
     public const string Rng = "--rng";
+    public const string Rtc = "--rtc";
     public const string Seccomp = "--seccomp";
     public const string Serial = "--serial";
+    public const string Tpm = "--tpm";
+    public const string UserDevice = "--user-device";
+    public const string Vdpa = "--vdpa";
     public const string Verbose = "--verbose";
     public const string Version = "--version";
+    public const string Vsock = "--vsock";
+    public const string Watchdog = "--watchdog";
 
     private static readonly Flag[] All =
     [
@@ -59,34 +76,36 @@ internal static class Flags
         Vm(Platform, FlagArity.One),
         Vm(Machine, FlagArity.One),
         Vm(Pvpanic, FlagArity.None),
+        Vm(PciSegment, FlagArity.Many),
 
-        Missing("--balloon", "the balloon is"),
+        // Read, and refused by the validator as long as cnvm does not have them.
+        Vm(Balloon, FlagArity.One),
+        Vm(Device, FlagArity.Many),
+        Vm(Firmware, FlagArity.One),
+        Vm(Fs, FlagArity.Many),
+        Vm(GenericVhostUser, FlagArity.Many),
+        Vm(Landlock, FlagArity.None),
+        Vm(LandlockRules, FlagArity.Many),
+        Vm(Numa, FlagArity.Many),
+        Vm(Pmem, FlagArity.Many),
+        Vm(RateLimitGroup, FlagArity.Many),
+        Vm(Rtc, FlagArity.One),
+        Vm(Tpm, FlagArity.One),
+        Vm(UserDevice, FlagArity.Many),
+        Vm(Vdpa, FlagArity.Many),
+        Vm(Vsock, FlagArity.One),
+        Vm(Watchdog, FlagArity.None),
+
         Missing("--dbus-object-path", "D-Bus is"),
         Missing("--dbus-service-name", "D-Bus is"),
         Missing("--dbus-system-bus", "D-Bus is", FlagArity.None),
-        Missing("--device", "VFIO is", FlagArity.Many),
-        Missing("--firmware", "firmware is"),
-        Missing("--fs", "virtio-fs is", FlagArity.Many),
         Missing("--fw-cfg-config", "fw_cfg is"),
         Missing("--gdb", "the gdb stub is"),
-        Missing("--generic-vhost-user", "vhost-user is", FlagArity.Many),
         Missing("--host-data", "host data is"),
         Missing("--igvm", "IGVM is"),
         Missing("--ivshmem", "ivshmem is"),
-        Missing("--landlock", "Landlock is", FlagArity.None),
-        Missing("--landlock-rules", "Landlock is", FlagArity.Many),
-        Missing("--numa", "guest NUMA is", FlagArity.Many),
-        Missing("--pci-segment", "aperture weights are", FlagArity.Many),
-        Missing("--pmem", "virtio-pmem is", FlagArity.Many),
         Missing("--pvmemcontrol", "pvmemcontrol is", FlagArity.None),
-        Missing("--rate-limit-group", "rate limits are", FlagArity.Many),
         Missing("--restore", "restoring a snapshot is"),
-        Missing("--rtc", "virtio-rtc is"),
-        Missing("--tpm", "the TPM is"),
-        Missing("--user-device", "vfio-user is", FlagArity.Many),
-        Missing("--vdpa", "vDPA is", FlagArity.Many),
-        Missing("--vsock", "virtio-vsock is"),
-        Missing("--watchdog", "the watchdog is", FlagArity.None),
     ];
 
     /// <summary>Finds a flag by its name or its letter; null if there is none.</summary>

@@ -73,6 +73,12 @@ internal static class HelpText
                                  system_product_name, system_version, system_family, system_sku_number,
                                  chassis_asset_tag = TEXT
 
+          --pci-segment KEYS...  pci_segment=N, mmio32_aperture_weight=N (1), mmio64_aperture_weight=N (1)
+
+        Cloud Hypervisor's flags that are read, and refused by name as long as cnvm does not have what they ask for:
+          --balloon --device --firmware --fs --generic-vhost-user --landlock --landlock-rules --numa --pmem
+          --rate-limit-group --rtc --tpm --user-device --vdpa --vsock --watchdog
+
         The VMM:
           --api-socket WHERE     PATH, path=PATH or fd=N: serve the REST API there
           --name NAME            what `cnvm` calls this VM (made of the socket's file name); without --api-socket

@@ -14,7 +14,7 @@ internal static partial class VmConfigArguments
             return null;
         }
 
-        if (!arguments.Has(Flags.Kernel))
+        if (!arguments.Has(Flags.Kernel) && !arguments.Has(Flags.Firmware))
         {
             throw new CommandLineException(
                 $"{first} describes a VM, so {Flags.Kernel} is needed; without any such flag only the API socket is served");
@@ -22,6 +22,7 @@ internal static partial class VmConfigArguments
 
         return new VmConfig(
             Payload: new PayloadConfig(
+                Firmware: arguments.Value(Flags.Firmware),
                 Kernel: arguments.Value(Flags.Kernel),
                 Cmdline: arguments.Value(Flags.Cmdline),
                 Initramfs: arguments.Value(Flags.Initramfs)),
@@ -34,7 +35,23 @@ internal static partial class VmConfigArguments
             Console: Map(arguments.Value(Flags.Console), ParseConsole),
             DebugConsole: Map(arguments.Value(Flags.DebugConsole), ParseDebugConsole),
             Platform: ParsePlatform(arguments.Value(Flags.Platform), arguments.Value(Flags.Machine)),
-            Pvpanic: arguments.Has(Flags.Pvpanic));
+            PciSegments: MapAll(arguments.Values(Flags.PciSegment), ParsePciSegment),
+            Pvpanic: arguments.Has(Flags.Pvpanic),
+            RateLimitGroups: MapAll(arguments.Values(Flags.RateLimitGroup), ParseRateLimitGroup),
+            Balloon: Map(arguments.Value(Flags.Balloon), ParseBalloon),
+            GenericVhostUser: MapAll(arguments.Values(Flags.GenericVhostUser), ParseGenericVhostUser),
+            Fs: MapAll(arguments.Values(Flags.Fs), ParseFs),
+            Pmem: MapAll(arguments.Values(Flags.Pmem), ParsePmem),
+            Devices: MapAll(arguments.Values(Flags.Device), ParseDevice),
+            UserDevices: MapAll(arguments.Values(Flags.UserDevice), ParseUserDevice),
+            Vdpa: MapAll(arguments.Values(Flags.Vdpa), ParseVdpa),
+            Vsock: Map(arguments.Value(Flags.Vsock), ParseVsock),
+            Numa: MapAll(arguments.Values(Flags.Numa), ParseNuma),
+            Watchdog: arguments.Has(Flags.Watchdog),
+            Rtc: Map(arguments.Value(Flags.Rtc), ParseRtc),
+            Tpm: Map(arguments.Value(Flags.Tpm), ParseTpm),
+            LandlockEnable: arguments.Has(Flags.Landlock),
+            LandlockRules: MapAll(arguments.Values(Flags.LandlockRules), ParseLandlockRule));
     }
 
     private static T? Map<T>(string? value, Func<string, T> parse)

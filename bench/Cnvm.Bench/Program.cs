@@ -40,6 +40,8 @@ Experiment[] experiments =
 [
     new BinarySize(workspace),
     new ApiStart(workspace),
+    new ApiLatency(workspace),
+    new ApiBoot(workspace),
     new MemoryOverhead(workspace),
     new FirstInstruction(workspace),
     new ExitRoundTrip(workspace),

@@ -19,7 +19,7 @@ public sealed class CommandLineTests
             "--net", "tap=t0,ip=192.168.1.1,mask=255.255.255.0,mac=2e:89:a8:e4:bf:0d,mtu=1500,offload_tso=off",
             "--disk=path=/c,pci_device_id=7,lock_granularity=full",
             "--rng", "src=/dev/random", "--serial", "tty", "--console", "off", "--debug-console", "file=/dbg,iobase=0x402",
-            "--platform", "num_pci_segments=2,serial_number=sn,oem_strings=[one,\"two,three\"],system_manufacturer=me", "--pvpanic");
+            "--pci-segment", "pci_segment=1,mmio32_aperture_weight=3", "--platform", "num_pci_segments=2,serial_number=sn,oem_strings=[one,\"two,three\"],system_manufacturer=me", "--pvpanic");
         Assert.Equal(new PayloadConfig(Kernel: "/k", Cmdline: "console=ttyS0 root=/dev/vda1", Initramfs: "/i"), vm.Payload);
         Assert.Equal((2u, 2u, (byte)40, false, CoreScheduling.Off), (vm.Cpus.BootVcpus, vm.Cpus.MaxVcpus, vm.Cpus.MaxPhysBits, vm.Cpus.Nested, vm.Cpus.CoreScheduling));
         Assert.Equal(new CpuTopology(1, 2), vm.Cpus.Topology);
@@ -42,6 +42,7 @@ public sealed class CommandLineTests
         Assert.Equal((2, "sn", "me"), (vm.Platform!.NumPciSegments, vm.Platform.SystemSerialNumber, vm.Platform.SystemManufacturer));
         Assert.Equal(["one", "two,three"], vm.Platform.OemStrings!);
         Assert.True(vm.Pvpanic);
+        Assert.Equal([new PciSegmentConfig(1, 3)], vm.PciSegments!);
     }
 
     [Fact]
@@ -159,8 +160,10 @@ public sealed class CommandLineTests
     [InlineData("--api-socket: ", "--api-socket", "fd=99999999999")]
     [InlineData("--event-monitor: '/e' is neither path=PATH nor fd=NUMBER", "--api-socket", "/s", "--event-monitor", "/e")]
     [InlineData("--seccomp: 'maybe' is not one of", "--api-socket", "/s", "--seccomp", "maybe")]
-    [InlineData("--fs: virtio-fs is not supported yet by cnvm", "--kernel", "/k", "--fs", "tag=a,socket=/s")]
-    [InlineData("--firmware: firmware is not supported yet by cnvm", "--firmware", "/f")]
+    [InlineData("--fs: tag= is missing", "--kernel", "/k", "--fs", "socket=/s")]
+    [InlineData("--vsock: cid= is missing", "--kernel", "/k", "--vsock", "socket=/s")]
+    [InlineData("--numa: distances: node 1 needs one distance", "--kernel", "/k", "--numa", "guest_numa_id=0,distances=[1@[256]]")]
+    [InlineData("--igvm: IGVM is not supported yet by cnvm", "--igvm", "/f")]
     [InlineData("--restore: restoring a snapshot is not supported yet by cnvm", "--restore", "source_url=file:///x")]
     public void What_is_wrong_is_refused_with_a_hint(string expected, params string[] words) => Refused(expected, words);
 
@@ -170,6 +173,22 @@ public sealed class CommandLineTests
     [InlineData("memory.size: ", "--kernel", "/k", "--memory", "size=64T")]
     [InlineData("disks[0].rate_limiter_config: ", "--kernel", "/k", "--disk", "path=/a,bw_size=1M,bw_refill_time=100")]
     [InlineData("disks[0].vhost_user: ", "--kernel", "/k", "--disk", "vhost_user=on,socket=/s")]
+    [InlineData("payload.firmware: firmware is not supported", "--firmware", "/f")]
+    [InlineData("balloon: ", "--kernel", "/k", "--balloon", "size=1G,deflate_on_oom=on,free_page_reporting=on")]
+    [InlineData("devices: ", "--kernel", "/k", "--device", "path=/sys/bus/pci/devices/0000:01:00.0,iommu=on,x_nv_gpudirect_clique=3")]
+    [InlineData("fs: ", "--kernel", "/k", "--fs", "tag=a,socket=/s,num_queues=1,queue_size=1024,pci_segment=0", "tag=b,socket=/t")]
+    [InlineData("generic_vhost_user: ", "--kernel", "/k", "--generic-vhost-user", "socket=/s,device_type=26,queue_sizes=[64,64]")]
+    [InlineData("landlock_enable: ", "--kernel", "/k", "--landlock", "--landlock-rules", "path=/a,access=rw")]
+    [InlineData("numa: ", "--kernel", "/k", "--numa", "guest_numa_id=0,cpus=[0-1],distances=[1@20,2@30],memory_zones=[a,b],pci_segments=[0]")]
+    [InlineData("pmem: ", "--kernel", "/k", "--pmem", "file=/p,size=1G,discard_writes=on")]
+    [InlineData("rate_limit_groups: ", "--kernel", "/k", "--rate-limit-group", "id=g,bw_size=1M,bw_refill_time=100,ops_size=5,ops_refill_time=1")]
+    [InlineData("rtc: ", "--kernel", "/k", "--rtc", "id=clock")]
+    [InlineData("tpm: ", "--kernel", "/k", "--tpm", "socket=/s")]
+    [InlineData("user_devices: ", "--kernel", "/k", "--user-device", "socket=/s,id=u")]
+    [InlineData("vdpa: ", "--kernel", "/k", "--vdpa", "path=/dev/vhost-vdpa-0,num_queues=2")]
+    [InlineData("vsock: ", "--kernel", "/k", "--vsock", "cid=3,socket=/s,iommu=on")]
+    [InlineData("watchdog: ", "--kernel", "/k", "--watchdog")]
+    [InlineData("pci_segments[0].pci_segment: ", "--kernel", "/k", "--pci-segment", "pci_segment=1")]
     public void A_machine_that_cannot_be_is_refused_by_field(string field, params string[] words)
     {
         ConfigException e = Assert.Throws<ConfigException>(() => LaunchOptions.Parse(words));

@@ -26,7 +26,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
         await guest.PutAsync("vm.create", SmallConfig);
         Assert.Equal("Created", await guest.StateAsync());
         await guest.PutAsync("vm.create", SmallConfig, status: 500);
-        await guest.PutAsync("vm.pause", status: 404);
+        await guest.PutAsync("vm.pause", status: 500);
 
         await guest.PutAsync("vm.boot");
         await guest.WaitForShellAsync();

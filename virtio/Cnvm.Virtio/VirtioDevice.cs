@@ -26,6 +26,9 @@ public abstract class VirtioDevice : IDisposable
     /// <summary>Largest size of every queue; its length is the number of queues.</summary>
     public abstract IReadOnlyList<ushort> QueueSizes { get; }
 
+    /// <summary>Told when a driver has taken the device (true) or lets go of it (false), on the thread that does so. Must not block.</summary>
+    public Action<bool>? ActivityChanged { get; set; }
+
     /// <summary>Where the device announces changes outside its queues; null until a transport takes the device.</summary>
     protected IVirtioInterrupts? Interrupts { get; private set; }
 

@@ -133,6 +133,9 @@ internal sealed partial class VirtualMachine : IDisposable
         }
     }
 
+    /// <inheritdoc cref="VirtioSet.Observe"/>
+    public void ObserveDevices(Action<string, bool> onActivity) => _virtio.Observe(onActivity);
+
     /// <summary>Lets the guest run.</summary>
     public void Start()
     {

@@ -25,6 +25,7 @@ public sealed partial class VmmService : IVmm, IDisposable
     private readonly VmmThread _thread;
     private readonly ILogger _logger;
     private IHypervisor? _hypervisor;
+    private readonly DeviceEvents _deviceEvents;
     private VmConfig? _config;
     private DeviceNames? _names;
     private ConsoleSet? _consoles;
@@ -39,6 +40,7 @@ public sealed partial class VmmService : IVmm, IDisposable
         _options = options;
         _thread = thread;
         _logger = options.Logging.CreateLogger("vmm");
+        _deviceEvents = new DeviceEvents(options.OnEvent);
         Emit("vmm", "starting");
     }
 
@@ -217,6 +219,7 @@ public sealed partial class VmmService : IVmm, IDisposable
     {
         _hypervisor ??= _options.OpenHypervisor();
         var machine = VirtualMachine.Create(_hypervisor, config, _consoles!, _options.Logging, OnGuestRequest);
+        machine.ObserveDevices(_deviceEvents.Add);
         _machine = machine;
         _state = VmState.Running;
         ResizeConsole();

@@ -52,7 +52,7 @@ internal sealed class ApiStart(Workspace workspace) : Experiment
             : throw new MeasurementException($"{side} answered '{text.Split('\r')[0]}' instead of {expected}");
     }
 
-    private static int Receive(Child child, Socket socket, byte[] answer)
+    internal static int Receive(Child child, Socket socket, byte[] answer)
     {
         try
         {
@@ -64,7 +64,8 @@ internal sealed class ApiStart(Workspace workspace) : Experiment
         }
     }
 
-    private static Socket Connect(Child child, string path)
+    /// <summary>Connects as soon as the program listens.</summary>
+    internal static Socket Connect(Child child, string path)
     {
         var clock = Stopwatch.StartNew();
         var end = new UnixDomainSocketEndPoint(path);

@@ -37,6 +37,23 @@ public sealed class TransportTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
+    public void A_driver_that_takes_the_device_and_lets_go_of_it_is_told_of(bool pci)
+    {
+        List<bool> told = [];
+        RngDevice device = new("__rng", "/dev/urandom", NullLogger.Instance) { ActivityChanged = told.Add };
+        IGuestTransport transport = pci ? new PciGuest(device, _memory) : new MmioGuest(device, _memory);
+        using var owner = (IDisposable)transport;
+        transport.Status = 0;
+        Assert.Empty(told);
+        transport.Start(VirtioFeatures.EventIndex, new DriverQueue(_memory, 0x1000, 16, eventIndex: true));
+        Assert.Equal([true], told);
+        transport.Status = 0;
+        Assert.Equal([true, false], told);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
     public void Features_that_are_not_on_offer_are_refused(bool pci)
     {
         using IDisposable owner = Make(pci, out IGuestTransport transport);

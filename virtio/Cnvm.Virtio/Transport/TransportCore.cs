@@ -191,6 +191,8 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
                 {
                     StartQueues();
                 }
+
+                _device.ActivityChanged?.Invoke(true);
             }
         }
     }
@@ -298,6 +300,7 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
         if (wasActive)
         {
             _device.Reset();
+            _device.ActivityChanged?.Invoke(false);
         }
 
         _driverFeatures = 0;

@@ -42,6 +42,15 @@ internal sealed class VirtioSet(
         }
     }
 
+    /// <summary>From now on <paramref name="onActivity"/> is told, by device id, when drivers take devices and let go of them.</summary>
+    public void Observe(Action<string, bool> onActivity)
+    {
+        foreach (VirtioDevice device in Devices)
+        {
+            device.ActivityChanged = active => onActivity(device.Id, active);
+        }
+    }
+
     public void Pause()
     {
         foreach (VirtioSlot slot in _slots)

@@ -16,5 +16,5 @@ public sealed record ReceiveMigrationData(
     IReadOnlyList<MemoryZoneUpdate>? ZoneUpdates = null)
 {
     /// <summary>Descriptors that must come along with the request.</summary>
-    public ulong ExpectedDescriptors => (ulong)(VfioFds?.Count ?? 0) + (IommufdFd is null ? 0UL : 1);
+    internal ulong ExpectedDescriptors => (ulong)(VfioFds?.Count ?? 0) + (IommufdFd is null ? 0UL : 1);
 }

@@ -20,7 +20,7 @@ public sealed record RestoreConfig(
     IReadOnlyList<MemoryZoneUpdate>? ZoneUpdates = null)
 {
     /// <summary>Descriptors that must come along with the request.</summary>
-    public ulong ExpectedDescriptors
+    internal ulong ExpectedDescriptors
     {
         get
         {

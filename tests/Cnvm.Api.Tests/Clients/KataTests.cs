@@ -1,0 +1,172 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Cnvm.Api.Tests.Machine;
+using Cnvm.Linux;
+
+namespace Cnvm.Api.Tests.Clients;
+
+/// <summary>
+/// What Kata's two drivers say, in their order and form, to a machine that boots. Of the bodies, what cnvm does not have is refused by name
+/// first: these lists become shorter, and in the end the bodies go through as they are.
+/// </summary>
+public sealed class KataTests
+{
+    private static readonly string[] GoLacks = ["fs", "vsock", "balloon", "cpus.max_vcpus", "memory.hotplug_size", "disks[0].rate_limiter_config"];
+
+    private static readonly string[] RustLacks = ["fs", "vsock", "cpus.max_vcpus", "memory.hotplug_size"];
+
+    [SkippableFact]
+    public void The_go_driver_starts_watches_and_stops_a_machine() => NetworkNamespace.Run(() =>
+    {
+        using var vmm = new MachineFixture();
+        using var pooled = new PlainClient(vmm.SocketPath);
+        Assert.Contains("\"version\"", pooled.Go("GET", "vmm.ping").Body, StringComparison.Ordinal);
+        Create((method, command, body) => pooled.Go(method, command, body), GoBody(vmm), GoLacks);
+        Assert.Equal("Created", State(pooled));
+
+        // All interfaces go over one connection of their own, each request with its descriptor in one message.
+        using (TapQueue tap = TapQueue.Open("kata%d", multiQueue: false))
+        using (TapQueue another = TapQueue.Open("kata%d", multiQueue: false))
+        using (var raw = new PlainClient(vmm.SocketPath))
+        {
+            Assert.Equal((204, ""), raw.Go("PUT", "vm.add-net", Net("02:00:ca:fe:00:01"), tap.Fd));
+            Assert.Equal((204, ""), raw.Go("PUT", "vm.add-net", Net("02:00:ca:fe:00:02"), another.Fd));
+        }
+
+        Assert.Equal((204, ""), pooled.Go("PUT", "vm.boot"));
+        Assert.Equal("Running", State(pooled));
+        JsonElement config = Info(pooled).GetProperty("config");
+        Assert.Equal(1, config.GetProperty("cpus").GetProperty("boot_vcpus").GetInt32());
+        Assert.Equal(2UL << 30, config.GetProperty("memory").GetProperty("size").GetUInt64());
+        Assert.Equal("_disk0 _net1 _net2", string.Join(' ', new[] { "disks", "net" }.SelectMany(k => config.GetProperty(k).EnumerateArray()).Select(d => d.GetProperty("id").GetString())));
+        Assert.Equal(["192.168.249.1", "192.168.249.1"], config.GetProperty("net").EnumerateArray().Select(n => n.GetProperty("ip").GetString()!));
+        Assert.Contains(Threads(), t => t == "vcpu0");
+
+        // Its health check, and a hot-plugged disk, which is refused by name as long as there is none.
+        Assert.Equal(200, pooled.Go("GET", "vmm.ping").Status);
+        (int status, string body) = pooled.Go(
+            "PUT",
+            "vm.add-disk",
+            $$"""{"path":"{{vmm.Disk("hot")}}","readonly":false,"image_type":"Raw","direct":false,"num_queues":1,"queue_size":1024,"vhost_user":false,"iommu":false}""");
+        Assert.Equal(500, status);
+        Assert.Contains("adding a device to a booted VM is not supported yet", body, StringComparison.Ordinal);
+        Assert.Equal((204, ""), pooled.Go("PUT", "vm.resize", """{"desired_vcpus":1}"""));
+        Assert.Equal((204, ""), pooled.Go("PUT", "vm.pause"));
+        Assert.Equal((204, ""), pooled.Go("PUT", "vm.resume"));
+        Assert.Equal(200, pooled.Go("GET", "vmm.ping").Status);
+        Assert.Equal((200, ""), pooled.Go("PUT", "vmm.shutdown"));
+        Assert.True(vmm.ShutdownRequested.Wait(TimeSpan.FromSeconds(3)));
+        vmm.Log.ExpectNone();
+    });
+
+    [SkippableFact]
+    public void Runtime_rs_does_so_over_one_connection() => NetworkNamespace.Run(() =>
+    {
+        using var vmm = new MachineFixture();
+        using var client = new PlainClient(vmm.SocketPath);
+        JsonElement ping = JsonDocument.Parse(client.ChRemote("GET", "vmm.ping").Body).RootElement;
+        Assert.DoesNotContain("tdx", ping.GetProperty("features").EnumerateArray().Select(f => f.GetString()));
+        Create((method, command, body) => client.ChRemote(method, command, body), RustBody(vmm), RustLacks);
+        using (TapQueue tap = TapQueue.Open("kata%d", multiQueue: false))
+        {
+            Assert.Equal((204, ""), client.ChRemote("PUT", "vm.add-net", Net("02:00:ca:fe:00:03"), tap.Fd));
+        }
+
+        Assert.Equal((204, ""), client.ChRemote("PUT", "vm.boot"));
+        (int status, string text) = client.ChRemote("GET", "vm.info");
+        Assert.Equal(200, status);
+        ExpectWhatItReadsStrictly(JsonDocument.Parse(text).RootElement);
+        Assert.Equal((204, ""), client.ChRemote("PUT", "vm.pause"));
+        (status, text) = client.ChRemote("PUT", "vm.snapshot", $$"""{"destination_url":"file://{{vmm.Folder}}"}""");
+        Assert.Equal(500, status);
+        Assert.Contains("vm.snapshot is not supported yet", text, StringComparison.Ordinal);
+        Assert.Equal((204, ""), client.ChRemote("PUT", "vm.resume"));
+        Assert.Equal(404, client.ChRemote("PUT", "vm.remove-device", """{"id":"_disk7"}""").Status);
+        Assert.Equal((200, ""), client.ChRemote("PUT", "vmm.shutdown"));
+        vmm.Log.ExpectNone();
+    });
+
+    /// <summary>Sends the body as it is, expects exactly what is missing to be named, and sends the rest.</summary>
+    private static void Create(Func<string, string, string, (int Status, string Body)> call, JsonObject body, string[] lacks)
+    {
+        var options = new JsonSerializerOptions { WriteIndented = true };
+        (int status, string error) = call("PUT", "vm.create", body.ToJsonString(options));
+        Assert.Equal(400, status);
+        string[] named = [.. JsonSerializer.Deserialize<string[]>(error)![^1].Split("; ").Select(p => p.Split(": ")[0])];
+        Assert.Equal(lacks.Order(StringComparer.Ordinal), named.Order(StringComparer.Ordinal));
+        foreach (string path in lacks)
+        {
+            string[] steps = path.Replace("[0]", "", StringComparison.Ordinal).Split('.');
+            JsonNode? parent = steps.Length == 1 ? body : body[steps[0]];
+            (parent is JsonArray list ? list[0]! : parent!).AsObject().Remove(steps[^1]);
+        }
+
+        // Without a maximum of its own there are as many vCPUs as at the start.
+        body["cpus"]!["max_vcpus"] = 1;
+        body["cpus"]!["topology"]!["cores_per_die"] = 1;
+        Assert.Equal((204, ""), call("PUT", "vm.create", body.ToJsonString(options)));
+    }
+
+    private static JsonObject GoBody(MachineFixture vmm) => JsonNode.Parse(
+        $$$"""
+        {
+          "cpus": {"boot_vcpus": 1, "max_vcpus": 2, "topology": {"threads_per_core": 1, "cores_per_die": 2, "dies_per_package": 1, "packages": 1}},
+          "memory": {"size": 2147483648, "hotplug_size": 8589934592, "hotplug_method": "Acpi", "shared": true, "hugepages": false, "mergeable": false},
+          "payload": {"kernel": "{{{vmm.Kernel}}}", "cmdline": "root=/dev/vda1 rootflags=data=ordered,errors=remount-ro ro rootfstype=ext4 panic=1 quiet"},
+          "disks": [{"path": "{{{vmm.Disk("image")}}}", "readonly": true, "image_type": "Raw", "num_queues": 1, "queue_size": 128, "vhost_user": false,
+                     "rate_limiter_config": {"bandwidth": {"size": 1, "refill_time": 2}} }],
+          "rng": {"src": "/dev/urandom", "iommu": false},
+          "balloon": {"size": 0, "free_page_reporting": true},
+          "fs": [{"tag": "kataShared", "socket": "/run/virtiofsd.sock", "num_queues": 1, "queue_size": 1024, "pci_segment": 1}],
+          "serial": {"mode": "Off"},
+          "console": {"mode": "Off", "iommu": false},
+          "vsock": {"cid": 3, "socket": "{{{vmm.Folder}}}/clh.sock"},
+          "platform": {"num_pci_segments": 2}
+        }
+        """)!.AsObject();
+
+    private static JsonObject RustBody(MachineFixture vmm) => JsonNode.Parse(
+        $$$"""
+        {
+          "cpus": {"boot_vcpus": 1, "max_vcpus": 4, "topology": {"threads_per_core": 1, "cores_per_die": 4, "dies_per_package": 1, "packages": 1},
+                   "kvm_hyperv": false, "max_phys_bits": 46, "affinity": null, "features": {"amx": false}},
+          "memory": {"size": 134217728, "mergeable": false, "hotplug_method": "Acpi", "hotplug_size": 4294967296, "hotplugged_size": null,
+                     "shared": true, "hugepages": false, "hugepage_size": null, "prefault": false, "zones": null, "thp": false},
+          "payload": {"firmware": null, "kernel": "{{{vmm.Kernel}}}", "cmdline": "reboot=k panic=1", "initramfs": null, "mrconfigid": null, "host_data": null},
+          "disks": [{"path": "{{{vmm.Disk("image")}}}", "readonly": true, "direct": false, "iommu": false, "num_queues": 1, "queue_size": 128,
+                     "vhost_user": false, "vhost_socket": null, "rate_limiter_config": null, "id": null, "disable_io_uring": false,
+                     "pci_segment": 0, "image_type": "Unknown"}],
+          "net": null, "balloon": null, "pmem": null, "devices": null, "user_devices": null, "vdpa": null, "numa": null, "platform": null,
+          "rng": {"src": "/dev/urandom", "iommu": false},
+          "fs": [{"tag": "kataShared", "socket": "/run/virtiofsd.sock", "num_queues": 1, "queue_size": 1024, "id": null, "pci_segment": 0}],
+          "serial": {"file": null, "mode": "Off", "iommu": false},
+          "console": {"file": null, "mode": "Null", "iommu": false},
+          "vsock": {"cid": 3, "socket": "{{{vmm.Folder}}}/ch-vm.sock", "iommu": false, "id": null, "pci_segment": 0},
+          "iommu": false, "sgx_epc": null, "watchdog": false
+        }
+        """)!.AsObject();
+
+    private static string Net(string mac) =>
+        $$"""{"ip":"192.168.249.1","mask":"255.255.255.0","mac":"{{mac}}","iommu":false,"num_queues":2,"queue_size":256,"vhost_user":false,"vhost_mode":"Client","offload_tso":true,"offload_ufo":true,"offload_csum":true}""";
+
+    /// <summary>The fields without which its reader fails.</summary>
+    private static void ExpectWhatItReadsStrictly(JsonElement info)
+    {
+        Assert.Contains(info.GetProperty("state").GetString(), (string[])["Created", "Running", "Shutdown", "Paused"]);
+        JsonElement config = info.GetProperty("config");
+        Assert.Equal(46, config.GetProperty("cpus").GetProperty("max_phys_bits").GetInt32());
+        Assert.Equal(134217728, config.GetProperty("memory").GetProperty("size").GetInt64());
+        Assert.Equal("Off", config.GetProperty("serial").GetProperty("mode").GetString());
+        Assert.Equal("Null", config.GetProperty("console").GetProperty("mode").GetString());
+        Assert.Equal("/dev/urandom", config.GetProperty("rng").GetProperty("src").GetString());
+        Assert.Equal((1, 128), (config.GetProperty("disks")[0].GetProperty("num_queues").GetInt32(), config.GetProperty("disks")[0].GetProperty("queue_size").GetInt32()));
+        JsonElement net = config.GetProperty("net")[0];
+        Assert.Equal(("192.168.249.1", "255.255.255.0", "02:00:ca:fe:00:03"), (net.GetProperty("ip").GetString(), net.GetProperty("mask").GetString(), net.GetProperty("mac").GetString()));
+    }
+
+    private static string? State(PlainClient client) => Info(client).GetProperty("state").GetString();
+
+    private static JsonElement Info(PlainClient client) => JsonDocument.Parse(client.Go("GET", "vm.info").Body).RootElement;
+
+    private static IEnumerable<string> Threads() => Directory.GetDirectories("/proc/self/task").Select(t => File.ReadAllText($"{t}/comm").Trim());
+}
