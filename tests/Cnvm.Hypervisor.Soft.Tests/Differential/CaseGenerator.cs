@@ -24,6 +24,7 @@ internal sealed partial class CaseGenerator
     private readonly Random _random;
     private readonly InterestingValues _values;
     private readonly InstructionInfoFactory _info = new();
+    private readonly byte[] _memory = new byte[GuestLayout.DataSize];
     private Shape _shape;
 
     public CaseGenerator(int seed)
@@ -33,9 +34,8 @@ internal sealed partial class CaseGenerator
         _values = new InterestingValues(_random);
     }
 
-    public static TestCase Make(int seed) => new CaseGenerator(seed).Make();
-
-    private TestCase Make()
+    /// <summary>The code, with its first state and memory.</summary>
+    public TestCase Make()
     {
         _shape = _random.Next(20) switch
         {
@@ -52,8 +52,8 @@ internal sealed partial class CaseGenerator
         ulong anywhere = 0;
         ListWriter writer = new();
         Encoder encoder = Encoder.Create(64, writer);
-        List<string> lines = [];
-        while (lines.Count < length)
+        List<Instruction> instructions = [];
+        while (instructions.Count < length)
         {
             if (!TryCreate(Pick(), out Instruction instruction) || (FlagBits(instruction.RflagsRead) & undefined) != 0)
             {
@@ -75,20 +75,23 @@ internal sealed partial class CaseGenerator
             ulong none = FlagBits(instruction.RflagsUndefined) | (IsShift(instruction) ? 0x800ul : 0);
             undefined = (variable ? undefined : undefined & ~defined) | none;
             anywhere |= none;
-            lines.Add(instruction.ToString());
+            instructions.Add(instruction);
         }
 
         return new TestCase
         {
             Seed = _seed,
             Code = [.. writer.Bytes],
-            Text = string.Join("; ", lines),
+            Instructions = instructions,
             Start = State(),
             Memory = Memory(),
             UndefinedAtEnd = undefined,
             UndefinedAnywhere = anywhere,
         };
     }
+
+    /// <summary>The same code with another state and other memory.</summary>
+    public TestCase Vary(TestCase test) => test with { Start = State(), Memory = Memory(), Variation = test.Variation + 1 };
 
     private Code Pick()
     {
@@ -114,6 +117,9 @@ internal sealed partial class CaseGenerator
         }
 
         s.General[4] = GuestLayout.DataMiddle + (ulong)(_random.Next(-16, 16) * 8);
+        // This KVM tells of a masked move to an address that is not canonical as of an invalid opcode, and of one in the upper half
+        // as a fault in a page that is present.
+        s.General[7] &= 0x7fff_ffff_ffff;
         s.General[14] = (ulong)_random.Next(16);
         s.General[15] = GuestLayout.DataMiddle;
         if (_shape is Shape.String or Shape.Mixed)
@@ -168,7 +174,7 @@ internal sealed partial class CaseGenerator
 
     private byte[] Memory()
     {
-        byte[] data = new byte[GuestLayout.DataSize];
+        byte[] data = _memory;
         _random.NextBytes(data);
         // Around the middle lies what operands reach.
         for (int i = 0x1000 - 768; i < 0x1000 + 768; i += 8)

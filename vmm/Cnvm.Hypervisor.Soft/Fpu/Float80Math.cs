@@ -15,13 +15,20 @@ internal ref struct Float80Math(int control)
     public const int Underflow = 16;
     public const int Inexact = 32;
 
+    /// <summary>What unmasked overflow takes from an exponent, and unmasked underflow adds.</summary>
+    private const int ExponentAdjust = 24576;
+
     private readonly int _rounding = (control >> 10) & 3;
+    private readonly int _control = control;
     private readonly int _precision = ((control >> 8) & 3) switch { 0 => 24, 2 => 53, _ => 64 };
 
-    public int Flags { get; private set; }
+    public int Flags { get; set; }
 
     /// <summary>The last rounding went away from zero (C1).</summary>
     public bool RoundedUp { get; private set; }
+
+    /// <summary>The rounded value was not used after all.</summary>
+    public void ForgetRounding() => RoundedUp = false;
 
     public Float80 Add(Float80 a, Float80 b)
     {
@@ -112,7 +119,7 @@ internal ref struct Float80Math(int control)
                 return Fail();
             }
 
-            Flags |= ZeroDivide;
+            Flags = ZeroDivide;
             return Float80.Infinity(sign);
         }
 
@@ -210,6 +217,7 @@ internal ref struct Float80Math(int control)
             return a;
         }
 
+        Flags |= a.IsDenormal && !truncate ? Denormal : 0;
         (int e, ulong s) = Unpack(a);
         int fractionBits = 0x3fff + 63 - e;
         UInt128 value = Jam((UInt128)s << 63, Math.Min(fractionBits, 127));
@@ -242,6 +250,7 @@ internal ref struct Float80Math(int control)
         if (r.IsNan || r.IsInfinity || a.IsUnsupported || (r.Exponent >= limit && !edge))
         {
             Flags = before | Invalid;
+            RoundedUp = false;
             return indefinite;
         }
 
@@ -279,33 +288,29 @@ internal ref struct Float80Math(int control)
 
         (int e, ulong s) = Unpack(a);
         int exponent = e - 0x3fff + bias;
+        int drop = 127 - fractionBits;
         UInt128 value = (UInt128)s << 64;
-        bool tiny = exponent <= 0;
+        UInt128 kept = RoundOff(a.Sign, value, drop, out bool inexact, out bool up);
+        bool tiny = exponent + (kept >> (fractionBits + 1) != 0 ? 1 : 0) <= 0;
         if (tiny)
         {
-            value = Jam(value, Math.Min(1 - exponent, 127));
-            exponent = 0;
+            if ((_control & Underflow) == 0)
+            {
+                Flags |= Underflow;
+            }
+
+            kept = RoundOff(a.Sign, Jam(value, Math.Min(1 - exponent, 128)), drop, out inexact, out up);
+            exponent = 1;
         }
 
-        int drop = 127 - fractionBits;
-        ulong kept = (ulong)(value >> drop);
-        UInt128 rest = value & ((UInt128.One << drop) - 1);
-        if (rest != 0)
-        {
-            Flags |= tiny ? Inexact | Underflow : Inexact;
-        }
-
-        if (RoundsUp(a.Sign, (kept & 1) != 0, rest, UInt128.One << (drop - 1), _rounding))
-        {
-            kept++;
-            RoundedUp = true;
-        }
-
-        ulong bits = tiny ? kept : kept + ((ulong)(exponent - 1) << fractionBits);
+        RoundedUp = up;
+        Flags |= inexact ? tiny ? Inexact | Underflow : Inexact : 0;
+        ulong bits = (ulong)kept + ((ulong)(Math.Max(exponent, 1) - 1) << fractionBits);
         if (bits >= (ulong)top << fractionBits)
         {
             Flags |= Overflow | Inexact;
             bool infinite = _rounding == 0 || (_rounding == 1 && a.Sign) || (_rounding == 2 && !a.Sign);
+            RoundedUp = infinite;
             bits = infinite ? (ulong)top << fractionBits : ((ulong)top << fractionBits) - 1;
         }
 
@@ -318,47 +323,84 @@ internal ref struct Float80Math(int control)
         int zeros = (int)UInt128.LeadingZeroCount(significand);
         significand <<= zeros;
         exponent -= zeros;
-        bool tiny = exponent <= 0;
-        if (tiny)
-        {
-            significand = Jam(significand, Math.Min(1 - exponent, 127));
-            exponent = 0;
-        }
-
         int drop = 128 - _precision;
-        UInt128 rest = significand & ((UInt128.One << drop) - 1);
-        UInt128 kept = significand >> drop;
-        if (rest != 0)
-        {
-            Flags |= tiny ? Inexact | Underflow : Inexact;
-        }
-
-        if (RoundsUp(sign, (kept & 1) != 0, rest, UInt128.One << (drop - 1), _rounding))
-        {
-            kept++;
-            RoundedUp = true;
-        }
-
+        UInt128 kept = RoundOff(sign, significand, drop, out bool inexact, out bool up);
+        int rounded = exponent;
         if (kept >> _precision != 0)
         {
             kept >>= 1;
-            exponent++;
+            rounded++;
         }
 
-        ulong s = (ulong)(kept << (64 - _precision));
-        if (exponent == 0 && (s & Float80.IntegerBit) != 0)
+        if (rounded <= 0)
         {
-            exponent = 1;
+            // Tiny after rounding with an unbounded exponent.
+            if ((_control & Underflow) != 0)
+            {
+                return PackTiny(sign, exponent, significand, drop);
+            }
+
+            // Unmasked: the handler gets the result with its exponent moved into range (SDM vol. 1 §8.5.5).
+            Flags |= inexact ? Underflow | Inexact : Underflow;
+            rounded += ExponentAdjust;
+            RoundedUp = up;
+            if (rounded <= 0)
+            {
+                Flags |= Inexact;
+                RoundedUp = false;
+                return Float80.Zero(sign);
+            }
+
+            return Compose(sign, rounded, kept);
         }
 
-        if (exponent >= 0x7fff)
+        if (rounded >= 0x7fff)
         {
+            if ((_control & Overflow) == 0)
+            {
+                Flags |= inexact ? Overflow | Inexact : Overflow;
+                rounded -= ExponentAdjust;
+                RoundedUp = up;
+                if (rounded >= 0x7fff)
+                {
+                    Flags |= Inexact;
+                    RoundedUp = true;
+                    return Float80.Infinity(sign);
+                }
+
+                return Compose(sign, rounded, kept);
+            }
+
             Flags |= Overflow | Inexact;
             bool infinite = _rounding == 0 || (_rounding == 1 && sign) || (_rounding == 2 && !sign);
+            RoundedUp = infinite;
             return infinite ? Float80.Infinity(sign) : new Float80(ulong.MaxValue << (64 - _precision), (ushort)((sign ? 0x8000 : 0) | 0x7ffe));
         }
 
-        return new Float80(s, (ushort)((sign ? 0x8000 : 0) | exponent));
+        Flags |= inexact ? Inexact : 0;
+        RoundedUp = up;
+        return Compose(sign, rounded, kept);
+    }
+
+    private Float80 PackTiny(bool sign, int exponent, UInt128 significand, int drop)
+    {
+        UInt128 kept = RoundOff(sign, Jam(significand, Math.Min(1 - exponent, 128)), drop, out bool inexact, out bool up);
+        Flags |= inexact ? Underflow | Inexact : 0;
+        RoundedUp = up;
+        ulong s = (ulong)(kept << (64 - _precision));
+        return new Float80(s, (ushort)((sign ? 0x8000 : 0) | ((s & Float80.IntegerBit) != 0 ? 1 : 0)));
+    }
+
+    private Float80 Compose(bool sign, int exponent, UInt128 kept) =>
+        new((ulong)(kept << (64 - _precision)), (ushort)((sign ? 0x8000 : 0) | exponent));
+
+    private UInt128 RoundOff(bool sign, UInt128 significand, int drop, out bool inexact, out bool up)
+    {
+        UInt128 rest = significand & ((UInt128.One << drop) - 1);
+        UInt128 kept = significand >> drop;
+        inexact = rest != 0;
+        up = RoundsUp(sign, (kept & 1) != 0, rest, UInt128.One << (drop - 1), _rounding);
+        return up ? kept + 1 : kept;
     }
 
     /// <summary>NaN operands: the result is the one with the larger significand, quieted.</summary>
@@ -384,9 +426,18 @@ internal ref struct Float80Math(int control)
         return true;
     }
 
+    /// <summary>Takes over what another calculation found.</summary>
+    public void Take(ref Float80Math other)
+    {
+        Flags |= other.Flags;
+        RoundedUp = other.RoundedUp;
+    }
+
+    public Float80 Invalidate() => Fail();
+
     private Float80 Fail()
     {
-        Flags |= Invalid;
+        Flags = (Flags & ~Denormal) | Invalid;
         return Float80.DefaultNan;
     }
 

@@ -11,72 +11,135 @@ internal static unsafe partial class X87Ops
     /// <summary>Instructions without operands: the mnemonic is in Imm.</summary>
     public static nint Plain(Cpu* c, Op* op)
     {
-        Float80Math math = new(c->FpuControl);
-        switch ((Mnemonic)op->Imm)
+        Mnemonic m = (Mnemonic)op->Imm;
+        switch (m)
         {
-            case Mnemonic.Fchs:
-                Set(c, 0, Get(c, 0).Negated);
-                break;
-            case Mnemonic.Fabs:
-                Float80 v = Get(c, 0);
-                Set(c, 0, v with { SignExponent = (ushort)v.Exponent });
-                break;
             case Mnemonic.Fld1:
-                Push(c, Float80.One);
+                PushConstant(c, Float80.One, 0);
                 break;
             case Mnemonic.Fldz:
-                Push(c, default);
+                PushConstant(c, default, 0);
                 break;
+            // The second number says whether the true value lies above (1) or below (-1) the one rounded to nearest.
             case Mnemonic.Fldpi:
-                Push(c, new Float80(0xc90f_daa2_2168_c235, 0x4000));
+                PushConstant(c, new Float80(0xc90f_daa2_2168_c235, 0x4000), -1);
                 break;
             case Mnemonic.Fldl2e:
-                Push(c, new Float80(0xb8aa_3b29_5c17_f0bc, 0x3fff));
+                PushConstant(c, new Float80(0xb8aa_3b29_5c17_f0bc, 0x3fff), -1);
                 break;
             case Mnemonic.Fldl2t:
-                Push(c, new Float80(0xd49a_784b_cd1b_8afe, 0x4000));
+                PushConstant(c, new Float80(0xd49a_784b_cd1b_8afe, 0x4000), 1);
                 break;
             case Mnemonic.Fldlg2:
-                Push(c, new Float80(0x9a20_9a84_fbcf_f799, 0x3ffd));
+                PushConstant(c, new Float80(0x9a20_9a84_fbcf_f799, 0x3ffd), -1);
                 break;
             case Mnemonic.Fldln2:
-                Push(c, new Float80(0xb172_17f7_d1cf_79ac, 0x3ffe));
-                break;
-            case Mnemonic.Fsqrt:
-                Set(c, 0, math.SquareRoot(Get(c, 0)));
-                break;
-            case Mnemonic.Frndint:
-                Set(c, 0, math.RoundToIntegral(Get(c, 0)));
+                PushConstant(c, new Float80(0xb172_17f7_d1cf_79ac, 0x3ffe), -1);
                 break;
             case Mnemonic.Fxam:
                 Examine(c);
                 break;
             case Mnemonic.Fincstp:
                 c->FpuTop = (c->FpuTop + 1) & 7;
+                c->FpuStatus &= unchecked((ushort)~C1);
                 break;
             case Mnemonic.Fdecstp:
                 c->FpuTop = (c->FpuTop - 1) & 7;
-                break;
-            case Mnemonic.Fscale:
-                Scale(c, ref math);
-                break;
-            case Mnemonic.Fxtract:
-                Extract(c, ref math);
-                break;
-            case Mnemonic.Fprem or Mnemonic.Fprem1:
-                Remainder(c, ref math, nearest: (Mnemonic)op->Imm == Mnemonic.Fprem1);
+                c->FpuStatus &= unchecked((ushort)~C1);
                 break;
             default:
-                Transcendental(c, ref math, (Mnemonic)op->Imm);
+                OnTop(c, m);
                 break;
-        }
-
-        if ((Mnemonic)op->Imm != Mnemonic.Fxam)
-        {
-            Finish(c, ref math);
         }
 
         return op[1].Fn(c, op + 1);
+    }
+
+    /// <summary>Constants are rounded as the control word says, without an exception.</summary>
+    private static void PushConstant(Cpu* c, Float80 v, int direction)
+    {
+        int rounding = (c->FpuControl >> 10) & 3;
+        ulong s = v.Significand;
+        s = direction > 0 && rounding == 2 ? s + 1 : direction < 0 && rounding is 1 or 3 ? s - 1 : s;
+        c->FpuStatus &= unchecked((ushort)~C1);
+        Push(c, v with { Significand = s });
+    }
+
+    /// <summary>Instructions that work on ST(0), and some on ST(1) too.</summary>
+    private static void OnTop(Cpu* c, Mnemonic m)
+    {
+        bool two = m is Mnemonic.Fscale or Mnemonic.Fprem or Mnemonic.Fprem1 or Mnemonic.Fyl2x or Mnemonic.Fyl2xp1 or Mnemonic.Fpatan;
+        if (IsEmpty(c, 0) || (two && IsEmpty(c, 1)))
+        {
+            EmptyTop(c, m);
+            return;
+        }
+
+        Float80Math math = new(c->FpuControl);
+        Float80 a = Get(c, 0);
+        switch (m)
+        {
+            case Mnemonic.Fchs:
+                c->FpuStatus &= unchecked((ushort)~C1);
+                Set(c, 0, a.Negated);
+                break;
+            case Mnemonic.Fabs:
+                c->FpuStatus &= unchecked((ushort)~C1);
+                Set(c, 0, a with { SignExponent = (ushort)a.Exponent });
+                break;
+            case Mnemonic.Fsqrt:
+                SetIfAccepted(c, math.SquareRoot(a), ref math);
+                break;
+            case Mnemonic.Frndint:
+                SetIfAccepted(c, math.RoundToIntegral(a), ref math);
+                break;
+            case Mnemonic.Fscale:
+                SetIfAccepted(c, Scale(c, a, Get(c, 1), ref math), ref math);
+                break;
+            case Mnemonic.Fxtract:
+                Extract(c, a, ref math);
+                break;
+            case Mnemonic.Fprem or Mnemonic.Fprem1:
+                Remainder(c, ref math, nearest: m == Mnemonic.Fprem1);
+                break;
+            default:
+                Transcendental(c, ref math, m);
+                break;
+        }
+    }
+
+    private static void SetIfAccepted(Cpu* c, Float80 r, ref Float80Math math)
+    {
+        if (Accept(c, ref math))
+        {
+            Set(c, 0, r);
+        }
+    }
+
+    /// <summary>An operand is missing.</summary>
+    private static void EmptyTop(Cpu* c, Mnemonic m)
+    {
+        if (m is Mnemonic.Fprem or Mnemonic.Fprem1 or Mnemonic.Fsin or Mnemonic.Fcos or Mnemonic.Fptan or Mnemonic.Fsincos)
+        {
+            c->FpuStatus &= unchecked((ushort)~C2);
+        }
+
+        if (!StackFaulted(c, overflow: false))
+        {
+            return;
+        }
+
+        if (m is Mnemonic.Fyl2x or Mnemonic.Fyl2xp1 or Mnemonic.Fpatan)
+        {
+            Pop(c);
+        }
+
+        Set(c, 0, Float80.DefaultNan);
+        if (m is Mnemonic.Fxtract or Mnemonic.Fptan or Mnemonic.Fsincos)
+        {
+            c->FpuTop = (c->FpuTop - 1) & 7;
+            Set(c, 0, Float80.DefaultNan);
+        }
     }
 
     private static void Examine(Cpu* c)
@@ -92,50 +155,67 @@ internal static unsafe partial class X87Ops
         c->FpuStatus = (ushort)((c->FpuStatus & ~(C0 | C1 | C2 | C3)) | codes | (v.Sign ? C1 : 0));
     }
 
-    private static void Scale(Cpu* c, ref Float80Math math)
+    private static Float80 Scale(Cpu* c, Float80 a, Float80 b, ref Float80Math math)
     {
-        Float80 a = Get(c, 0);
-        Float80 b = Get(c, 1);
         if (a.IsNan || b.IsNan || a.IsInfinity || b.IsInfinity || a.IsZero || a.IsUnsupported || b.IsUnsupported)
         {
             // Infinite scales give zero or infinity, except for the opposite operand, which is invalid.
             Float80 factor = b.IsInfinity && b.Sign ? Float80.Zero(false) : b.IsInfinity ? b : Float80.One;
-            Set(c, 0, b.IsNan || b.IsInfinity || b.IsUnsupported ? math.Multiply(a, b.IsInfinity ? factor : b) : math.Multiply(a, Float80.One));
-            return;
+            math.Flags |= !a.IsNan && !b.IsNan && !a.IsUnsupported && !b.IsUnsupported && b.IsDenormal ? Float80Math.Denormal : 0;
+            return b.IsNan || b.IsInfinity || b.IsUnsupported ? math.Multiply(a, b.IsInfinity ? factor : b) : math.Multiply(a, Float80.One);
         }
 
+        math.Flags |= a.IsDenormal || b.IsDenormal ? Float80Math.Denormal : 0;
         Float80Math whole = new(0xf00);
         Float80 integer = whole.RoundToIntegral(b, truncate: true);
         long n = integer.Exponent > 0x3fff + 20 ? (integer.Sign ? -100_000 : 100_000) : whole.ToInteger(integer, 32, truncate: true);
         (int e, ulong s) = Float80Math.Unpack(a);
         Float80Math wide = new(c->FpuControl | 0x300);
         Float80 r = wide.Pack(a.Sign, e + (int)n, (UInt128)s << 64);
-        Signal(c, wide.Flags);
-        Set(c, 0, r);
+        math.Take(ref wide);
+        return r;
     }
 
-    private static void Extract(Cpu* c, ref Float80Math math)
+    private static void Extract(Cpu* c, Float80 a, ref Float80Math math)
     {
-        Float80 a = Get(c, 0);
+        Float80 exponent;
+        Float80 significand;
         if (a.IsNan || a.IsUnsupported || a.IsInfinity)
         {
-            Float80 r = math.Multiply(a, Float80.One);
-            Set(c, 0, a.IsInfinity ? Float80.Infinity(false) : r);
-            Push(c, r);
-            return;
+            significand = math.Multiply(a, Float80.One);
+            exponent = a.IsInfinity ? Float80.Infinity(false) : significand;
         }
-
-        if (a.IsZero)
+        else if (a.IsZero)
         {
-            Signal(c, Float80Math.ZeroDivide);
-            Set(c, 0, Float80.Infinity(true));
-            Push(c, a);
+            math.Flags |= Float80Math.ZeroDivide;
+            exponent = Float80.Infinity(true);
+            significand = a;
+        }
+        else
+        {
+            math.Flags |= a.IsDenormal ? Float80Math.Denormal : 0;
+            (int e, ulong s) = Float80Math.Unpack(a);
+            exponent = Float80.FromInteger(e - 0x3fff);
+            significand = new Float80(s, (ushort)((a.Sign ? 0x8000 : 0) | 0x3fff));
+        }
+
+        if (!IsEmpty(c, 7))
+        {
+            if (StackFaulted(c, overflow: true))
+            {
+                Set(c, 0, Float80.DefaultNan);
+                c->FpuTop = (c->FpuTop - 1) & 7;
+                Set(c, 0, Float80.DefaultNan);
+            }
+
             return;
         }
 
-        (int e, ulong s) = Float80Math.Unpack(a);
-        Set(c, 0, Float80.FromInteger(e - 0x3fff));
-        Push(c, new Float80(s, (ushort)((a.Sign ? 0x8000 : 0) | 0x3fff)));
+        if (Accept(c, ref math))
+        {
+            Set(c, 0, exponent);
+            Push(c, significand);
+        }
     }
 
     /// <summary>FPREM and FPREM1: as much as an exponent difference of 63 at a time (SDM: between 32 and 63).</summary>
@@ -143,20 +223,21 @@ internal static unsafe partial class X87Ops
     {
         Float80 a = Get(c, 0);
         Float80 b = Get(c, 1);
+        c->FpuStatus &= unchecked((ushort)~C2);
+        if (a.IsNan || b.IsNan || a.IsUnsupported || b.IsUnsupported || a.IsInfinity || b.IsZero)
+        {
+            Float80 nan = a.IsNan || b.IsNan || a.IsUnsupported || b.IsUnsupported ? math.Multiply(a, b) : math.Invalidate();
+            SetIfAccepted(c, nan, ref math);
+            return;
+        }
+
+        math.Flags |= a.IsDenormal || b.IsDenormal ? Float80Math.Denormal : 0;
+        if (!Accept(c, ref math))
+        {
+            return;
+        }
+
         c->FpuStatus &= unchecked((ushort)~(C0 | C1 | C2 | C3));
-        if (a.IsNan || b.IsNan || a.IsUnsupported || b.IsUnsupported)
-        {
-            Set(c, 0, math.Multiply(a, b));
-            return;
-        }
-
-        if (a.IsInfinity || b.IsZero)
-        {
-            Signal(c, Float80Math.Invalid);
-            Set(c, 0, Float80.DefaultNan);
-            return;
-        }
-
         if (b.IsInfinity || a.IsZero)
         {
             return;
@@ -171,7 +252,7 @@ internal static unsafe partial class X87Ops
         }
 
         bool partial = difference > 63;
-        int steps = partial ? 63 : Math.Max(difference, 0);
+        int steps = partial ? 32 + (difference % 32) : Math.Max(difference, 0);
         UInt128 numerator = difference < 0 ? sa : (UInt128)sa << steps;
         UInt128 denominator = difference < 0 ? (UInt128)sb << 1 : sb;
         UInt128 quotient = numerator / denominator;
@@ -185,9 +266,10 @@ internal static unsafe partial class X87Ops
             sign = !sign;
         }
 
-        Float80Math exact = new(0x300);
+        Float80Math exact = new(c->FpuControl | 0x300);
         Float80 r = rest == 0 ? Float80.Zero(a.Sign) : exact.Pack(sign, exponent + 64, rest);
         Set(c, 0, r);
+        Signal(c, exact.Flags);
         int bits = partial ? C2 : ((quotient & 4) != 0 ? C0 : 0) | ((quotient & 2) != 0 ? C3 : 0) | ((quotient & 1) != 0 ? C1 : 0);
         c->FpuStatus |= (ushort)bits;
     }
@@ -244,7 +326,8 @@ internal static unsafe partial class X87Ops
 
     public static nint Init(Cpu* c, Op* op)
     {
-        FpuState.InitX87(c);
+        // FNINIT leaves the registers' contents; only their tags go.
+        FpuState.InitX87Control(c);
         return op[1].Fn(c, op + 1);
     }
 
@@ -283,9 +366,10 @@ internal static unsafe partial class X87Ops
     public static nint Free(Cpu* c, Op* op)
     {
         c->FpuValid &= (byte)~(1 << Physical(c, op->Disp));
+        c->FpuStatus &= unchecked((ushort)~C1);
         if (op->Imm != 0)
         {
-            c->FpuTop = (c->FpuTop + 1) & 7;
+            Pop(c);
         }
 
         return op[1].Fn(c, op + 1);
@@ -327,7 +411,7 @@ internal static unsafe partial class X87Ops
         }
         else if (op->Imm == 2)
         {
-            FpuState.InitX87(c);
+            FpuState.InitX87Control(c);
         }
         else
         {
