@@ -18,6 +18,11 @@ internal sealed unsafe partial class SoftVcpu
         Msr.Lstar, Msr.Cstar, Msr.SyscallMask, Msr.FsBase, Msr.GsBase, Msr.KernelGsBase, Msr.TscAux,
     ];
 
+    /// <summary>Registers of a restored state that this processor has not; they are kept for the next one.</summary>
+    private readonly List<MsrValue> _foreignMsrs = [];
+
+    private HashSet<uint>? _restoredMsrs;
+
     private const int MaxXsaveBytes = 1 << 16;
 
     /// <summary>Bytes of the saved XSAVE area: what a restored state had, so that it goes back as it came.</summary>
@@ -29,11 +34,15 @@ internal sealed unsafe partial class SoftVcpu
         List<MsrValue> msrs = [];
         foreach (uint index in NamedMsrs.Concat(_plainMsrs.Keys))
         {
-            if (ReadMsr(index, out ulong value))
+            // A restored state goes back with the registers that it came with, and others only when they hold something.
+            if (ReadMsr(index, out ulong value)
+                && (_restoredMsrs is null || _restoredMsrs.Contains(index) || value != PlainMsrs.DefaultOf(index)))
             {
                 msrs.Add(new MsrValue(index, value));
             }
         }
+
+        msrs.AddRange(_foreignMsrs);
 
         msrs.Sort(static (a, b) => a.Index.CompareTo(b.Index));
         byte[] xsave = new byte[_xsaveBytes];
@@ -110,6 +119,8 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         Apic.RestorePage(state.Lapic.AsSpan());
+        _foreignMsrs.Clear();
+        _restoredMsrs = [.. state.Msrs.Select(static m => m.Index)];
         foreach (MsrValue msr in state.Msrs.OrderBy(m => m.Index == Msr.TscDeadline))
         {
             if (!RestoreMsr(msr))
@@ -139,10 +150,22 @@ internal sealed unsafe partial class SoftVcpu
 
         if (PlainMsrs.IsReadOnly(msr.Index))
         {
+            _plainMsrs[msr.Index] = msr.Value;
             return true;
         }
 
-        return WriteMsr(msr.Index, msr.Value) || msr.Value == 0;
+        if (WriteMsr(msr.Index, msr.Value))
+        {
+            return true;
+        }
+
+        if (msr.Value != 0 && !PlainMsrs.IsDispensable(msr.Index))
+        {
+            return false;
+        }
+
+        _foreignMsrs.Add(msr);
+        return true;
     }
 
     private GeneralRegisters SaveGeneral()

@@ -15,6 +15,7 @@ public sealed unsafe class DifferentialTests(ITestOutputHelper output)
 
     /// <summary>States that each piece of code is run from.</summary>
     private const int Variations = 8;
+    private const int CodeVariations = 2;
 
     private static int Setting(string name, int otherwise) =>
         int.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out int v) ? v : otherwise;
@@ -27,7 +28,8 @@ public sealed unsafe class DifferentialTests(ITestOutputHelper output)
         using SoftProcessor soft = new();
         string? record = Environment.GetEnvironmentVariable("CNVM_SOFT_RECORD");
         string[] codes = Environment.GetEnvironmentVariable("CNVM_SOFT_CODES") is { } list ? File.ReadAllLines(list) : [];
-        int cases = codes.Length != 0 ? codes.Length * Variations : Setting("CNVM_SOFT_CASES", DefaultCases);
+        int variations = codes.Length != 0 ? CodeVariations : Variations;
+        int cases = codes.Length != 0 ? codes.Length * CodeVariations : Setting("CNVM_SOFT_CASES", DefaultCases);
         int seed = Setting("CNVM_SOFT_SEED", 1);
         int show = Setting("CNVM_SOFT_SHOW", 20);
         List<string> failures = [];
@@ -37,11 +39,10 @@ public sealed unsafe class DifferentialTests(ITestOutputHelper output)
         TestCase? test = null;
         for (int i = 0; i < cases; i++)
         {
-            if (i % Variations == 0)
+            if (i % variations == 0)
             {
-                generator = new CaseGenerator(unchecked(seed + (i / Variations)));
-                test = generator.Make();
-                test = codes.Length == 0 ? test : test with { Code = Convert.FromHexString(codes[i / Variations]), Instructions = [] };
+                generator = new CaseGenerator(unchecked(seed + (i / variations)));
+                test = codes.Length == 0 ? generator.Make() : generator.Make(Convert.FromHexString(codes[i / variations]));
             }
             else
             {
@@ -64,7 +65,7 @@ public sealed unsafe class DifferentialTests(ITestOutputHelper output)
             }
         }
 
-        string summary = $"{cases} cases from seed {seed} to {seed + ((cases - 1) / Variations)}, {CaseGenerator.CodeCount} instruction forms, {exceptions} ended in an exception, {failed} differ";
+        string summary = $"{cases} cases from seed {seed} to {seed + ((cases - 1) / variations)}, {CaseGenerator.CodeCount} instruction forms, {exceptions} ended in an exception, {failed} differ";
         output.WriteLine(summary);
         if (Environment.GetEnvironmentVariable("CNVM_SOFT_SUMMARY") is { } file)
         {
