@@ -25,6 +25,13 @@ internal sealed unsafe partial class SoftVcpu
 
     private const int MaxXsaveBytes = 1 << 16;
 
+    // MXCSR and its mask in the legacy area (SDM vol. 1 table 10-2).
+    private const int MxcsrOffset = 24;
+    private const int MxcsrMaskOffset = 28;
+
+    /// <summary>MXCSR_MASK of the saved area; a restored one, which may show a bit more than this processor has, goes back as it came.</summary>
+    private uint _mxcsrMask = FpuState.MxcsrMask;
+
     /// <summary>Bytes of the saved XSAVE area: what a restored state had, so that it goes back as it came.</summary>
     private int _xsaveBytes = FpuState.AreaBytes;
 
@@ -34,9 +41,11 @@ internal sealed unsafe partial class SoftVcpu
         List<MsrValue> msrs = [];
         foreach (uint index in NamedMsrs.Concat(_plainMsrs.Keys))
         {
-            // A restored state goes back with the registers that it came with, and others only when they hold something.
+            // A restored state goes back with the registers that it came with, and others only when they hold
+            // something that is nowhere else in the state.
             if (ReadMsr(index, out ulong value)
-                && (_restoredMsrs is null || _restoredMsrs.Contains(index) || value != PlainMsrs.DefaultOf(index)))
+                && (_restoredMsrs is null || _restoredMsrs.Contains(index)
+                    || (value != PlainMsrs.DefaultOf(index) && index is not (Msr.Efer or Msr.FsBase or Msr.GsBase))))
             {
                 msrs.Add(new MsrValue(index, value));
             }
@@ -49,6 +58,7 @@ internal sealed unsafe partial class SoftVcpu
         fixed (byte* p = xsave)
         {
             FpuState.SaveAll(c, p, xsave.Length);
+            *(uint*)(p + MxcsrMaskOffset) = _mxcsrMask;
         }
 
         return new VcpuState
@@ -100,7 +110,14 @@ internal sealed unsafe partial class SoftVcpu
             throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area holds components 0x{present:x} that this processor does not have");
         }
 
+        uint mxcsr = BitConverter.ToUInt32(state.Xsave.AsSpan()[MxcsrOffset..]);
+        if ((mxcsr & ~FpuState.MxcsrMask) != 0)
+        {
+            throw new HypervisorException($"soft: vCPU {Index}: MXCSR 0x{mxcsr:x} uses what this processor does not have");
+        }
+
         ResetMsrs();
+        _mxcsrMask = BitConverter.ToUInt32(state.Xsave.AsSpan()[MxcsrMaskOffset..]);
         _xsaveBytes = state.Xsave.Length;
         _tscKhz = state.TscKhz != 0 ? state.TscKhz : DefaultTscKhz;
         ApplySystem(state.System);
@@ -156,6 +173,12 @@ internal sealed unsafe partial class SoftVcpu
 
         if (WriteMsr(msr.Index, msr.Value))
         {
+            if (Array.IndexOf(NamedMsrs, msr.Index) < 0 && !_plainMsrs.ContainsKey(msr.Index))
+            {
+                // Another name of a register that is saved under its first one.
+                _foreignMsrs.Add(msr);
+            }
+
             return true;
         }
 
