@@ -60,6 +60,12 @@ internal sealed partial class CaseGenerator
                 continue;
             }
 
+            // Only the first instruction knows what rDI holds.
+            if (instruction.Mnemonic is Mnemonic.Maskmovdqu or Mnemonic.Maskmovq or Mnemonic.Vmaskmovdqu && instructions.Count != 0)
+            {
+                continue;
+            }
+
             int before = writer.Bytes.Count;
             if (!encoder.TryEncode(instruction, GuestLayout.CodeAddress + (ulong)before, out _, out _))
             {

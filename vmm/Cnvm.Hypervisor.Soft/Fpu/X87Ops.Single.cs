@@ -5,7 +5,7 @@ using Iced.Intel;
 
 namespace Cnvm.Hypervisor.Soft.Fpu;
 
-/// <summary>x87 instructions on the stack top, constants, control and environment.</summary>
+/// <summary>x87 instructions on the stack top, and constants.</summary>
 internal static unsafe partial class X87Ops
 {
     /// <summary>Instructions without operands: the mnemonic is in Imm.</summary>
@@ -238,16 +238,20 @@ internal static unsafe partial class X87Ops
         }
 
         c->FpuStatus &= unchecked((ushort)~(C0 | C1 | C2 | C3));
-        if (b.IsInfinity || a.IsZero)
+        if (a.IsZero)
         {
             return;
         }
 
+        Float80Math exact = new(c->FpuControl | 0x300);
         (int ea, ulong sa) = Float80Math.Unpack(a);
         (int eb, ulong sb) = Float80Math.Unpack(b);
         int difference = ea - eb;
-        if (difference < -1 || (!nearest && difference < 0))
+        if (b.IsInfinity || difference < -1 || (!nearest && difference < 0))
         {
+            // The dividend is the result; a tiny one is an underflow all the same when that is not masked.
+            Set(c, 0, exact.Pack(a.Sign, ea, (UInt128)sa << 64));
+            Signal(c, exact.Flags);
             return;
         }
 
@@ -266,7 +270,6 @@ internal static unsafe partial class X87Ops
             sign = !sign;
         }
 
-        Float80Math exact = new(c->FpuControl | 0x300);
         Float80 r = rest == 0 ? Float80.Zero(a.Sign) : exact.Pack(sign, exponent + 64, rest);
         Set(c, 0, r);
         Signal(c, exact.Flags);
@@ -322,152 +325,5 @@ internal static unsafe partial class X87Ops
                 Push(c, FromDouble(Math.Cos(x)));
                 break;
         }
-    }
-
-    public static nint Init(Cpu* c, Op* op)
-    {
-        // FNINIT leaves the registers' contents; only their tags go.
-        FpuState.InitX87Control(c);
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint ClearExceptions(Cpu* c, Op* op)
-    {
-        c->FpuStatus &= 0x7f00;
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint Emms(Cpu* c, Op* op)
-    {
-        c->FpuValid = 0;
-        c->FpuTop = 0;
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint ReadControl(Cpu* c, Op* op)
-    {
-        Operand.R(c, Cpu.Temp0, c->FpuControl);
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint ReadStatus(Cpu* c, Op* op)
-    {
-        Operand.R(c, Cpu.Temp0, FpuState.StatusWord(c));
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint WriteControl(Cpu* c, Op* op)
-    {
-        c->FpuControl = (ushort)(Operand.Src<ushort>(c, op) | 0x40);
-        Summarize(c);
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint Free(Cpu* c, Op* op)
-    {
-        c->FpuValid &= (byte)~(1 << Physical(c, op->Disp));
-        c->FpuStatus &= unchecked((ushort)~C1);
-        if (op->Imm != 0)
-        {
-            Pop(c);
-        }
-
-        return op[1].Fn(c, op + 1);
-    }
-
-    /// <summary>FNSTENV (0), FLDENV (1), FNSAVE (2), FRSTOR (3) in the 32-bit protected-mode layout.</summary>
-    public static nint Environment(Cpu* c, Op* op)
-    {
-        ulong a = Operand.Address(c, op);
-        byte* area = stackalloc byte[112];
-        bool store = (op->Imm & 1) == 0;
-        int size = op->Imm >= 2 ? 108 : 28;
-        if (store)
-        {
-            BuildEnvironment(c, area, size);
-        }
-
-        for (int at = 0; at < size; at += 4)
-        {
-            if (store)
-            {
-                c->Data[0] = *(uint*)(area + at);
-            }
-
-            if (!(store ? Mmu.Write(c, a + (uint)at, 4) : Mmu.Read(c, a + (uint)at, 4)))
-            {
-                return Operand.Fault(c, op);
-            }
-
-            if (!store)
-            {
-                *(uint*)(area + at) = (uint)c->Data[0];
-            }
-        }
-
-        if (!store)
-        {
-            LoadEnvironment(c, area, size);
-        }
-        else if (op->Imm == 2)
-        {
-            FpuState.InitX87Control(c);
-        }
-        else
-        {
-            c->FpuControl |= 0x3f;
-            Summarize(c);
-        }
-
-        return op[1].Fn(c, op + 1);
-    }
-
-    private static void BuildEnvironment(Cpu* c, byte* area, int size)
-    {
-        *(uint*)area = 0xffff_0000u | c->FpuControl;
-        *(uint*)(area + 4) = 0xffff_0000u | FpuState.StatusWord(c);
-        uint tags = 0;
-        for (int p = 0; p < 8; p++)
-        {
-            Float80 v = new(c->Fpr[p * 2], (ushort)c->Fpr[(p * 2) + 1]);
-            uint tag = (c->FpuValid & (1 << p)) == 0 ? 3u : v.IsZero ? 1u : v.Exponent is 0 or 0x7fff || v.IsUnsupported ? 2u : 0u;
-            tags |= tag << (p * 2);
-        }
-
-        *(uint*)(area + 8) = 0xffff_0000u | tags;
-        *(uint*)(area + 12) = (uint)c->FpuIp;
-        *(uint*)(area + 16) = (uint)c->FpuOpcode << 16;
-        *(uint*)(area + 20) = (uint)c->FpuDp;
-        *(uint*)(area + 24) = 0xffff_0000u;
-        for (int i = 0; size > 28 && i < 8; i++)
-        {
-            int p = Physical(c, i);
-            *(ulong*)(area + 28 + (i * 10)) = c->Fpr[p * 2];
-            *(ushort*)(area + 36 + (i * 10)) = (ushort)c->Fpr[(p * 2) + 1];
-        }
-    }
-
-    private static void LoadEnvironment(Cpu* c, byte* area, int size)
-    {
-        c->FpuControl = (ushort)(*(ushort*)area | 0x40);
-        FpuState.SetStatusWord(c, *(ushort*)(area + 4));
-        uint tags = *(ushort*)(area + 8);
-        c->FpuValid = 0;
-        for (int p = 0; p < 8; p++)
-        {
-            c->FpuValid |= (byte)(((tags >> (p * 2)) & 3) != 3 ? 1 << p : 0);
-        }
-
-        c->FpuIp = *(uint*)(area + 12);
-        c->FpuOpcode = (ushort)((*(uint*)(area + 16) >> 16) & 0x7ff);
-        c->FpuDp = *(uint*)(area + 20);
-        for (int i = 0; size > 28 && i < 8; i++)
-        {
-            int p = Physical(c, i);
-            c->Fpr[p * 2] = *(ulong*)(area + 28 + (i * 10));
-            c->Fpr[(p * 2) + 1] = *(ushort*)(area + 36 + (i * 10));
-        }
-
-        Summarize(c);
     }
 }
