@@ -13,6 +13,9 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>Instructions between two looks at the clock.</summary>
     private const int Slice = 1000;
 
+    /// <summary>The page's address in a block's key.</summary>
+    private const ulong PhysicalPage = 0x00ff_ffff_ffff_f000;
+
     private readonly Sleeper _wake = new();
     private int _inGuest;
     private int _generation;
@@ -222,6 +225,12 @@ internal sealed unsafe partial class SoftVcpu
     private Block* TranslateAt(ulong key, ulong a, CodePage* page)
     {
         int offset = (int)(a & 0xfff);
+        if (!CodeCache.IsCurrent(page))
+        {
+            // A device wrote here; sealing the page anew would hide that from the blocks it already has.
+            _cache.Invalidate(key & PhysicalPage);
+        }
+
         int ops = _translator.Translate(_cache.Next, page->Host + offset, 0x1000 - offset, Translator.MaxInstructions, chainable: true);
         if (ops == 0)
         {

@@ -18,17 +18,31 @@ internal sealed unsafe partial class SoftVcpu
         Msr.Lstar, Msr.Cstar, Msr.SyscallMask, Msr.FsBase, Msr.GsBase, Msr.KernelGsBase, Msr.TscAux,
     ];
 
+    // MXCSR in the legacy area (SDM vol. 1 table 10-2).
+    private const int MxcsrOffset = 24;
+
+    /// <summary>Registers of a restored state that this processor has not; they are kept for the next one.</summary>
+    private readonly List<MsrValue> _foreignMsrs = [];
+
+    private HashSet<uint>? _restoredMsrs;
+
     public VcpuState Save()
     {
         Cpu* c = _c;
         List<MsrValue> msrs = [];
         foreach (uint index in NamedMsrs.Concat(_plainMsrs.Keys))
         {
-            if (ReadMsr(index, out ulong value))
+            // A restored state goes back with the registers that it came with, and others only when they hold
+            // something that is nowhere else in the state.
+            if (ReadMsr(index, out ulong value)
+                && (_restoredMsrs is null || _restoredMsrs.Contains(index)
+                    || (value != PlainMsrs.DefaultOf(index) && index is not (Msr.Efer or Msr.FsBase or Msr.GsBase))))
             {
                 msrs.Add(new MsrValue(index, value));
             }
         }
+
+        msrs.AddRange(_foreignMsrs);
 
         msrs.Sort(static (a, b) => a.Index.CompareTo(b.Index));
         byte[] xsave = new byte[FpuState.AreaBytes];
@@ -94,6 +108,12 @@ internal sealed unsafe partial class SoftVcpu
             throw new HypervisorException($"soft: vCPU {Index}: the XSAVE area holds components 0x{without:x} that this processor does not have");
         }
 
+        uint mxcsr = BitConverter.ToUInt32(state.Xsave.AsSpan()[MxcsrOffset..]);
+        if ((mxcsr & ~FpuState.MxcsrMask) != 0)
+        {
+            throw new HypervisorException($"soft: vCPU {Index}: MXCSR 0x{mxcsr:x} uses what this processor does not have");
+        }
+
         ResetMsrs();
         SetTscKhz(state.TscKhz);
         ApplySystem(state.System);
@@ -112,6 +132,8 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         Apic.RestorePage(state.Lapic.AsSpan());
+        _foreignMsrs.Clear();
+        _restoredMsrs = [.. state.Msrs.Select(static m => m.Index)];
         foreach (MsrValue msr in state.Msrs.OrderBy(m => m.Index == Msr.TscDeadline))
         {
             if (!RestoreMsr(msr))
@@ -145,6 +167,7 @@ internal sealed unsafe partial class SoftVcpu
 
         if (PlainMsrs.IsReadOnly(msr.Index))
         {
+            _plainMsrs[msr.Index] = msr.Value;
             return true;
         }
 
@@ -154,7 +177,24 @@ internal sealed unsafe partial class SoftVcpu
             return true;
         }
 
-        return WriteMsr(msr.Index, msr.Value) || msr.Value == 0 || msr.Policy == MsrPolicy.Offer;
+        if (WriteMsr(msr.Index, msr.Value))
+        {
+            if (Array.IndexOf(NamedMsrs, msr.Index) < 0 && !_plainMsrs.ContainsKey(msr.Index))
+            {
+                // Another name of a register that is saved under its first one.
+                _foreignMsrs.Add(msr);
+            }
+
+            return true;
+        }
+
+        if (msr.Value != 0 && msr.Policy != MsrPolicy.Offer && !PlainMsrs.IsDispensable(msr.Index))
+        {
+            return false;
+        }
+
+        _foreignMsrs.Add(msr);
+        return true;
     }
 
     /// <summary>Vector of an interrupt that was acknowledged where the state was saved and has not reached its handler; -1: none.</summary>

@@ -20,7 +20,7 @@ internal sealed partial class CaseGenerator
         Mnemonic.Lss, Mnemonic.Lfs, Mnemonic.Lgs, Mnemonic.Bound, Mnemonic.Popf, Mnemonic.Popfq, Mnemonic.Pushf, Mnemonic.Pushfq, Mnemonic.Fxsave,
         Mnemonic.Fxsave64, Mnemonic.Fxrstor, Mnemonic.Fxrstor64, Mnemonic.Fnstenv, Mnemonic.Fldenv, Mnemonic.Fnsave, Mnemonic.Frstor,
         Mnemonic.Fsin, Mnemonic.Fcos, Mnemonic.Fsincos, Mnemonic.Fptan, Mnemonic.Fpatan, Mnemonic.F2xm1, Mnemonic.Fyl2x, Mnemonic.Fyl2xp1,
-        Mnemonic.Rdfsbase, Mnemonic.Rdgsbase, Mnemonic.Wrfsbase, Mnemonic.Wrgsbase, Mnemonic.Enter, Mnemonic.Vmcall, Mnemonic.Vmmcall, Mnemonic.Ud0,
+        Mnemonic.Rdfsbase, Mnemonic.Rdgsbase, Mnemonic.Wrfsbase, Mnemonic.Wrgsbase, Mnemonic.Vmcall, Mnemonic.Vmmcall, Mnemonic.Ud0,
         Mnemonic.Fstdw, Mnemonic.Fstsg, Mnemonic.Frstpm, Mnemonic.Fsetpm, Mnemonic.Fdisi, Mnemonic.Feni, Mnemonic.Fndisi, Mnemonic.Fneni,
         Mnemonic.Fnsetpm,
     ];

@@ -170,6 +170,8 @@ internal sealed partial class CaseGenerator
     {
         (OpKind op, ulong value) = kind switch
         {
+            OpCodeOperandKind.imm8 when instruction.Mnemonic == Mnemonic.Enter => (OpKind.Immediate8_2nd, (ulong)_random.Next(34)),
+            OpCodeOperandKind.imm16 when instruction.Mnemonic == Mnemonic.Enter => (OpKind.Immediate16, (ulong)_random.Next(64)),
             OpCodeOperandKind.imm8 => (OpKind.Immediate8, (ulong)_random.Next(256)),
             OpCodeOperandKind.imm8_const_1 => (OpKind.Immediate8, 1ul),
             OpCodeOperandKind.imm8sex16 => (OpKind.Immediate8to16, (ulong)(sbyte)_random.Next(256)),

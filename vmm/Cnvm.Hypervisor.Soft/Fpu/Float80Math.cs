@@ -6,7 +6,7 @@ namespace Cnvm.Hypervisor.Soft.Fpu;
 /// Arithmetic on 80-bit values in software, rounded as the control word says. One object per calculation context; exceptions
 /// accumulate in <see cref="Flags"/> at their status-word places.
 /// </summary>
-internal ref struct Float80Math(int control)
+internal ref partial struct Float80Math(int control)
 {
     public const int Invalid = 1;
     public const int Denormal = 2;
@@ -15,13 +15,20 @@ internal ref struct Float80Math(int control)
     public const int Underflow = 16;
     public const int Inexact = 32;
 
+    /// <summary>What unmasked overflow takes from an exponent, and unmasked underflow adds.</summary>
+    private const int ExponentAdjust = 24576;
+
     private readonly int _rounding = (control >> 10) & 3;
+    private readonly int _control = control;
     private readonly int _precision = ((control >> 8) & 3) switch { 0 => 24, 2 => 53, _ => 64 };
 
-    public int Flags { get; private set; }
+    public int Flags { get; set; }
 
     /// <summary>The last rounding went away from zero (C1).</summary>
     public bool RoundedUp { get; private set; }
+
+    /// <summary>The rounded value was not used after all.</summary>
+    public void ForgetRounding() => RoundedUp = false;
 
     public Float80 Add(Float80 a, Float80 b)
     {
@@ -112,7 +119,7 @@ internal ref struct Float80Math(int control)
                 return Fail();
             }
 
-            Flags |= ZeroDivide;
+            Flags = ZeroDivide;
             return Float80.Infinity(sign);
         }
 
@@ -210,6 +217,7 @@ internal ref struct Float80Math(int control)
             return a;
         }
 
+        Flags |= a.IsDenormal && !truncate ? Denormal : 0;
         (int e, ulong s) = Unpack(a);
         int fractionBits = 0x3fff + 63 - e;
         UInt128 value = Jam((UInt128)s << 63, Math.Min(fractionBits, 127));
@@ -242,6 +250,7 @@ internal ref struct Float80Math(int control)
         if (r.IsNan || r.IsInfinity || a.IsUnsupported || (r.Exponent >= limit && !edge))
         {
             Flags = before | Invalid;
+            RoundedUp = false;
             return indefinite;
         }
 
@@ -252,113 +261,6 @@ internal ref struct Float80Math(int control)
 
         ulong magnitude = r.Significand >> (0x3fff + 63 - r.Exponent);
         return r.Sign ? (long)(0 - magnitude) : (long)magnitude;
-    }
-
-    /// <summary>To a narrower format: its bits.</summary>
-    public ulong Narrow(Float80 a, int fractionBits, int exponentBits)
-    {
-        int top = (1 << exponentBits) - 1;
-        int bias = top >> 1;
-        ulong sign = a.Sign ? 1ul << (fractionBits + exponentBits) : 0;
-        if (a.IsUnsupported)
-        {
-            a = Fail();
-            sign = 1ul << (fractionBits + exponentBits);
-        }
-
-        if (a.IsNan)
-        {
-            Flags |= a.IsSignalingNan ? Invalid : 0;
-            return sign | ((ulong)top << fractionBits) | ((a.Quieted.Significand & ~Float80.IntegerBit) >> (63 - fractionBits));
-        }
-
-        if (a.IsInfinity || a.IsZero)
-        {
-            return sign | (a.IsZero ? 0 : (ulong)top << fractionBits);
-        }
-
-        (int e, ulong s) = Unpack(a);
-        int exponent = e - 0x3fff + bias;
-        UInt128 value = (UInt128)s << 64;
-        bool tiny = exponent <= 0;
-        if (tiny)
-        {
-            value = Jam(value, Math.Min(1 - exponent, 127));
-            exponent = 0;
-        }
-
-        int drop = 127 - fractionBits;
-        ulong kept = (ulong)(value >> drop);
-        UInt128 rest = value & ((UInt128.One << drop) - 1);
-        if (rest != 0)
-        {
-            Flags |= tiny ? Inexact | Underflow : Inexact;
-        }
-
-        if (RoundsUp(a.Sign, (kept & 1) != 0, rest, UInt128.One << (drop - 1), _rounding))
-        {
-            kept++;
-            RoundedUp = true;
-        }
-
-        ulong bits = tiny ? kept : kept + ((ulong)(exponent - 1) << fractionBits);
-        if (bits >= (ulong)top << fractionBits)
-        {
-            Flags |= Overflow | Inexact;
-            bool infinite = _rounding == 0 || (_rounding == 1 && a.Sign) || (_rounding == 2 && !a.Sign);
-            bits = infinite ? (ulong)top << fractionBits : ((ulong)top << fractionBits) - 1;
-        }
-
-        return sign | bits;
-    }
-
-    /// <summary>Rounds and packs: the value is significand / 2^127 * 2^(exponent - bias).</summary>
-    public Float80 Pack(bool sign, int exponent, UInt128 significand)
-    {
-        int zeros = (int)UInt128.LeadingZeroCount(significand);
-        significand <<= zeros;
-        exponent -= zeros;
-        bool tiny = exponent <= 0;
-        if (tiny)
-        {
-            significand = Jam(significand, Math.Min(1 - exponent, 127));
-            exponent = 0;
-        }
-
-        int drop = 128 - _precision;
-        UInt128 rest = significand & ((UInt128.One << drop) - 1);
-        UInt128 kept = significand >> drop;
-        if (rest != 0)
-        {
-            Flags |= tiny ? Inexact | Underflow : Inexact;
-        }
-
-        if (RoundsUp(sign, (kept & 1) != 0, rest, UInt128.One << (drop - 1), _rounding))
-        {
-            kept++;
-            RoundedUp = true;
-        }
-
-        if (kept >> _precision != 0)
-        {
-            kept >>= 1;
-            exponent++;
-        }
-
-        ulong s = (ulong)(kept << (64 - _precision));
-        if (exponent == 0 && (s & Float80.IntegerBit) != 0)
-        {
-            exponent = 1;
-        }
-
-        if (exponent >= 0x7fff)
-        {
-            Flags |= Overflow | Inexact;
-            bool infinite = _rounding == 0 || (_rounding == 1 && sign) || (_rounding == 2 && !sign);
-            return infinite ? Float80.Infinity(sign) : new Float80(ulong.MaxValue << (64 - _precision), (ushort)((sign ? 0x8000 : 0) | 0x7ffe));
-        }
-
-        return new Float80(s, (ushort)((sign ? 0x8000 : 0) | exponent));
     }
 
     /// <summary>NaN operands: the result is the one with the larger significand, quieted.</summary>
@@ -384,9 +286,18 @@ internal ref struct Float80Math(int control)
         return true;
     }
 
+    /// <summary>Takes over what another calculation found.</summary>
+    public void Take(ref Float80Math other)
+    {
+        Flags |= other.Flags;
+        RoundedUp = other.RoundedUp;
+    }
+
+    public Float80 Invalidate() => Fail();
+
     private Float80 Fail()
     {
-        Flags |= Invalid;
+        Flags = (Flags & ~Denormal) | Invalid;
         return Float80.DefaultNan;
     }
 
@@ -400,24 +311,4 @@ internal ref struct Float80Math(int control)
         int shift = BitOperations.LeadingZeroCount(a.Significand);
         return (1 - shift, a.Significand << shift);
     }
-
-    /// <summary>Shifts right; bits that fall off stay visible in the lowest one.</summary>
-    private static UInt128 Jam(UInt128 v, int shift)
-    {
-        if (shift == 0)
-        {
-            return v;
-        }
-
-        return shift > 127 ? (v != 0 ? UInt128.One : UInt128.Zero) : (v >> shift) | ((v & ((UInt128.One << shift) - 1)) != 0 ? UInt128.One : UInt128.Zero);
-    }
-
-    private static bool RoundsUp(bool sign, bool odd, UInt128 rest, UInt128 half, int mode) =>
-        rest != 0 && mode switch
-        {
-            0 => rest > half || (rest == half && odd),
-            1 => sign,
-            2 => !sign,
-            _ => false,
-        };
 }

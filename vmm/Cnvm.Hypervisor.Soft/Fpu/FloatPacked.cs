@@ -156,6 +156,8 @@ internal static unsafe class FloatPacked
         return raised;
     }
 
+    private static bool IsUnmasked(uint raised, uint mxcsr) => (raised & ~(mxcsr >> 7) & 0x3f) != 0;
+
     /// <summary>DPPS: products chosen by bits 7:4, their sum where bits 3:0 say.</summary>
     public static uint Dpps(Vector128<byte>* d, Vector128<byte>* s, int n, uint mxcsr)
     {
@@ -168,8 +170,19 @@ internal static unsafe class FloatPacked
             t[i] = (n & (16 << i)) != 0 ? Element<FloatMultiply>(a[i], b[i], mxcsr, ref raised) : 0f;
         }
 
+        // Each step is an operation of its own: an exception that is not masked keeps the next one from being done.
+        if (IsUnmasked(raised, mxcsr))
+        {
+            return raised;
+        }
+
         float low = Element<FloatAdd>(t[0], t[1], mxcsr, ref raised);
         float high = Element<FloatAdd>(t[2], t[3], mxcsr, ref raised);
+        if (IsUnmasked(raised, mxcsr))
+        {
+            return raised;
+        }
+
         float sum = Element<FloatAdd>(low, high, mxcsr, ref raised);
         for (int i = 0; i < 4; i++)
         {
@@ -186,6 +199,11 @@ internal static unsafe class FloatPacked
         double* b = (double*)s;
         double low = (n & 16) != 0 ? Element<FloatMultiply>(a[0], b[0], mxcsr, ref raised) : 0;
         double high = (n & 32) != 0 ? Element<FloatMultiply>(a[1], b[1], mxcsr, ref raised) : 0;
+        if (IsUnmasked(raised, mxcsr))
+        {
+            return raised;
+        }
+
         double sum = Element<FloatAdd>(low, high, mxcsr, ref raised);
         a[0] = (n & 1) != 0 ? sum : 0;
         a[1] = (n & 2) != 0 ? sum : 0;

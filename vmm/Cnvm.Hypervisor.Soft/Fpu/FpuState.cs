@@ -128,6 +128,16 @@ internal static unsafe class FpuState
 
     public static void InitX87(Cpu* c)
     {
+        InitX87Control(c);
+        for (int i = 0; i < 16; i++)
+        {
+            c->Fpr[i] = 0;
+        }
+    }
+
+    /// <summary>What FNINIT does: everything but the contents of the registers.</summary>
+    public static void InitX87Control(Cpu* c)
+    {
         c->FpuControl = 0x37f;
         c->FpuStatus = 0;
         c->FpuTop = 0;
@@ -135,10 +145,6 @@ internal static unsafe class FpuState
         c->FpuOpcode = 0;
         c->FpuIp = 0;
         c->FpuDp = 0;
-        for (int i = 0; i < 16; i++)
-        {
-            c->Fpr[i] = 0;
-        }
     }
 
     public static void SaveSse(Cpu* c, byte* area, int registers)

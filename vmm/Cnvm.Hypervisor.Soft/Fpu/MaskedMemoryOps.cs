@@ -46,7 +46,12 @@ internal static unsafe class MaskedMemoryOps
         byte* value = (byte*)c + op->Dst;
         ulong a = Operand.R(c, Cpu.AddressSlot);
         int count = (int)op->Imm / size;
-        // Nothing is written before everything is known to be writable.
+        // Nothing is written before everything is known to be writable; the byte forms look at the whole range, chosen or not.
+        if (size == 1 && !Mmu.ProbeWrite(c, a, count))
+        {
+            return Operand.Fault(c, op);
+        }
+
         for (int i = 0; i < count; i++)
         {
             if (IsChosen(mask, i, size) && !Mmu.ProbeWrite(c, a + (uint)(i * size), size))

@@ -97,6 +97,76 @@ internal static unsafe class MmxOps
         return op[1].Fn(c, op + 1);
     }
 
+    /// <summary>The state change of an instruction whose work another operation does.</summary>
+    public static nint EnterMmx(Cpu* c, Op* op)
+    {
+        Enter(c);
+        return op[1].Fn(c, op + 1);
+    }
+
+    /// <summary>CVTPI2PS (Disp 4), CVTPI2PD (8): two integers in Src to the low (or both) halves of Dst; Imm 1: Src is an MMX register.</summary>
+    public static nint FromMmx(Cpu* c, Op* op)
+    {
+        ulong low = ConvertPair(c, op, out ulong high, out uint raised);
+        if (op->Imm == 1 || op->Disp == 4)
+        {
+            Enter(c);
+        }
+
+        if (raised != 0 && !FloatExceptions.Accept(c, raised))
+        {
+            return Operand.Fault(c, op);
+        }
+
+        ulong* d = (ulong*)((byte*)c + op->Dst);
+        d[0] = low;
+        if (op->Disp == 8)
+        {
+            d[1] = high;
+        }
+
+        return op[1].Fn(c, op + 1);
+    }
+
+    private static ulong ConvertPair(Cpu* c, Op* op, out ulong high, out uint raised)
+    {
+        SoftFloat m = new(c->Mxcsr);
+        int* s = (int*)((byte*)c + op->Src);
+        FloatFormat f = op->Disp == 4 ? FloatFormat.Single : FloatFormat.Double;
+        ulong first = m.FromInteger(f, s[0]);
+        ulong second = m.FromInteger(f, s[1]);
+        raised = m.Flags;
+        high = second;
+        return op->Disp == 4 ? first | (second << 32) : first;
+    }
+
+    /// <summary>CVTPS2PI (Disp 4), CVTPD2PI (8): two numbers in Src to integers in Dst; Imm 1: truncated.</summary>
+    public static nint ToMmx(Cpu* c, Op* op)
+    {
+        ulong v = ConvertToPair(c, op, out uint raised);
+        Enter(c);
+        if (raised != 0 && !FloatExceptions.Accept(c, raised))
+        {
+            return Operand.Fault(c, op);
+        }
+
+        Put(c, op->Dst, v);
+        return op[1].Fn(c, op + 1);
+    }
+
+    private static ulong ConvertToPair(Cpu* c, Op* op, out uint raised)
+    {
+        SoftFloat m = new(c->Mxcsr);
+        byte* s = (byte*)c + op->Src;
+        ulong v = op->Disp == 4
+            ? (uint)m.ToInteger(FloatFormat.Single, ((uint*)s)[0], 32, op->Imm == 1)
+                | ((ulong)m.ToInteger(FloatFormat.Single, ((uint*)s)[1], 32, op->Imm == 1) << 32)
+            : (uint)m.ToInteger(FloatFormat.Double, ((ulong*)s)[0], 32, op->Imm == 1)
+                | ((ulong)m.ToInteger(FloatFormat.Double, ((ulong*)s)[1], 32, op->Imm == 1) << 32);
+        raised = m.Flags;
+        return v;
+    }
+
     /// <summary>PINSRW: word Imm from Src.</summary>
     public static nint Insert(Cpu* c, Op* op)
     {

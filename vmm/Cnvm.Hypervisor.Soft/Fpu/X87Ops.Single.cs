@@ -5,78 +5,141 @@ using Iced.Intel;
 
 namespace Cnvm.Hypervisor.Soft.Fpu;
 
-/// <summary>x87 instructions on the stack top, constants, control and environment.</summary>
+/// <summary>x87 instructions on the stack top, and constants.</summary>
 internal static unsafe partial class X87Ops
 {
     /// <summary>Instructions without operands: the mnemonic is in Imm.</summary>
     public static nint Plain(Cpu* c, Op* op)
     {
-        Float80Math math = new(c->FpuControl);
-        switch ((Mnemonic)op->Imm)
+        Mnemonic m = (Mnemonic)op->Imm;
+        switch (m)
         {
-            case Mnemonic.Fchs:
-                Set(c, 0, Get(c, 0).Negated);
-                break;
-            case Mnemonic.Fabs:
-                Float80 v = Get(c, 0);
-                Set(c, 0, v with { SignExponent = (ushort)v.Exponent });
-                break;
             case Mnemonic.Fld1:
-                Push(c, Float80.One);
+                PushConstant(c, Float80.One, 0);
                 break;
             case Mnemonic.Fldz:
-                Push(c, default);
+                PushConstant(c, default, 0);
                 break;
+            // The second number says whether the true value lies above (1) or below (-1) the one rounded to nearest.
             case Mnemonic.Fldpi:
-                Push(c, new Float80(0xc90f_daa2_2168_c235, 0x4000));
+                PushConstant(c, new Float80(0xc90f_daa2_2168_c235, 0x4000), -1);
                 break;
             case Mnemonic.Fldl2e:
-                Push(c, new Float80(0xb8aa_3b29_5c17_f0bc, 0x3fff));
+                PushConstant(c, new Float80(0xb8aa_3b29_5c17_f0bc, 0x3fff), -1);
                 break;
             case Mnemonic.Fldl2t:
-                Push(c, new Float80(0xd49a_784b_cd1b_8afe, 0x4000));
+                PushConstant(c, new Float80(0xd49a_784b_cd1b_8afe, 0x4000), 1);
                 break;
             case Mnemonic.Fldlg2:
-                Push(c, new Float80(0x9a20_9a84_fbcf_f799, 0x3ffd));
+                PushConstant(c, new Float80(0x9a20_9a84_fbcf_f799, 0x3ffd), -1);
                 break;
             case Mnemonic.Fldln2:
-                Push(c, new Float80(0xb172_17f7_d1cf_79ac, 0x3ffe));
-                break;
-            case Mnemonic.Fsqrt:
-                Set(c, 0, math.SquareRoot(Get(c, 0)));
-                break;
-            case Mnemonic.Frndint:
-                Set(c, 0, math.RoundToIntegral(Get(c, 0)));
+                PushConstant(c, new Float80(0xb172_17f7_d1cf_79ac, 0x3ffe), -1);
                 break;
             case Mnemonic.Fxam:
                 Examine(c);
                 break;
             case Mnemonic.Fincstp:
                 c->FpuTop = (c->FpuTop + 1) & 7;
+                c->FpuStatus &= unchecked((ushort)~C1);
                 break;
             case Mnemonic.Fdecstp:
                 c->FpuTop = (c->FpuTop - 1) & 7;
-                break;
-            case Mnemonic.Fscale:
-                Scale(c, ref math);
-                break;
-            case Mnemonic.Fxtract:
-                Extract(c, ref math);
-                break;
-            case Mnemonic.Fprem or Mnemonic.Fprem1:
-                Remainder(c, ref math, nearest: (Mnemonic)op->Imm == Mnemonic.Fprem1);
+                c->FpuStatus &= unchecked((ushort)~C1);
                 break;
             default:
-                Transcendental(c, ref math, (Mnemonic)op->Imm);
+                OnTop(c, m);
                 break;
-        }
-
-        if ((Mnemonic)op->Imm != Mnemonic.Fxam)
-        {
-            Finish(c, ref math);
         }
 
         return op[1].Fn(c, op + 1);
+    }
+
+    /// <summary>Constants are rounded as the control word says, without an exception.</summary>
+    private static void PushConstant(Cpu* c, Float80 v, int direction)
+    {
+        int rounding = (c->FpuControl >> 10) & 3;
+        ulong s = v.Significand;
+        s = direction > 0 && rounding == 2 ? s + 1 : direction < 0 && rounding is 1 or 3 ? s - 1 : s;
+        c->FpuStatus &= unchecked((ushort)~C1);
+        Push(c, v with { Significand = s });
+    }
+
+    /// <summary>Instructions that work on ST(0), and some on ST(1) too.</summary>
+    private static void OnTop(Cpu* c, Mnemonic m)
+    {
+        bool two = m is Mnemonic.Fscale or Mnemonic.Fprem or Mnemonic.Fprem1 or Mnemonic.Fyl2x or Mnemonic.Fyl2xp1 or Mnemonic.Fpatan;
+        if (IsEmpty(c, 0) || (two && IsEmpty(c, 1)))
+        {
+            EmptyTop(c, m);
+            return;
+        }
+
+        Float80Math math = new(c->FpuControl);
+        Float80 a = Get(c, 0);
+        switch (m)
+        {
+            case Mnemonic.Fchs:
+                c->FpuStatus &= unchecked((ushort)~C1);
+                Set(c, 0, a.Negated);
+                break;
+            case Mnemonic.Fabs:
+                c->FpuStatus &= unchecked((ushort)~C1);
+                Set(c, 0, a with { SignExponent = (ushort)a.Exponent });
+                break;
+            case Mnemonic.Fsqrt:
+                SetIfAccepted(c, math.SquareRoot(a), ref math);
+                break;
+            case Mnemonic.Frndint:
+                SetIfAccepted(c, math.RoundToIntegral(a), ref math);
+                break;
+            case Mnemonic.Fscale:
+                SetIfAccepted(c, Scale(c, a, Get(c, 1), ref math), ref math);
+                break;
+            case Mnemonic.Fxtract:
+                Extract(c, a, ref math);
+                break;
+            case Mnemonic.Fprem or Mnemonic.Fprem1:
+                Remainder(c, ref math, nearest: m == Mnemonic.Fprem1);
+                break;
+            default:
+                Transcendental(c, ref math, m);
+                break;
+        }
+    }
+
+    private static void SetIfAccepted(Cpu* c, Float80 r, ref Float80Math math)
+    {
+        if (Accept(c, ref math))
+        {
+            Set(c, 0, r);
+        }
+    }
+
+    /// <summary>An operand is missing.</summary>
+    private static void EmptyTop(Cpu* c, Mnemonic m)
+    {
+        if (m is Mnemonic.Fprem or Mnemonic.Fprem1 or Mnemonic.Fsin or Mnemonic.Fcos or Mnemonic.Fptan or Mnemonic.Fsincos)
+        {
+            c->FpuStatus &= unchecked((ushort)~C2);
+        }
+
+        if (!StackFaulted(c, overflow: false))
+        {
+            return;
+        }
+
+        if (m is Mnemonic.Fyl2x or Mnemonic.Fyl2xp1 or Mnemonic.Fpatan)
+        {
+            Pop(c);
+        }
+
+        Set(c, 0, Float80.DefaultNan);
+        if (m is Mnemonic.Fxtract or Mnemonic.Fptan or Mnemonic.Fsincos)
+        {
+            c->FpuTop = (c->FpuTop - 1) & 7;
+            Set(c, 0, Float80.DefaultNan);
+        }
     }
 
     private static void Examine(Cpu* c)
@@ -92,50 +155,67 @@ internal static unsafe partial class X87Ops
         c->FpuStatus = (ushort)((c->FpuStatus & ~(C0 | C1 | C2 | C3)) | codes | (v.Sign ? C1 : 0));
     }
 
-    private static void Scale(Cpu* c, ref Float80Math math)
+    private static Float80 Scale(Cpu* c, Float80 a, Float80 b, ref Float80Math math)
     {
-        Float80 a = Get(c, 0);
-        Float80 b = Get(c, 1);
         if (a.IsNan || b.IsNan || a.IsInfinity || b.IsInfinity || a.IsZero || a.IsUnsupported || b.IsUnsupported)
         {
             // Infinite scales give zero or infinity, except for the opposite operand, which is invalid.
             Float80 factor = b.IsInfinity && b.Sign ? Float80.Zero(false) : b.IsInfinity ? b : Float80.One;
-            Set(c, 0, b.IsNan || b.IsInfinity || b.IsUnsupported ? math.Multiply(a, b.IsInfinity ? factor : b) : math.Multiply(a, Float80.One));
-            return;
+            math.Flags |= !a.IsNan && !b.IsNan && !a.IsUnsupported && !b.IsUnsupported && b.IsDenormal ? Float80Math.Denormal : 0;
+            return b.IsNan || b.IsInfinity || b.IsUnsupported ? math.Multiply(a, b.IsInfinity ? factor : b) : math.Multiply(a, Float80.One);
         }
 
+        math.Flags |= a.IsDenormal || b.IsDenormal ? Float80Math.Denormal : 0;
         Float80Math whole = new(0xf00);
         Float80 integer = whole.RoundToIntegral(b, truncate: true);
         long n = integer.Exponent > 0x3fff + 20 ? (integer.Sign ? -100_000 : 100_000) : whole.ToInteger(integer, 32, truncate: true);
         (int e, ulong s) = Float80Math.Unpack(a);
         Float80Math wide = new(c->FpuControl | 0x300);
         Float80 r = wide.Pack(a.Sign, e + (int)n, (UInt128)s << 64);
-        Signal(c, wide.Flags);
-        Set(c, 0, r);
+        math.Take(ref wide);
+        return r;
     }
 
-    private static void Extract(Cpu* c, ref Float80Math math)
+    private static void Extract(Cpu* c, Float80 a, ref Float80Math math)
     {
-        Float80 a = Get(c, 0);
+        Float80 exponent;
+        Float80 significand;
         if (a.IsNan || a.IsUnsupported || a.IsInfinity)
         {
-            Float80 r = math.Multiply(a, Float80.One);
-            Set(c, 0, a.IsInfinity ? Float80.Infinity(false) : r);
-            Push(c, r);
-            return;
+            significand = math.Multiply(a, Float80.One);
+            exponent = a.IsInfinity ? Float80.Infinity(false) : significand;
         }
-
-        if (a.IsZero)
+        else if (a.IsZero)
         {
-            Signal(c, Float80Math.ZeroDivide);
-            Set(c, 0, Float80.Infinity(true));
-            Push(c, a);
+            math.Flags |= Float80Math.ZeroDivide;
+            exponent = Float80.Infinity(true);
+            significand = a;
+        }
+        else
+        {
+            math.Flags |= a.IsDenormal ? Float80Math.Denormal : 0;
+            (int e, ulong s) = Float80Math.Unpack(a);
+            exponent = Float80.FromInteger(e - 0x3fff);
+            significand = new Float80(s, (ushort)((a.Sign ? 0x8000 : 0) | 0x3fff));
+        }
+
+        if (!IsEmpty(c, 7))
+        {
+            if (StackFaulted(c, overflow: true))
+            {
+                Set(c, 0, Float80.DefaultNan);
+                c->FpuTop = (c->FpuTop - 1) & 7;
+                Set(c, 0, Float80.DefaultNan);
+            }
+
             return;
         }
 
-        (int e, ulong s) = Float80Math.Unpack(a);
-        Set(c, 0, Float80.FromInteger(e - 0x3fff));
-        Push(c, new Float80(s, (ushort)((a.Sign ? 0x8000 : 0) | 0x3fff)));
+        if (Accept(c, ref math))
+        {
+            Set(c, 0, exponent);
+            Push(c, significand);
+        }
     }
 
     /// <summary>FPREM and FPREM1: as much as an exponent difference of 63 at a time (SDM: between 32 and 63).</summary>
@@ -143,35 +223,40 @@ internal static unsafe partial class X87Ops
     {
         Float80 a = Get(c, 0);
         Float80 b = Get(c, 1);
+        c->FpuStatus &= unchecked((ushort)~C2);
+        if (a.IsNan || b.IsNan || a.IsUnsupported || b.IsUnsupported || a.IsInfinity || b.IsZero)
+        {
+            Float80 nan = a.IsNan || b.IsNan || a.IsUnsupported || b.IsUnsupported ? math.Multiply(a, b) : math.Invalidate();
+            SetIfAccepted(c, nan, ref math);
+            return;
+        }
+
+        math.Flags |= a.IsDenormal || b.IsDenormal ? Float80Math.Denormal : 0;
+        if (!Accept(c, ref math))
+        {
+            return;
+        }
+
         c->FpuStatus &= unchecked((ushort)~(C0 | C1 | C2 | C3));
-        if (a.IsNan || b.IsNan || a.IsUnsupported || b.IsUnsupported)
-        {
-            Set(c, 0, math.Multiply(a, b));
-            return;
-        }
-
-        if (a.IsInfinity || b.IsZero)
-        {
-            Signal(c, Float80Math.Invalid);
-            Set(c, 0, Float80.DefaultNan);
-            return;
-        }
-
-        if (b.IsInfinity || a.IsZero)
+        if (a.IsZero)
         {
             return;
         }
 
+        Float80Math exact = new(c->FpuControl | 0x300);
         (int ea, ulong sa) = Float80Math.Unpack(a);
         (int eb, ulong sb) = Float80Math.Unpack(b);
         int difference = ea - eb;
-        if (difference < -1 || (!nearest && difference < 0))
+        if (b.IsInfinity || difference < -1 || (!nearest && difference < 0))
         {
+            // The dividend is the result; a tiny one is an underflow all the same when that is not masked.
+            Set(c, 0, exact.Pack(a.Sign, ea, (UInt128)sa << 64));
+            Signal(c, exact.Flags);
             return;
         }
 
         bool partial = difference > 63;
-        int steps = partial ? 63 : Math.Max(difference, 0);
+        int steps = partial ? 32 + (difference % 32) : Math.Max(difference, 0);
         UInt128 numerator = difference < 0 ? sa : (UInt128)sa << steps;
         UInt128 denominator = difference < 0 ? (UInt128)sb << 1 : sb;
         UInt128 quotient = numerator / denominator;
@@ -185,9 +270,9 @@ internal static unsafe partial class X87Ops
             sign = !sign;
         }
 
-        Float80Math exact = new(0x300);
         Float80 r = rest == 0 ? Float80.Zero(a.Sign) : exact.Pack(sign, exponent + 64, rest);
         Set(c, 0, r);
+        Signal(c, exact.Flags);
         int bits = partial ? C2 : ((quotient & 4) != 0 ? C0 : 0) | ((quotient & 2) != 0 ? C3 : 0) | ((quotient & 1) != 0 ? C1 : 0);
         c->FpuStatus |= (ushort)bits;
     }
@@ -240,150 +325,5 @@ internal static unsafe partial class X87Ops
                 Push(c, FromDouble(Math.Cos(x)));
                 break;
         }
-    }
-
-    public static nint Init(Cpu* c, Op* op)
-    {
-        FpuState.InitX87(c);
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint ClearExceptions(Cpu* c, Op* op)
-    {
-        c->FpuStatus &= 0x7f00;
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint Emms(Cpu* c, Op* op)
-    {
-        c->FpuValid = 0;
-        c->FpuTop = 0;
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint ReadControl(Cpu* c, Op* op)
-    {
-        Operand.R(c, Cpu.Temp0, c->FpuControl);
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint ReadStatus(Cpu* c, Op* op)
-    {
-        Operand.R(c, Cpu.Temp0, FpuState.StatusWord(c));
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint WriteControl(Cpu* c, Op* op)
-    {
-        c->FpuControl = (ushort)(Operand.Src<ushort>(c, op) | 0x40);
-        Summarize(c);
-        return op[1].Fn(c, op + 1);
-    }
-
-    public static nint Free(Cpu* c, Op* op)
-    {
-        c->FpuValid &= (byte)~(1 << Physical(c, op->Disp));
-        if (op->Imm != 0)
-        {
-            c->FpuTop = (c->FpuTop + 1) & 7;
-        }
-
-        return op[1].Fn(c, op + 1);
-    }
-
-    /// <summary>FNSTENV (0), FLDENV (1), FNSAVE (2), FRSTOR (3) in the 32-bit protected-mode layout.</summary>
-    public static nint Environment(Cpu* c, Op* op)
-    {
-        ulong a = Operand.Address(c, op);
-        byte* area = stackalloc byte[112];
-        bool store = (op->Imm & 1) == 0;
-        int size = op->Imm >= 2 ? 108 : 28;
-        if (store)
-        {
-            BuildEnvironment(c, area, size);
-        }
-
-        for (int at = 0; at < size; at += 4)
-        {
-            if (store)
-            {
-                c->Data[0] = *(uint*)(area + at);
-            }
-
-            if (!(store ? Mmu.Write(c, a + (uint)at, 4) : Mmu.Read(c, a + (uint)at, 4)))
-            {
-                return Operand.Fault(c, op);
-            }
-
-            if (!store)
-            {
-                *(uint*)(area + at) = (uint)c->Data[0];
-            }
-        }
-
-        if (!store)
-        {
-            LoadEnvironment(c, area, size);
-        }
-        else if (op->Imm == 2)
-        {
-            FpuState.InitX87(c);
-        }
-        else
-        {
-            c->FpuControl |= 0x3f;
-            Summarize(c);
-        }
-
-        return op[1].Fn(c, op + 1);
-    }
-
-    private static void BuildEnvironment(Cpu* c, byte* area, int size)
-    {
-        *(uint*)area = 0xffff_0000u | c->FpuControl;
-        *(uint*)(area + 4) = 0xffff_0000u | FpuState.StatusWord(c);
-        uint tags = 0;
-        for (int p = 0; p < 8; p++)
-        {
-            Float80 v = new(c->Fpr[p * 2], (ushort)c->Fpr[(p * 2) + 1]);
-            uint tag = (c->FpuValid & (1 << p)) == 0 ? 3u : v.IsZero ? 1u : v.Exponent is 0 or 0x7fff || v.IsUnsupported ? 2u : 0u;
-            tags |= tag << (p * 2);
-        }
-
-        *(uint*)(area + 8) = 0xffff_0000u | tags;
-        *(uint*)(area + 12) = (uint)c->FpuIp;
-        *(uint*)(area + 16) = (uint)c->FpuOpcode << 16;
-        *(uint*)(area + 20) = (uint)c->FpuDp;
-        *(uint*)(area + 24) = 0xffff_0000u;
-        for (int i = 0; size > 28 && i < 8; i++)
-        {
-            int p = Physical(c, i);
-            *(ulong*)(area + 28 + (i * 10)) = c->Fpr[p * 2];
-            *(ushort*)(area + 36 + (i * 10)) = (ushort)c->Fpr[(p * 2) + 1];
-        }
-    }
-
-    private static void LoadEnvironment(Cpu* c, byte* area, int size)
-    {
-        c->FpuControl = (ushort)(*(ushort*)area | 0x40);
-        FpuState.SetStatusWord(c, *(ushort*)(area + 4));
-        uint tags = *(ushort*)(area + 8);
-        c->FpuValid = 0;
-        for (int p = 0; p < 8; p++)
-        {
-            c->FpuValid |= (byte)(((tags >> (p * 2)) & 3) != 3 ? 1 << p : 0);
-        }
-
-        c->FpuIp = *(uint*)(area + 12);
-        c->FpuOpcode = (ushort)((*(uint*)(area + 16) >> 16) & 0x7ff);
-        c->FpuDp = *(uint*)(area + 20);
-        for (int i = 0; size > 28 && i < 8; i++)
-        {
-            int p = Physical(c, i);
-            c->Fpr[p * 2] = *(ulong*)(area + 28 + (i * 10));
-            c->Fpr[(p * 2) + 1] = *(ushort*)(area + 36 + (i * 10));
-        }
-
-        Summarize(c);
     }
 }

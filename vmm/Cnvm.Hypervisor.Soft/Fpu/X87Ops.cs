@@ -19,18 +19,32 @@ internal static unsafe partial class X87Ops
 
     private static bool IsEmpty(Cpu* c, int i) => (c->FpuValid & (1 << Physical(c, i))) == 0;
 
-    /// <summary>ST(i); an empty register is a stack fault and reads as the default NaN.</summary>
+    /// <summary>ST(i), whatever its tag says.</summary>
     private static Float80 Get(Cpu* c, int i)
     {
-        if (IsEmpty(c, i))
-        {
-            c->FpuStatus &= unchecked((ushort)~C1);
-            Signal(c, StackFault);
-            return Float80.DefaultNan;
-        }
-
         int p = Physical(c, i);
         return new Float80(c->Fpr[p * 2], (ushort)c->Fpr[(p * 2) + 1]);
+    }
+
+    /// <summary>Notes a stack fault; true when it is masked, and the instruction goes on with the default NaN.</summary>
+    private static bool StackFaulted(Cpu* c, bool overflow)
+    {
+        c->FpuStatus = (ushort)((c->FpuStatus & ~C1) | (overflow ? C1 : 0));
+        Signal(c, StackFault);
+        return (c->FpuControl & Float80Math.Invalid) != 0;
+    }
+
+    /// <summary>
+    /// Notes the exceptions of a calculation and C1; false when one that precedes the result is not masked: nothing is stored then,
+    /// and the stack stays.
+    /// </summary>
+    private static bool Accept(Cpu* c, ref Float80Math math)
+    {
+        const int Before = Float80Math.Invalid | Float80Math.Denormal | Float80Math.ZeroDivide;
+        bool refused = (math.Flags & ~c->FpuControl & Before) != 0;
+        c->FpuStatus = (ushort)(math.RoundedUp && !refused ? c->FpuStatus | C1 : c->FpuStatus & ~C1);
+        Signal(c, refused ? math.Flags & Before : math.Flags);
+        return !refused;
     }
 
     private static void Set(Cpu* c, int i, Float80 v)
@@ -41,17 +55,22 @@ internal static unsafe partial class X87Ops
         c->FpuValid |= (byte)(1 << p);
     }
 
-    private static void Push(Cpu* c, Float80 v)
+    /// <summary>Pushes; a register that is not empty is a stack fault. False when that is not masked.</summary>
+    private static bool Push(Cpu* c, Float80 v)
     {
-        c->FpuTop = (c->FpuTop - 1) & 7;
-        if (!IsEmpty(c, 0))
+        if (!IsEmpty(c, 7))
         {
-            c->FpuStatus |= C1;
-            Signal(c, StackFault);
+            if (!StackFaulted(c, overflow: true))
+            {
+                return false;
+            }
+
             v = Float80.DefaultNan;
         }
 
+        c->FpuTop = (c->FpuTop - 1) & 7;
         Set(c, 0, v);
+        return true;
     }
 
     private static void Pop(Cpu* c)
@@ -71,12 +90,6 @@ internal static unsafe partial class X87Ops
     {
         bool pending = (c->FpuStatus & ~c->FpuControl & 0x3f) != 0;
         c->FpuStatus = (ushort)(pending ? c->FpuStatus | ErrorSummary | Busy : c->FpuStatus & ~(ErrorSummary | Busy));
-    }
-
-    private static void Finish(Cpu* c, ref Float80Math math)
-    {
-        c->FpuStatus = (ushort)(math.RoundedUp ? c->FpuStatus | C1 : c->FpuStatus & ~C1);
-        Signal(c, math.Flags);
     }
 
     /// <summary>Reports a pending exception before an instruction that waits.</summary>
@@ -100,6 +113,8 @@ internal static unsafe partial class X87Ops
                 return Float80.FromInteger((long)c->VectorTemp[0]);
             case X87Source.Extended:
                 return new Float80(c->VectorTemp[0], (ushort)c->VectorTemp[1]);
+            case X87Source.Decimal:
+                return PackedDecimal.ToExtended(c->VectorTemp[0], (ushort)c->VectorTemp[1]);
             default:
                 return Get(c, i);
         }
@@ -129,15 +144,34 @@ internal static unsafe partial class X87Ops
     public static nint Load(Cpu* c, Op* op)
     {
         X87Source kind = (X87Source)op->Scale;
-        Float80 v = Fetch(c, kind, op->Disp);
-        if (kind is X87Source.Single or X87Source.Double && v.IsSignalingNan)
+        bool emptySource = kind == X87Source.Register && IsEmpty(c, op->Disp);
+        if (!IsEmpty(c, 7) || emptySource)
         {
-            Signal(c, Float80Math.Invalid);
-            v = v.Quieted;
+            // An empty source comes first.
+            if (StackFaulted(c, overflow: !emptySource))
+            {
+                c->FpuTop = (c->FpuTop - 1) & 7;
+                Set(c, 0, Float80.DefaultNan);
+            }
+
+            return op[1].Fn(c, op + 1);
         }
 
-        c->FpuStatus &= unchecked((ushort)~C1);
-        Push(c, v);
+        Float80 v = Fetch(c, kind, op->Disp);
+        Float80Math math = new(c->FpuControl);
+        if (kind is X87Source.Single or X87Source.Double)
+        {
+            bool denormal = kind == X87Source.Single
+                ? FloatFormat.Single.IsDenormal((uint)c->VectorTemp[0]) : FloatFormat.Double.IsDenormal(c->VectorTemp[0]);
+            math.Flags = v.IsSignalingNan ? Float80Math.Invalid : denormal ? Float80Math.Denormal : 0;
+            v = v.IsSignalingNan ? v.Quieted : v;
+        }
+
+        if (Accept(c, ref math))
+        {
+            Push(c, v);
+        }
+
         return op[1].Fn(c, op + 1);
     }
 
@@ -145,44 +179,24 @@ internal static unsafe partial class X87Ops
     public static nint Store(Cpu* c, Op* op)
     {
         X87Source kind = (X87Source)op->Scale;
-        Float80 v = Get(c, 0);
         Float80Math math = new(c->FpuControl);
-        bool truncate = (op->Imm & 2) != 0;
-        int size = 8;
-        switch (kind)
+        bool empty = IsEmpty(c, 0);
+        int size = StoreValue(c, kind, empty ? Float80.DefaultNan : Get(c, 0), (op->Imm & 2) != 0, ref math);
+        if (empty)
         {
-            case X87Source.Single:
-                c->Data[0] = math.Narrow(v, 23, 8);
-                size = 4;
-                break;
-            case X87Source.Double:
-                c->Data[0] = math.Narrow(v, 52, 11);
-                break;
-            case X87Source.Int16:
-                c->Data[0] = (ulong)math.ToInteger(v, 16, truncate);
-                size = 2;
-                break;
-            case X87Source.Int32:
-                c->Data[0] = (ulong)math.ToInteger(v, 32, truncate);
-                size = 4;
-                break;
-            case X87Source.Int64:
-                c->Data[0] = (ulong)math.ToInteger(v, 64, truncate);
-                break;
-            default:
-                c->Data[0] = v.Significand;
-                c->Data[1] = v.SignExponent;
-                size = 10;
-                break;
+            math.Flags = StackFault;
         }
 
-        if (!Mmu.Write(c, Operand.Address(c, op), size))
+        const int KeepsBack = Float80Math.Invalid | Float80Math.Overflow | Float80Math.Underflow;
+        bool refused = (math.Flags & ~c->FpuControl & KeepsBack) != 0;
+        if (!refused && !Mmu.Write(c, Operand.Address(c, op), size))
         {
             return Operand.Fault(c, op);
         }
 
-        Finish(c, ref math);
-        if ((op->Imm & 1) != 0)
+        c->FpuStatus = (ushort)(math.RoundedUp && !refused ? c->FpuStatus | C1 : c->FpuStatus & ~C1);
+        Signal(c, math.Flags);
+        if ((op->Imm & 1) != 0 && !refused)
         {
             Pop(c);
         }
@@ -190,10 +204,60 @@ internal static unsafe partial class X87Ops
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>FST and FSTP to a register: Disp; Imm bit 0 pop.</summary>
+    /// <summary>Puts what is to be stored into the access buffer; its size.</summary>
+    private static int StoreValue(Cpu* c, X87Source kind, Float80 v, bool truncate, ref Float80Math math)
+    {
+        switch (kind)
+        {
+            case X87Source.Single:
+                c->Data[0] = math.Narrow(v, 23, 8);
+                return 4;
+            case X87Source.Double:
+                c->Data[0] = math.Narrow(v, 52, 11);
+                return 8;
+            case X87Source.Int16:
+                c->Data[0] = (ulong)math.ToInteger(v, 16, truncate);
+                return 2;
+            case X87Source.Int32:
+                c->Data[0] = (ulong)math.ToInteger(v, 32, truncate);
+                return 4;
+            case X87Source.Int64:
+                c->Data[0] = (ulong)math.ToInteger(v, 64, truncate);
+                return 8;
+            case X87Source.Decimal:
+                UInt128 digits = PackedDecimal.From(v, ref math);
+                c->Data[0] = (ulong)digits;
+                c->Data[1] = (ulong)(digits >> 64);
+                return 10;
+            default:
+                c->Data[0] = v.Significand;
+                c->Data[1] = v.SignExponent;
+                return 10;
+        }
+    }
+
+    /// <summary>FST and FSTP to a register: Disp; Imm bit 0 pop, bit 1 without stack faults (FSTPNCE).</summary>
     public static nint StoreRegister(Cpu* c, Op* op)
     {
-        Set(c, op->Disp, Get(c, 0));
+        Float80 v = Get(c, 0);
+        c->FpuStatus &= unchecked((ushort)~C1);
+        bool empty = IsEmpty(c, 0);
+        if (empty && (op->Imm & 2) == 0)
+        {
+            if (!StackFaulted(c, overflow: false))
+            {
+                return op[1].Fn(c, op + 1);
+            }
+
+            v = Float80.DefaultNan;
+        }
+
+        // FSTPNCE of an empty register only pops.
+        if (!empty || (op->Imm & 2) == 0)
+        {
+            Set(c, op->Disp, v);
+        }
+
         if ((op->Imm & 1) != 0)
         {
             Pop(c);
@@ -205,20 +269,12 @@ internal static unsafe partial class X87Ops
     /// <summary>Two-operand arithmetic: Imm is <see cref="X87Arithmetic"/>, destination register Dst, source kind Scale and register Disp, Src: pops.</summary>
     public static nint Arithmetic(Cpu* c, Op* op)
     {
-        Float80 a = Get(c, op->Dst);
-        Float80 b = Fetch(c, (X87Source)op->Scale, op->Disp);
-        Float80Math math = new(c->FpuControl);
-        Float80 r = (X87Arithmetic)op->Imm switch
+        if (!TryArithmetic(c, op, out Float80 r))
         {
-            X87Arithmetic.Add => math.Add(a, b),
-            X87Arithmetic.Multiply => math.Multiply(a, b),
-            X87Arithmetic.Subtract => math.Subtract(a, b),
-            X87Arithmetic.SubtractReversed => math.Subtract(b, a),
-            X87Arithmetic.Divide => math.Divide(a, b),
-            _ => math.Divide(b, a),
-        };
+            return op[1].Fn(c, op + 1);
+        }
+
         Set(c, op->Dst, r);
-        Finish(c, ref math);
         if (op->Src != 0)
         {
             Pop(c);
@@ -227,38 +283,54 @@ internal static unsafe partial class X87Ops
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>Comparisons: Scale and Disp name the operand; Imm: bit 0 unordered, bit 1 result into RFLAGS; Src: pops.</summary>
-    public static nint Compare(Cpu* c, Op* op)
+    private static bool TryArithmetic(Cpu* c, Op* op, out Float80 r)
     {
-        Float80 a = Get(c, 0);
-        Float80 b = (X87Source)op->Scale == X87Source.Zero ? default : Fetch(c, (X87Source)op->Scale, op->Disp);
+        X87Source kind = (X87Source)op->Scale;
+        r = Float80.DefaultNan;
+        if (IsEmpty(c, op->Dst) || (kind == X87Source.Register && IsEmpty(c, op->Disp)))
+        {
+            return StackFaulted(c, overflow: false);
+        }
+
+        Float80 a = Get(c, op->Dst);
+        Float80 b = Fetch(c, kind, op->Disp);
         Float80Math math = new(c->FpuControl);
-        int order = math.Compare(a, b, (op->Imm & 1) == 0);
-        if ((op->Imm & 2) != 0)
+        r = (X87Arithmetic)op->Imm switch
         {
-            StatusFlags.Set(c, order == 2 ? Rflags.ZF | Rflags.PF | Rflags.CF : order == 0 ? Rflags.ZF : order < 0 ? Rflags.CF : 0);
-            c->FpuStatus &= unchecked((ushort)~C1);
-        }
-        else
-        {
-            int codes = order == 2 ? C0 | C2 | C3 : order == 0 ? C3 : order < 0 ? C0 : 0;
-            c->FpuStatus = (ushort)((c->FpuStatus & ~(C0 | C1 | C2 | C3)) | codes);
-        }
+            X87Arithmetic.Add => math.Add(a, b),
+            X87Arithmetic.Multiply => math.Multiply(a, b),
+            X87Arithmetic.Subtract => math.Subtract(a, b),
+            X87Arithmetic.SubtractReversed => math.Subtract(b, a),
+            X87Arithmetic.Divide => math.Divide(a, b),
+            _ => math.Divide(b, a),
+        };
+        NoteNarrowDenormal(c, kind, a, b, ref math);
+        return Accept(c, ref math);
+    }
 
-        Signal(c, math.Flags);
-        for (int i = 0; i < op->Src; i++)
+    /// <summary>A denormal of a narrow format is one although its extended form is normal.</summary>
+    private static void NoteNarrowDenormal(Cpu* c, X87Source kind, Float80 a, Float80 b, ref Float80Math math)
+    {
+        bool denormal = (kind == X87Source.Single && FloatFormat.Single.IsDenormal((uint)c->VectorTemp[0]))
+            || (kind == X87Source.Double && FloatFormat.Double.IsDenormal(c->VectorTemp[0]));
+        if (denormal && !a.IsNan && !a.IsUnsupported && !b.IsNan)
         {
-            Pop(c);
+            math.Flags |= Float80Math.Denormal;
         }
-
-        return op[1].Fn(c, op + 1);
     }
 
     /// <summary>FCMOVcc: condition in Imm, register in Disp.</summary>
     public static nint ConditionalMove(Cpu* c, Op* op)
     {
         Float80 v = Get(c, op->Disp);
-        if (StatusFlags.Condition(c, (int)op->Imm))
+        bool move = StatusFlags.Condition(c, (int)op->Imm);
+        if (IsEmpty(c, 0) || IsEmpty(c, op->Disp))
+        {
+            move = StackFaulted(c, overflow: false);
+            v = Float80.DefaultNan;
+        }
+
+        if (move)
         {
             Set(c, 0, v);
         }
@@ -270,9 +342,22 @@ internal static unsafe partial class X87Ops
     {
         Float80 a = Get(c, 0);
         Float80 b = Get(c, op->Disp);
+        c->FpuStatus &= unchecked((ushort)~C1);
+        bool emptyA = IsEmpty(c, 0);
+        bool emptyB = IsEmpty(c, op->Disp);
+        if (emptyA || emptyB)
+        {
+            if (!StackFaulted(c, overflow: false))
+            {
+                return op[1].Fn(c, op + 1);
+            }
+
+            a = emptyA ? Float80.DefaultNan : a;
+            b = emptyB ? Float80.DefaultNan : b;
+        }
+
         Set(c, 0, b);
         Set(c, op->Disp, a);
-        c->FpuStatus &= unchecked((ushort)~C1);
         return op[1].Fn(c, op + 1);
     }
 }
@@ -288,6 +373,9 @@ internal enum X87Source
     Int32,
     Int64,
     Zero,
+
+    /// <summary>Eighteen decimal digits.</summary>
+    Decimal,
 }
 
 internal enum X87Arithmetic

@@ -37,6 +37,11 @@ internal static unsafe partial class Mmu
     public static bool Read(Cpu* c, ulong a, int size)
     {
         int inPage = 0x1000 - (int)(a & 0xfff);
+        if (size > inPage && !IsCanonicalRange(c, a, size))
+        {
+            return false;
+        }
+
         if (!Translate(c, a, Access.Read))
         {
             return false;
@@ -64,6 +69,11 @@ internal static unsafe partial class Mmu
     public static bool Write(Cpu* c, ulong a, int size)
     {
         int inPage = 0x1000 - (int)(a & 0xfff);
+        if (size > inPage && !IsCanonicalRange(c, a, size))
+        {
+            return false;
+        }
+
         if (!Translate(c, a, Access.Write))
         {
             return false;
@@ -89,7 +99,8 @@ internal static unsafe partial class Mmu
 
     /// <summary>Checks that a range can be written, without writing.</summary>
     public static bool ProbeWrite(Cpu* c, ulong a, int size) =>
-        Translate(c, a, Access.Write)
+        ((a & 0xfff) + (uint)size <= 0x1000 || IsCanonicalRange(c, a, size))
+        && Translate(c, a, Access.Write)
         && ((a & 0xfff) + (uint)size <= 0x1000 || Translate(c, Wrap(c, (a & PageMask) + 0x1000), Access.Write));
 
     /// <summary>
@@ -179,6 +190,18 @@ internal static unsafe partial class Mmu
 
         host = (byte*)(a + e->Addend);
         return true;
+    }
+
+    /// <summary>An access with a byte beyond the canonical addresses is #GP before any of its pages is looked at.</summary>
+    private static bool IsCanonicalRange(Cpu* c, ulong a, int size)
+    {
+        if ((c->Efer & ControlBits.EFER_LMA) == 0 || (IsCanonical(a) && IsCanonical(a + (uint)(size - 1))))
+        {
+            return true;
+        }
+
+        Raise(c, Vectors.GP, 0);
+        return false;
     }
 
     /// <summary>Walks for the current privilege and enters the result in the TLB.</summary>

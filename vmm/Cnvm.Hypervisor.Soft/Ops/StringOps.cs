@@ -255,18 +255,19 @@ internal static unsafe class StringOps
                 Advance(c, op, Rdi, (uint)size);
                 return true;
             case StringKind.Cmps:
-                if (!Source(c, op, out a) || !Mmu.Read(c, a, size))
-                {
-                    return false;
-                }
-
-                ulong first = c->Data[0];
+                // When both operands fault, it is the one at rDI that is told of.
                 if (!Destination(c, op, false, out a) || !Mmu.Read(c, a, size))
                 {
                     return false;
                 }
 
-                Compare(c, first, c->Data[0], size);
+                ulong second = c->Data[0];
+                if (!Source(c, op, out a) || !Mmu.Read(c, a, size))
+                {
+                    return false;
+                }
+
+                Compare(c, c->Data[0], second, size);
                 Advance(c, op, Rsi, (uint)size);
                 Advance(c, op, Rdi, (uint)size);
                 return true;

@@ -27,8 +27,12 @@ internal sealed partial class LocalApic
     private const uint RegDivide = 0x3e0;
     private const uint RegSelfIpi = 0x3f0;
 
-    /// <summary>Version 0x14, six LVT entries.</summary>
-    private const uint Version = 0x0005_0014;
+    /// <summary>Version 0x14, six LVT entries, EOI broadcasts can be suppressed.</summary>
+    private const uint Version = 0x0105_0014;
+
+    /// <summary>Bits of the spurious-interrupt register: vector, software enable, no EOI broadcasts (SDM vol. 3 figure 11-23).</summary>
+    private const uint SpuriousBits = 0x11ff;
+    private const uint SpuriousNoBroadcast = 0x1000;
 
     public void ReadMemory(uint offset, Span<byte> data)
     {
@@ -138,7 +142,7 @@ internal sealed partial class LocalApic
                 _format = value | 0x0fff_ffff;
                 break;
             case RegSpurious:
-                _spurious = value & 0x1ff;
+                _spurious = value & SpuriousBits;
                 if (!IsSoftwareEnabled)
                 {
                     // Software disable masks every LVT entry (SDM vol. 3 §11.4.7.2).

@@ -27,7 +27,7 @@ internal sealed partial class LocalApic
         _tpr = Word(page, RegTpr) & 0xff;
         _logical = IsX2 ? 0 : Word(page, RegLdr);
         _format = Word(page, RegDfr) | 0x0fff_ffff;
-        _spurious = Word(page, RegSpurious) & 0x1ff;
+        _spurious = Word(page, RegSpurious) & SpuriousBits;
         _errors = Word(page, RegErrors);
         _icr = Word(page, RegIcrLow) | ((ulong)Word(page, RegIcrHigh) << 32);
         _divide = Word(page, RegDivide) & 11;

@@ -185,7 +185,7 @@ internal sealed partial class LocalApic
 
         uint bit = 1u << (vector & 31);
         _isr[vector >> 5] &= ~bit;
-        if ((Volatile.Read(ref _tmr[vector >> 5]) & bit) != 0)
+        if ((Volatile.Read(ref _tmr[vector >> 5]) & bit) != 0 && (_spurious & SpuriousNoBroadcast) == 0)
         {
             _vcpu.EndOfInterrupt((byte)vector);
         }

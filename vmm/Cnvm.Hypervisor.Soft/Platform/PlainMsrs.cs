@@ -11,6 +11,26 @@ internal static class PlainMsrs
     /// <summary>Index and reset value.</summary>
     public static IReadOnlyList<(uint Index, ulong Value)> Defaults { get; } = Build();
 
+    /// <summary>
+    /// What KVM lists with values of its own although nothing in a guest's CPUID leads to it: feature control, platform information,
+    /// VMX-independent capabilities, and KVM's halt-polling switch.
+    /// </summary>
+    public static bool IsDispensable(uint index) => index is 0x3a or 0xce or 0x10a or 0x345 or 0x4b56_4d05;
+
+    /// <summary>Value after a reset.</summary>
+    public static ulong DefaultOf(uint index)
+    {
+        foreach ((uint known, ulong value) in Defaults)
+        {
+            if (known == index)
+            {
+                return value;
+            }
+        }
+
+        return 0;
+    }
+
     public static bool IsReadOnly(uint index) => index is MtrrCap or McgCap;
 
     private static List<(uint Index, ulong Value)> Build()

@@ -84,7 +84,7 @@ internal sealed unsafe partial class Translator
                 _ended = true;
                 break;
             case Mnemonic.Leave:
-                Op* leave = Add(Is64 && StackOperandSize() != 2 ? &StackOps.Leave64 : &StackOps.Leave);
+                Op* leave = Add(_i.Code == Code.Leaveq ? &StackOps.Leave64 : &StackOps.Leave);
                 leave->Scale = (byte)(_i.Code == Code.Leavew ? 2 : 4);
                 break;
             case Mnemonic.Enter:

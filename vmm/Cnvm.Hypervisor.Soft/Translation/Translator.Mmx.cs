@@ -16,6 +16,7 @@ internal sealed unsafe partial class Translator
     {
         int start = _count;
         bool first = _first;
+        Add(&X87Ops.Wait);
         if (!TryEmitMmx())
         {
             _count = start;
@@ -54,6 +55,26 @@ internal sealed unsafe partial class Translator
                 o->Dst = Offset(_i.Op0Register);
                 o->Src = Mm(_i.Op1Register);
                 o->Imm = _i.Mnemonic == Mnemonic.Pextrw ? (long)_i.GetImmediate(2) & 3 : -1;
+                return true;
+            case Mnemonic.Maskmovq:
+                Add(&MmxOps.EnterMmx);
+                EmitMaskedStore(Mm(_i.Op1Register), Mm(_i.Op2Register), 1, 8);
+                return true;
+            case Mnemonic.Cvtpi2ps or Mnemonic.Cvtpi2pd:
+                source = IsMm(1) ? Mm(_i.Op1Register) : VectorSource(1);
+                o = Add(&MmxOps.FromMmx);
+                o->Dst = Xmm(_i.Op0Register);
+                o->Src = source;
+                o->Disp = _i.Mnemonic == Mnemonic.Cvtpi2ps ? 4 : 8;
+                o->Imm = IsMm(1) ? 1 : 0;
+                return true;
+            case Mnemonic.Cvtps2pi or Mnemonic.Cvttps2pi or Mnemonic.Cvtpd2pi or Mnemonic.Cvttpd2pi:
+                source = VectorSource(1);
+                o = Add(&MmxOps.ToMmx);
+                o->Dst = Mm(_i.Op0Register);
+                o->Src = source;
+                o->Disp = _i.Mnemonic is Mnemonic.Cvtps2pi or Mnemonic.Cvttps2pi ? 4 : 8;
+                o->Imm = _i.Mnemonic is Mnemonic.Cvttps2pi or Mnemonic.Cvttpd2pi ? 1 : 0;
                 return true;
             default:
                 return IsMm(0) && EmitMmxArithmetic();

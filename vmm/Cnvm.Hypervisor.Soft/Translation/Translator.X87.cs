@@ -43,6 +43,7 @@ internal sealed unsafe partial class Translator
                 Add(&X87Ops.ClearExceptions);
                 return true;
             case Mnemonic.Emms:
+                Add(&X87Ops.Wait);
                 Add(&X87Ops.Emms);
                 return true;
             case Mnemonic.Fnstcw:
@@ -76,6 +77,7 @@ internal sealed unsafe partial class Translator
             case Mnemonic.Frstor:
                 return EmitEnvironment(3);
             case Mnemonic.Ffree or Mnemonic.Ffreep:
+                Add(&X87Ops.Wait);
                 Op* free = Add(&X87Ops.Free);
                 free->Disp = St(_i.Op0Register);
                 free->Imm = _i.Mnemonic == Mnemonic.Ffreep ? 1 : 0;
@@ -83,13 +85,13 @@ internal sealed unsafe partial class Translator
             case Mnemonic.Fnop:
                 Add(&X87Ops.Wait);
                 return true;
-            case Mnemonic.Fld or Mnemonic.Fild:
+            case Mnemonic.Fld or Mnemonic.Fild or Mnemonic.Fbld:
                 EmitX87Source(0, integer: _i.Mnemonic == Mnemonic.Fild, out X87Source kind, out int register);
                 Op* load = Add(&X87Ops.Load);
                 load->Scale = (byte)kind;
                 load->Disp = register;
                 return true;
-            case Mnemonic.Fst or Mnemonic.Fstp or Mnemonic.Fist or Mnemonic.Fistp or Mnemonic.Fisttp:
+            case Mnemonic.Fst or Mnemonic.Fstp or Mnemonic.Fstpnce or Mnemonic.Fbstp or Mnemonic.Fist or Mnemonic.Fistp or Mnemonic.Fisttp:
                 EmitX87Store();
                 return true;
             case Mnemonic.Fxch:
@@ -146,7 +148,7 @@ internal sealed unsafe partial class Translator
         int size = _i.MemorySize.GetSize();
         if (size == 10)
         {
-            kind = X87Source.Extended;
+            kind = _i.Mnemonic == Mnemonic.Fbld ? X87Source.Decimal : X87Source.Extended;
             AddMemory(&X87Ops.LoadExtended, 10, write: false);
             return;
         }
@@ -163,14 +165,14 @@ internal sealed unsafe partial class Translator
     private void EmitX87Store()
     {
         Mnemonic m = _i.Mnemonic;
-        bool pop = m is Mnemonic.Fstp or Mnemonic.Fistp or Mnemonic.Fisttp;
+        bool pop = m is Mnemonic.Fstp or Mnemonic.Fstpnce or Mnemonic.Fbstp or Mnemonic.Fistp or Mnemonic.Fisttp;
         bool integer = m is Mnemonic.Fist or Mnemonic.Fistp or Mnemonic.Fisttp;
         Add(&X87Ops.Wait);
         if (IsRegister(0))
         {
             Op* r = Add(&X87Ops.StoreRegister);
             r->Disp = St(_i.Op0Register);
-            r->Imm = pop ? 1 : 0;
+            r->Imm = (pop ? 1 : 0) | (m == Mnemonic.Fstpnce ? 2 : 0);
             return;
         }
 
@@ -186,7 +188,7 @@ internal sealed unsafe partial class Translator
             2 => X87Source.Int16,
             4 => integer ? X87Source.Int32 : X87Source.Single,
             8 => integer ? X87Source.Int64 : X87Source.Double,
-            _ => X87Source.Extended,
+            _ => m == Mnemonic.Fbstp ? X87Source.Decimal : X87Source.Extended,
         });
         store->Imm = (pop ? 1 : 0) | (m == Mnemonic.Fisttp ? 2 : 0);
     }

@@ -1,0 +1,106 @@
+namespace Cnvm.Hypervisor.Soft.Tests;
+
+/// <summary>Several vCPUs at once: atomic operations, and code that another vCPU writes.</summary>
+public sealed class SmpTests
+{
+    private const int Rounds = 200_000;
+
+    private static void RunAll(SoftMachine m)
+    {
+        Thread[] threads = [.. m.Vcpus.Select(v => new Thread(() =>
+        {
+            v.Bind();
+            v.Run();
+        }))];
+        foreach (Thread t in threads)
+        {
+            t.Start();
+        }
+
+        foreach (Thread t in threads)
+        {
+            Assert.True(t.Join(TimeSpan.FromMinutes(2)), "a vCPU did not come back");
+        }
+    }
+
+    /// <summary>Counts in memory by an instruction, then tells the port; the last one ends the run.</summary>
+    private static SoftMachine Counters(byte[] count, ulong address)
+    {
+        SoftMachine m = new(4);
+        // mov ecx, Rounds ; again: (count) ; dec ecx ; jnz again ; out 0x80 ; hlt
+        byte[] code =
+        [
+            0xb9, .. BitConverter.GetBytes(Rounds), .. count, 0xff, 0xc9, 0x75, (byte)(-(count.Length + 4)), 0xe6, 0x80, 0xf4, 0xeb, 0xfd,
+        ];
+        m.Write(SoftMachine.CodeAddress, code);
+        int ended = 0;
+        m.Bus.OnPort = _ =>
+        {
+            if (Interlocked.Increment(ref ended) == 4)
+            {
+                m.Bus.Kick();
+            }
+        };
+        for (int i = 0; i < 4; i++)
+        {
+            m.Enter(i, CpuMode.Long, SoftMachine.CodeAddress, r =>
+            {
+                r[7] = address;
+                r[0] = 1;
+            });
+        }
+
+        return m;
+    }
+
+    [Fact]
+    public void Locked_additions_are_not_lost()
+    {
+        // lock add [rdi], rax
+        using SoftMachine m = Counters([0xf0, 0x48, 0x01, 0x07], SoftMachine.DataAddress);
+        RunAll(m);
+        Assert.Equal(4ul * Rounds, m.Read64(SoftMachine.DataAddress));
+    }
+
+    [Fact]
+    public void Locked_additions_across_pages_are_not_lost()
+    {
+        // lock inc qword [rdi]
+        using SoftMachine m = Counters([0xf0, 0x48, 0xff, 0x07], SoftMachine.DataAddress + 0xffc);
+        RunAll(m);
+        Assert.Equal(4ul * Rounds, m.Read64(SoftMachine.DataAddress + 0xffc));
+    }
+
+    [Fact]
+    public void A_spin_lock_of_exchanges_keeps_a_plain_counter_right()
+    {
+        // take: mov edx,1 ; xchg [rdi], edx ; test edx,edx ; jnz take ; inc qword [rdi+8] ; mov dword [rdi], 0
+        using SoftMachine m = Counters(
+            [0xba, 1, 0, 0, 0, 0x87, 0x17, 0x85, 0xd2, 0x75, 0xf5, 0x48, 0xff, 0x47, 0x08, 0xc7, 0x07, 0, 0, 0, 0], SoftMachine.DataAddress);
+        RunAll(m);
+        Assert.Equal(4ul * Rounds, m.Read64(SoftMachine.DataAddress + 8));
+    }
+
+    [Fact]
+    public void A_vCPU_sees_the_code_that_another_one_wrote()
+    {
+        using SoftMachine m = new(2);
+        // vCPU 0: again: call 0x30000 ; cmp eax, 2 ; jne again ; out 0x80
+        m.Write(SoftMachine.CodeAddress, 0xe8, 0xfb, 0xff, 0x01, 0x00, 0x83, 0xf8, 0x02, 0x75, 0xf6, 0xe6, 0x80, 0xf4);
+        // The routine: mov eax, 1 ; ret
+        m.Write(0x3_0000, 0xb8, 1, 0, 0, 0, 0xc3);
+        // vCPU 1: mov ecx, 1000000 ; dec ecx ; jnz ; mov byte [0x30001], 2 ; out 0x81 ; hlt
+        m.Write(0x2_0000, 0xb9, 0x40, 0x42, 0x0f, 0, 0xff, 0xc9, 0x75, 0xfc, 0xc6, 0x04, 0x25, 0x01, 0x00, 0x03, 0x00, 0x02, 0xe6, 0x81, 0xf4);
+        m.Bus.OnPort = port =>
+        {
+            if (port == 0x80)
+            {
+                m.Bus.Kick();
+            }
+        };
+        m.Enter(0, CpuMode.Long, SoftMachine.CodeAddress);
+        m.Enter(1, CpuMode.Long, 0x2_0000);
+        RunAll(m);
+        Assert.Contains(m.Bus.Ports, static p => p.Port == 0x80);
+    }
+}
