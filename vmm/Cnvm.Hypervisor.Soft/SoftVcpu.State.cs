@@ -86,6 +86,7 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         Cpu* c = _c;
+        _restoredAt = HostClock.Now;
         ResetMsrs();
         _tscKhz = state.TscKhz != 0 ? state.TscKhz : DefaultTscKhz;
         ApplySystem(state.System);
@@ -258,4 +259,7 @@ internal sealed unsafe partial class SoftVcpu
     }
 
     private int _unhalt;
+
+    /// <summary>Host time of the last <see cref="Restore"/>.</summary>
+    private long _restoredAt = long.MinValue;
 }
