@@ -1,3 +1,5 @@
+using Cnvm.Arch.Registers;
+
 namespace Cnvm.Hypervisor;
 
 /// <summary>What has to be known before a partition exists.</summary>
@@ -14,6 +16,12 @@ public sealed record PartitionOptions
 
     /// <summary>GPA of one unused page below 4 GiB that some Intel hosts need (KVM_SET_IDENTITY_MAP_ADDR).</summary>
     public ulong IdentityMapAddress { get; init; } = 0xF800_3000;
+
+    /// <summary>
+    /// Model-specific registers that do not exist for this machine's guests, whatever the host has: reading or writing one is #GP. Only
+    /// with <see cref="HypervisorCapabilities.MsrFilter"/>; at most 16 ranges.
+    /// </summary>
+    public IReadOnlyList<MsrRange> HiddenMsrs { get; init; } = [];
 
     /// <summary>Track dirty pages through a per-vCPU ring rather than a bitmap, where the host has one.</summary>
     public bool PreferDirtyRing { get; init; }

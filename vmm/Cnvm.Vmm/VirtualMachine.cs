@@ -58,6 +58,9 @@ internal sealed partial class VirtualMachine : IDisposable
                 IoApicPins = layout.Profile.IoApics[0].Pins,
                 TssAddress = Profile.KvmTssAddress,
                 IdentityMapAddress = Profile.KvmIdentityMapAddress,
+
+                // No machine shows performance counters.
+                HiddenMsrs = PerformanceMsrs.All,
             });
             foreach (RamRegion region in _memory.Regions)
             {
