@@ -14,7 +14,7 @@ BUILD_FILES := BuildVersion.targets Directory.Build.props Directory.Packages.pro
 # $(call sources,folder...): what a program is built from.
 sources = $(shell find $(1) -type d \( -name bin -o -name obj \) -prune -o -type f \( -name '*.cs' -o -name '*.csproj' -o -name '*.sh' \) -print)
 
-.PHONY: help deps build images test bench boot nested-host fmt clean
+.PHONY: help deps build images test soak bench boot nested-host fmt clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,6 +32,9 @@ images: deps ## guest kernels and images into out/images/
 
 test: ## everything, as continuous integration runs it
 	@tests/run.sh
+
+soak: deps build images out/nested-host/cnvm-nested-host ## the long forms of the guest tests: hours (CNVM_SOAK_SECONDS=3600)
+	@CNVM_SOAK=1 dotnet test tests/Cnvm.Guest.Tests --nologo --logger 'console;verbosity=detailed'
 
 bench: deps build images ## side by side with QEMU and bare C; one line a figure
 	@bench/run.sh

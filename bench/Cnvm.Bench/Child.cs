@@ -99,6 +99,31 @@ internal sealed class Child : IDisposable
         return now;
     }
 
+    /// <summary>Types into the program's standard input.</summary>
+    public void Type(string text)
+    {
+        try
+        {
+            _process.StandardInput.Write(text);
+            _process.StandardInput.Flush();
+        }
+        catch (IOException)
+        {
+            throw Ended("took no input");
+        }
+    }
+
+    /// <summary>Waits for the program's end and returns what it wrote to standard error, cut after some lines.</summary>
+    public string WaitForEnd()
+    {
+        // Also waits for the end of standard error, which is read on another thread.
+        _process.WaitForExit();
+        lock (_error)
+        {
+            return _error.ToString();
+        }
+    }
+
     /// <summary>The rest of the current line of output.</summary>
     public string ReadLine()
     {

@@ -48,6 +48,8 @@ Experiment[] experiments =
     new DiskRead(workspace, new("blk-rand-4k", "IOPS", "virtio-blk random reads of 4 KiB, 16 in flight", HigherIsBetter: true), 4 << 10, 20_000, 16, random: true),
     new DiskRead(workspace, new("blk-seq-128k", "MiB/s", "virtio-blk sequential reads of 128 KiB, 8 in flight", HigherIsBetter: true), 128 << 10, 8_000, 8, random: false),
     new GuestToUserspace(workspace),
+    new SoftwareProcessor(workspace),
+    new SoftwareSpeed(workspace),
 ];
 
 if (options.List)

@@ -7,6 +7,7 @@ namespace Cnvm.Guest.Tests;
 internal static class GuestPrograms
 {
     private static readonly Lazy<string> Folder = new(Build);
+    private static readonly Lazy<string> Toolchain = new(BuildToolchain);
 
     /// <summary>The compiled self-check on this machine.</summary>
     public static string SelfCheck => Path.Combine(Folder.Value, "selfcheck");
@@ -18,6 +19,18 @@ internal static class GuestPrograms
         await scratch.MakeFileAsync("programs", "0");
         await host.Commands.CopyToAsync(Path.Combine(Folder.Value, "programs.tar"), scratch.Path + "/programs");
         return $"path={scratch.Path}/programs,image_type=raw,readonly=on";
+    }
+
+    /// <summary>
+    /// Puts a disk with this machine's C compiler, and what it needs to compile the self-check, into a directory of the host and returns
+    /// the value of --disk: an ext4 file system to change root into, with the source in /src and an empty directory /out.
+    /// </summary>
+    public static async Task<string> AddToolchainAsync(ScratchDirectory scratch, GuestHost host)
+    {
+        Skip.If(!HasCompiler(), "gcc is not installed: 'make deps' installs it");
+        await scratch.MakeFileAsync("toolchain", "0");
+        await host.Commands.CopyToAsync(Toolchain.Value, scratch.Path + "/toolchain");
+        return $"path={scratch.Path}/toolchain,image_type=raw,readonly=on";
     }
 
     /// <summary>Unpacks the disk into /run of the guest.</summary>
@@ -53,5 +66,30 @@ internal static class GuestPrograms
         File.Copy(Source("load.sh"), directory.File("load.sh"));
         Output("tar", "-cf", directory.File("programs.tar"), "-C", directory.Path, "selfcheck", "load.sh");
         return directory.Path;
+    }
+
+    private static string BuildToolchain()
+    {
+        string tree = Path.Combine(Folder.Value, "toolchain");
+        string image = tree + ".ext4";
+        Directory.CreateDirectory(tree);
+        string script = $$"""
+            set -euo pipefail
+            PATH=$PATH:/usr/sbin:/sbin
+            programs=(/usr/bin/gcc "$(gcc -print-prog-name=cc1)" "$(gcc -print-prog-name=collect2)" /usr/bin/as /usr/bin/ld)
+            {
+                printf '%s\n' "${programs[@]}"
+                for program in "${programs[@]}"; do ldd "$program" | grep -o '/[^ ]*'; done
+                for file in crt1.o crti.o crtn.o crtbeginT.o crtend.o libc.a libgcc.a libgcc_eh.a libpthread.a liblto_plugin.so; do gcc -print-file-name=$file; done
+                gcc -print-prog-name=lto-wrapper
+                gcc {{string.Join(' ', CompilerFlags)}} -M "$1" | tr -s ' \\' '\n' | grep ^/usr
+            } | sort -u | tar -chf - -T - -P | tar -xf - -C "$2" --transform 's,^/*,,' -P
+            mkdir -p "$2/src" "$2/out" "$2/tmp"
+            cp "$1" "$2/src/"
+            mke2fs -q -t ext4 -d "$2" "$3" 160M
+            """;
+        Output("bash", "-c", script, "toolchain", Source("selfcheck.c"), tree, image);
+        Directory.Delete(tree, recursive: true);
+        return image;
     }
 }

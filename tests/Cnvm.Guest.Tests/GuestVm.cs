@@ -14,7 +14,7 @@ public sealed partial class GuestVm : IAsyncDisposable
     public const string Ready = "CNVM-GUEST-READY";
 
     // A host with emulated processors that shares its two real ones may be many times slower than usual.
-    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(20);
     private readonly GuestHost _host;

@@ -5,7 +5,8 @@ namespace Cnvm.Guest.Tests;
 /// <summary>virtio-net on a TAP interface carries traffic both ways; nothing of it leaves a network namespace made for the test.</summary>
 public abstract class NetTests(GuestHostFixture fixture) : GuestTests(fixture)
 {
-    private const int Bytes = 100_000_000;
+    /// <summary>What is sent each way: enough to go round every queue many times.</summary>
+    protected abstract int Bytes { get; }
 
     [SkippableTheory]
     [InlineData("cloud")]

@@ -174,6 +174,7 @@ internal sealed unsafe partial class SoftPartition : IPartition
     public ParavirtualClock SaveClock()
     {
         long now = HostClock.Now;
+        _clockSaved = now;
         long realtime = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100;
         return new ParavirtualClock((ulong)(now - _clockBase), (ulong)realtime, 0);
     }
@@ -181,7 +182,17 @@ internal sealed unsafe partial class SoftPartition : IPartition
     public void RestoreClock(ParavirtualClock clock)
     {
         ArgumentNullException.ThrowIfNull(clock);
-        _clockBase = HostClock.Now - (long)clock.Nanoseconds;
+        long now = HostClock.Now;
+        if (_clockSaved is { } saved && (ulong)(saved - _clockBase) == clock.Nanoseconds)
+        {
+            // This machine goes on where it stood, so its TSCs and timers do as well: a guest whose clock is the TSC sees no gap either.
+            foreach (SoftVcpu vcpu in _vcpus)
+            {
+                vcpu.SkipTime(saved, now - saved);
+            }
+        }
+
+        _clockBase = now - (long)clock.Nanoseconds;
         foreach (SoftVcpu vcpu in _vcpus)
         {
             vcpu.WriteClock();
@@ -211,6 +222,9 @@ internal sealed unsafe partial class SoftPartition : IPartition
             return offset;
         }
     }
+
+    /// <summary>Host time of the last <see cref="SaveClock"/>, or null.</summary>
+    private long? _clockSaved;
 
     /// <summary>Host time at which the guest's paravirtual clock was zero.</summary>
     public long ClockBase => _clockBase;

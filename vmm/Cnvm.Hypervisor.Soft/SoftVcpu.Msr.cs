@@ -84,6 +84,21 @@ internal sealed unsafe partial class SoftVcpu
         return wait > long.MaxValue / 2 ? long.MaxValue - 1 : HostClock.Now + (long)wait;
     }
 
+    /// <summary>
+    /// Takes a stretch of host time away from the guest: TSC and timer go on as if it had not been. A state that was restored since then
+    /// has its own times, which stay.
+    /// </summary>
+    /// <param name="since">Host time at which the stretch begins.</param>
+    /// <param name="nanoseconds">Its length.</param>
+    public void SkipTime(long since, long nanoseconds)
+    {
+        if (_restoredAt <= since)
+        {
+            _tscOffset -= Scale(nanoseconds);
+            Apic.SkipTime(nanoseconds);
+        }
+    }
+
     private void ResetMsrs()
     {
         _plainMsrs.Clear();

@@ -114,6 +114,7 @@ internal sealed unsafe partial class SoftVcpu
             throw new HypervisorException($"soft: vCPU {Index}: MXCSR 0x{mxcsr:x} uses what this processor does not have");
         }
 
+        _restoredAt = HostClock.Now;
         ResetMsrs();
         SetTscKhz(state.TscKhz);
         ApplySystem(state.System);
@@ -334,4 +335,7 @@ internal sealed unsafe partial class SoftVcpu
     }
 
     private int _unhalt;
+
+    /// <summary>Host time of the last <see cref="Restore"/>.</summary>
+    private long _restoredAt = long.MinValue;
 }

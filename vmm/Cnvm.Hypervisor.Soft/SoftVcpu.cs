@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using Cnvm.Arch.Cpuid;
 using Cnvm.Arch.Registers;
 using Cnvm.Hypervisor.Soft.Core;
@@ -8,6 +7,7 @@ using Cnvm.Hypervisor.Soft.Memory;
 using Cnvm.Hypervisor.Soft.Platform;
 using Cnvm.Hypervisor.Soft.Translation;
 using Cnvm.Hypervisor.State;
+using Cnvm.Linux;
 
 namespace Cnvm.Hypervisor.Soft;
 
@@ -174,11 +174,15 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
         NativeMemory.AlignedFree(_c);
     }
 
+    /// <summary>The kernel's generator, which keeps no state here: any thread.</summary>
+    private static readonly EntropySource s_entropy = new("/dev/urandom");
+
     public static ulong RandomWord()
     {
+        // The framework's generator would load OpenSSL, 4 MiB of resident memory. So few bytes come whole (getrandom(2)).
         ulong v = 0;
-        RandomNumberGenerator.Fill(MemoryMarshal.AsBytes(new Span<ulong>(ref v)));
-        return v;
+        nint count = s_entropy.Read(MemoryMarshal.AsBytes(new Span<ulong>(ref v)));
+        return count == sizeof(ulong) ? v : throw new HypervisorException($"soft: getrandom gave {count} of {sizeof(ulong)} bytes");
     }
 
     /// <summary>Takes over the partition's list of RAM regions. On the vCPU's thread, or while it does not run.</summary>

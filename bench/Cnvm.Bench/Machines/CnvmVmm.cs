@@ -2,8 +2,12 @@ namespace Cnvm.Bench.Machines;
 
 /// <summary>cnvm, as published.</summary>
 /// <param name="profile">Machine profile: cloud (virtio-pci) or microvm (virtio-mmio).</param>
-internal sealed class CnvmVmm(string profile = "cloud") : Vmm(profile == "cloud" ? "cnvm" : "cnvm-" + profile)
+/// <param name="hypervisor">kvm, or soft for the software vCPU.</param>
+internal sealed class CnvmVmm(string profile = "cloud", string hypervisor = "kvm") : Vmm(hypervisor == "soft" ? "cnvm-soft" : profile == "cloud" ? "cnvm" : "cnvm-" + profile)
 {
+    /// <summary>The software vCPU in the profile that QEMU's small machine has too.</summary>
+    public static CnvmVmm Soft { get; } = new("microvm", "soft");
+
     public override string MemoryName => "/memfd:cnvm-ram";
 
     public override string DiskAddress => profile == "cloud" ? "pci" : "mmio:0xfeb00000";
@@ -12,7 +16,7 @@ internal sealed class CnvmVmm(string profile = "cloud") : Vmm(profile == "cloud"
 
     public override IReadOnlyList<string> Arguments(GuestPlan plan)
     {
-        List<string> arguments = ["--hypervisor", "kvm"];
+        List<string> arguments = ["--hypervisor", hypervisor];
         if (plan.ControlSocket is { } socket)
         {
             arguments.AddRange(["--api-socket", "path=" + socket]);
@@ -24,6 +28,11 @@ internal sealed class CnvmVmm(string profile = "cloud") : Vmm(profile == "cloud"
         }
 
         arguments.AddRange(["--kernel", kernel, "--cmdline", plan.CommandLine]);
+        if (plan.Verbose)
+        {
+            arguments.Add("-v");
+        }
+
         if (profile != "cloud")
         {
             arguments.AddRange(["--machine", profile]);

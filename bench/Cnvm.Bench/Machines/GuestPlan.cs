@@ -27,4 +27,7 @@ internal sealed record GuestPlan
 
     /// <summary>What the guest writes to its first serial port goes to standard output, instead of port 0xe9.</summary>
     public bool SerialOutput { get; init; }
+
+    /// <summary>cnvm says on standard error what it does.</summary>
+    public bool Verbose { get; init; }
 }

@@ -12,6 +12,9 @@ internal abstract class Vmm(string name)
     /// <summary>Where the payload finds the first virtio disk.</summary>
     public abstract string DiskAddress { get; }
 
+    /// <summary>What Linux has to be told on this machine alone.</summary>
+    public virtual string KernelParameters => "";
+
     /// <summary>Path of the program.</summary>
     /// <exception cref="UnavailableException">It is not there.</exception>
     public abstract string Program(Workspace workspace);

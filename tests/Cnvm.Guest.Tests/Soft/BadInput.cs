@@ -1,3 +1,27 @@
+using Cnvm.Nested;
+
 namespace Cnvm.Guest.Tests.Soft;
 
-public sealed class BadInput() : BadInputTests("soft");
+/// <summary>Also what happens where there is no /dev/kvm at all.</summary>
+public sealed class BadInput() : BadInputTests("soft")
+{
+    [SkippableTheory]
+    [InlineData("auto", "using the software vCPU: ")]
+    [InlineData("soft", "")]
+    public void Without_a_kvm_device_guests_run(string hypervisor, string said)
+    {
+        Skip.If(!Environment.IsPrivilegedProcess, "hiding /dev/kvm needs root, for a mount namespace");
+        MakeFiles();
+        string initramfs = Repository.Image("initramfs.cpio");
+
+        // The shell finds the end of its input and the guest goes off.
+        (int code, string output, string error) = Run(
+            "unshare",
+            "--mount", "sh", "-c", $"mount -t tmpfs none /dev && exec {Shell.Quote(GuestHostFixture.Vmm)} --hypervisor {hypervisor} --kernel {Expand("%")} --initramfs {initramfs} --cmdline 'console=ttyS0 quiet panic=-1' --serial tty --console off --api-socket {Folder}/api.sock");
+
+        Assert.True(code == 0, $"exit code {code}\n{error}\n{output}");
+        Assert.Contains(GuestVm.Ready, output, StringComparison.Ordinal);
+        Assert.Contains(said, error, StringComparison.Ordinal);
+        AssertNothingIsLeft();
+    }
+}

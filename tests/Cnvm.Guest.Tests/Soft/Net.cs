@@ -1,4 +1,7 @@
 namespace Cnvm.Guest.Tests.Soft;
 
 [Collection(SoftGuests.Name)]
-public sealed class Net(SoftHostFixture fixture) : NetTests(fixture);
+public sealed class Net(SoftHostFixture fixture) : NetTests(fixture)
+{
+    protected override int Bytes => 16_000_000;
+}

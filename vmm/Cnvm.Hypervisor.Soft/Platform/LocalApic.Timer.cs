@@ -73,6 +73,13 @@ internal sealed partial class LocalApic
         return true;
     }
 
+    /// <summary>Moves a running timer into the future by host time that the guest is not to see, in nanoseconds. While the vCPU is parked.</summary>
+    public void SkipTime(long nanoseconds)
+    {
+        _started += nanoseconds;
+        _expires = _expires == Never ? Never : _expires + nanoseconds;
+    }
+
     private long Period(uint count) => (long)count << DivideShift;
 
     private void StopTimer()
