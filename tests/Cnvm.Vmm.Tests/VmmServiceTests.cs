@@ -1,3 +1,4 @@
+using Cnvm.Api;
 using Cnvm.Hypervisor;
 using Cnvm.Vmm.Config;
 using Microsoft.Extensions.Logging.Abstractions;

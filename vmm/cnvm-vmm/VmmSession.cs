@@ -89,6 +89,11 @@ internal sealed partial class VmmSession : IDisposable
             });
         }
 
+        if (_options.Restore is { } restore)
+        {
+            _thread.Invoke(() => _vmm.Restore(restore));
+        }
+
         _ended.Wait();
         return _exitCode;
     }

@@ -6,8 +6,9 @@ namespace Cnvm.Arch.Cpuid;
 /// </summary>
 public static class CpuModelProfiles
 {
-    // Leaf 1 EDX: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clfsh mmx fxsr sse sse2.
-    private const uint BaseEdx1 = 0x078b_fbff;
+    // Leaf 1 EDX: fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clfsh mmx fxsr sse sse2. Not vme: 64-bit kernels
+    // have no use for it, and some hosts lack it.
+    private const uint BaseEdx1 = 0x078b_fbfd;
 
     // 0x80000001 EDX: syscall, nx, lm. The bits that AMD repeats from leaf 1 follow the vendor and are left.
     private const uint SyscallNxLm = (1u << 11) | (1u << 20) | (1u << 29);

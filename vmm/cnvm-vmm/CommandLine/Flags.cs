@@ -23,6 +23,7 @@ internal static class Flags
     public const string NoShutdown = "--no-shutdown";
     public const string Platform = "--platform";
     public const string Pvpanic = "--pvpanic";
+    public const string Restore = "--restore";
     public const string Rng = "--rng";
     public const string Seccomp = "--seccomp";
     public const string Serial = "--serial";
@@ -38,6 +39,7 @@ internal static class Flags
         new(Seccomp, FlagArity.One),
         new(Hypervisor, FlagArity.One),
         new(NoShutdown, FlagArity.None),
+        new(Restore, FlagArity.One),
         new(Verbose, FlagArity.Count) { Short = "-v" },
         new(Version, FlagArity.None) { Short = "-V" },
         new(Help, FlagArity.None) { Short = "-h" },
@@ -78,7 +80,6 @@ internal static class Flags
         Missing("--pmem", "virtio-pmem is", FlagArity.Many),
         Missing("--pvmemcontrol", "pvmemcontrol is", FlagArity.None),
         Missing("--rate-limit-group", "rate limits are", FlagArity.Many),
-        Missing("--restore", "restoring a snapshot is"),
         Missing("--rtc", "virtio-rtc is"),
         Missing("--tpm", "the TPM is"),
         Missing("--user-device", "vfio-user is", FlagArity.Many),
