@@ -161,7 +161,6 @@ public sealed class CommandLineTests
     [InlineData("--seccomp: 'maybe' is not one of", "--api-socket", "/s", "--seccomp", "maybe")]
     [InlineData("--fs: virtio-fs is not supported yet by cnvm", "--kernel", "/k", "--fs", "tag=a,socket=/s")]
     [InlineData("--firmware: firmware is not supported yet by cnvm", "--firmware", "/f")]
-    [InlineData("--restore: restoring a snapshot is not supported yet by cnvm", "--restore", "source_url=file:///x")]
     public void What_is_wrong_is_refused_with_a_hint(string expected, params string[] words) => Refused(expected, words);
 
     [Theory]

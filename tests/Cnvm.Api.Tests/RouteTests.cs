@@ -76,9 +76,7 @@ public sealed class RouteTests : IDisposable
     [InlineData("vm.add-vdpa")]
     [InlineData("vm.add-vsock")]
     [InlineData("vm.remove-device")]
-    [InlineData("vm.snapshot")]
     [InlineData("vm.coredump")]
-    [InlineData("vm.restore")]
     [InlineData("vm.receive-migration")]
     [InlineData("vm.send-migration")]
     public void What_cnvm_lacks_is_refused_by_name(string endpoint)

@@ -92,9 +92,12 @@ internal sealed unsafe partial class KvmVirtualCpu
         // Memory type ranges are read and written as any other, but kernels do not list them (SDM vol. 3 §12.11).
         uint[] listed = [.. buffer[1..(int)(1 + buffer[0])], .. MemoryTypeRanges];
         Array.Sort(listed);
-        // KVM's clock registers have an older name each, for the same value.
-        return [.. listed.Distinct().Where(i => i is not (MsrIndex.KvmWallClockOld or MsrIndex.KvmSystemTimeOld) && TryReadMsr(i, out _))];
+        return [.. listed.Distinct().Where(i => !StandsElsewhere(i) && TryReadMsr(i, out _))];
     }
+
+    /// <summary>Part of another element of the state; KVM's clock registers have an older name each, for the same value.</summary>
+    private static bool StandsElsewhere(uint index) => index is MsrIndex.ApicBase or MsrIndex.Efer or MsrIndex.FsBase or MsrIndex.GsBase
+        or MsrIndex.KvmWallClockOld or MsrIndex.KvmSystemTimeOld;
 
     private bool TryReadMsr(uint index, out ulong value)
     {
