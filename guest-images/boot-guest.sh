@@ -16,6 +16,6 @@ cmdline="console=ttyS0 root=/dev/vda rw quiet"
 if [[ -t 0 ]] && read -r rows columns < <(stty size) && ((rows > 0)); then
     cmdline+=" cnvm.rows=$rows cnvm.columns=$columns cnvm.term=${TERM:-linux}"
 fi
-exec "$CNVM_VMM" --kernel "$CNVM_IMAGES/vmlinux-debian" --initramfs "$CNVM_IMAGES/initramfs-debian.cpio" --cmdline "$cmdline" \
+exec "$CNVM_VMM" --hypervisor "$HYPERVISOR" --kernel "$CNVM_IMAGES/vmlinux-debian" --initramfs "$CNVM_IMAGES/initramfs-debian.cpio" --cmdline "$cmdline" \
     --cpus "boot=$CPUS" --memory "size=${MEMORY}M" --disk "path=$disk,image_type=raw" \
     --net "tap=$tap,mac=52:54:00:c0:ff:ee" --rng src=/dev/urandom --serial tty --console off --api-socket "path=$socket"

@@ -3,6 +3,7 @@
 # with its lines typed one after the other (`printf 'uname -a\npoweroff\n' | make boot`). Exits 0 when the guest has powered off.
 #   CPUS (1), MEMORY in MiB (1024)   the guest's
 #   FRESH=1                          a new root disk; otherwise out/boot/disk.ext4 keeps what earlier guests wrote
+#   HOST=kvm|soft|nested             where; otherwise /dev/kvm where it has hardware virtualisation, and the software vCPU elsewhere
 #   CNVM_VMM                         another VMM that understands the same arguments
 set -euo pipefail
 script_name=boot
@@ -22,6 +23,21 @@ elif ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
 elif [[ ! -r /dev/kvm || ! -w /dev/kvm ]]; then
     why_not='this user may not open /dev/kvm (be in the group kvm, or root)'
 fi
+host=${HOST:-$([[ -z $why_not ]] && echo kvm || echo soft)}
+why="because ${why_not:-HOST=$host asks for it}"
+export HYPERVISOR=kvm
+case $host in
+    kvm)
+        [[ -z $why_not ]] || die "HOST=kvm: $why_not"
+        say 'host: this machine, /dev/kvm with hardware virtualisation'
+        ;;
+    soft)
+        HYPERVISOR=soft
+        say "host: this machine, on cnvm's software vCPU, $why"
+        ;;
+    nested) say "host: a nested KVM host (QEMU TCG with SVM), because HOST=nested asks for it" ;;
+    *) die "HOST is kvm, soft or nested, not '$host'" ;;
+esac
 
 "$images_dir/debian-kernel.sh"
 "$images_dir/debian-root.sh"
@@ -33,21 +49,19 @@ fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/cnvm-boot.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-if [[ -z $why_not ]]; then
-    say 'host: this machine, /dev/kvm with hardware virtualisation'
+if [[ $host != nested ]]; then
     say "API socket: $work/api.sock"
     # A network namespace of its own holds the tap; it goes away with the last process in it.
     command=(unshare --net)
     [[ $(id -u) == 0 ]] || command+=(--user --map-root-user)
     command+=("$images_dir/boot-guest.sh" "$disk" "$work/api.sock")
 else
-    say "host: a nested KVM host (QEMU TCG with SVM), because $why_not"
     "$images_dir/debian-kernel.sh" --nested
     nested=$repo_dir/out/nested-host/cnvm-nested-host
     [[ -x $nested ]] || die "$nested is missing: 'make $nested' makes it"
     socket=/run/cnvm-boot/api.sock
     command=("$nested" --memory "$((MEMORY + 1024))" --cpus "$((CPUS < 2 ? 2 : CPUS))" --drive-rw "$disk" --forward-unix "$socket"
-        -- env "CPUS=$CPUS" "MEMORY=$MEMORY" "TERM=${TERM:-linux}" "CNVM_VMM=$CNVM_VMM" "CNVM_IMAGES=$out_dir"
+        -- env "CPUS=$CPUS" "MEMORY=$MEMORY" "TERM=${TERM:-linux}" "CNVM_VMM=$CNVM_VMM" "CNVM_IMAGES=$out_dir" HYPERVISOR=kvm
         "$images_dir/boot-guest.sh" /dev/vda "$socket")
 fi
 

@@ -47,7 +47,6 @@ public sealed class BadInputTests : IDisposable
     [InlineData("", "--kernel", "--api-socket")]
     public void Is_refused_by_name(string flags, string named, string also)
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         MakeFiles();
         string[] arguments =
         [
@@ -68,13 +67,12 @@ public sealed class BadInputTests : IDisposable
     [SkippableFact]
     public void Without_a_kvm_device_it_says_so()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         Skip.If(!Environment.IsPrivilegedProcess, "hiding /dev/kvm needs root, for a mount namespace");
         MakeFiles();
 
         (int code, _, string error) = Run(
             "unshare",
-            "--mount", "sh", "-c", $"mount -t tmpfs none /dev && exec {Shell.Quote(NestedHostFixture.Vmm)} --kernel {Expand("%")} --console off --api-socket {_folder}/api.sock");
+            "--mount", "sh", "-c", $"mount -t tmpfs none /dev && exec {Shell.Quote(NestedHostFixture.Vmm)} --hypervisor kvm --kernel {Expand("%")} --console off --api-socket {_folder}/api.sock");
 
         Assert.Equal(1, code);
         Assert.Contains("/dev/kvm does not exist", error, StringComparison.Ordinal);
@@ -84,7 +82,6 @@ public sealed class BadInputTests : IDisposable
     [SkippableFact]
     public void Without_permission_it_says_whom_to_ask()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         Skip.If(!Environment.IsPrivilegedProcess, "becoming another user needs root");
         Skip.If(!File.Exists("/dev/kvm"), "there is no /dev/kvm here");
         Skip.If((File.GetUnixFileMode("/dev/kvm") & (UnixFileMode.OtherRead | UnixFileMode.OtherWrite)) != 0, "everybody may open /dev/kvm here");
@@ -96,7 +93,7 @@ public sealed class BadInputTests : IDisposable
 
         (int code, _, string error) = Run(
             "setpriv",
-            "--reuid=65534", "--regid=65534", "--clear-groups", program, "--kernel", "/etc/hostname", "--console", "off", "--api-socket", $"{_folder}/api.sock");
+            "--reuid=65534", "--regid=65534", "--clear-groups", program, "--hypervisor", "kvm", "--kernel", "/etc/hostname", "--console", "off", "--api-socket", $"{_folder}/api.sock");
 
         File.Delete(program);
         Assert.Equal(1, code);
@@ -107,7 +104,6 @@ public sealed class BadInputTests : IDisposable
     [SkippableFact]
     public void An_unreadable_kernel_is_named()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         Skip.If(!Environment.IsPrivilegedProcess, "becoming another user needs root");
         Skip.If(!File.Exists("/dev/kvm"), "there is no /dev/kvm here");
         MakeFiles();
@@ -132,7 +128,6 @@ public sealed class BadInputTests : IDisposable
     [SkippableFact]
     public void A_kvm_that_cannot_run_the_guest_is_explained()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         Skip.If(!File.Exists("/dev/kvm"), "there is no /dev/kvm here");
         Skip.If(
             File.ReadAllText("/proc/cpuinfo").Split([' ', '\n', '\t']).Any(word => word is "vmx" or "svm"),
@@ -141,7 +136,7 @@ public sealed class BadInputTests : IDisposable
 
         (int code, _, string error) = Run(
             NestedHostFixture.Vmm,
-            "--kernel", Expand("%"), "--cmdline", "panic=-1", "--serial", "null", "--console", "off", "--api-socket", $"{_folder}/api.sock");
+            "--hypervisor", "kvm", "--kernel", Expand("%"), "--cmdline", "panic=-1", "--serial", "null", "--console", "off", "--api-socket", $"{_folder}/api.sock");
 
         Assert.True(code == 1, $"exit code {code}\n{error}");
         Assert.Contains("neither VMX nor SVM", error.Split('\n')[0], StringComparison.Ordinal);

@@ -12,7 +12,6 @@ public sealed class BlockTests(NestedHostFixture fixture, ITestOutputHelper outp
     [InlineData("microvm", "direct=off,_disable_io_uring=on")]
     public async Task Data_stays_as_written_and_holes_as_asked(string machine, string keys)
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         await using var scratch = new ScratchDirectory(fixture.Host);
         await scratch.MakeFileAsync("disk", "128M");
         await scratch.MakeFileAsync("fixed", "16M");

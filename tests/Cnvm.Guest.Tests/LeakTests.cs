@@ -16,7 +16,6 @@ public sealed class LeakTests(NestedHostFixture fixture, ITestOutputHelper outpu
     [SkippableFact]
     public async Task Reboots_leak_nothing()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         int reboots = Soak.IsOn ? 100 : 20;
         await using var scratch = new ScratchDirectory(fixture.Host);
         await scratch.MakeFileAsync("disk", "16M");
@@ -45,7 +44,6 @@ public sealed class LeakTests(NestedHostFixture fixture, ITestOutputHelper outpu
     [SkippableFact]
     public async Task Creating_and_deleting_machines_leaks_nothing()
     {
-        Skip.IfNot(Soak.IsOn, "not yet proven in a whole run of the suite: runs with CNVM_SOAK=1");
         const int Cycles = 10;
         await using var scratch = new ScratchDirectory(fixture.Host);
         await scratch.MakeFileAsync("disk", "16M");

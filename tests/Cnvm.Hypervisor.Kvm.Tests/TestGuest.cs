@@ -21,6 +21,9 @@ internal sealed class TestGuest : IDisposable
     public const ulong Stack = 0x20_0000;
     public const ulong Data = 0x30_0000;
 
+    /// <summary>Registers that the machine hides from its guest.</summary>
+    public static readonly MsrRange HiddenMsrs = new(0xc001_0000, 8);
+
     private const ulong Pml4 = 0x1000;
     private const ulong Pdpt = 0x2000;
     private const ulong Pd = 0x3000;
@@ -46,7 +49,7 @@ internal sealed class TestGuest : IDisposable
         _mapping = MappedMemory.Anonymous((nuint)RamSize);
         Region = new RamRegion(0, RamSize, _mapping.Address);
         Memory = new GuestMemory(_mapping.Address, [Region], _mapping);
-        Partition = _kvm.CreatePartition(new PartitionOptions { MaxVcpus = 2, PreferDirtyRing = dirtyRing });
+        Partition = _kvm.CreatePartition(new PartitionOptions { MaxVcpus = 2, PreferDirtyRing = dirtyRing, HiddenMsrs = [HiddenMsrs] });
         Partition.MapRam(Region);
         Vcpu = Partition.CreateVcpu(0, 0, cpuid ?? _kvm.SupportedCpuid, bus);
         WriteTables();
@@ -161,6 +164,20 @@ internal sealed class TestGuest : IDisposable
         },
     };
 
+    /// <summary>As <see cref="UserEntry"/>, at privilege level 0.</summary>
+    public static VcpuEntry SupervisorEntry(ulong rip)
+    {
+        VcpuEntry user = UserEntry(rip, 2);
+        return user with
+        {
+            System = user.System with
+            {
+                Cs = Segment(0x08, 0xb | 0x10 | 0x80 | 0x2000 | 0x8000),
+                Ds = Segment(0x10, SupervisorDataAttributes), Es = Segment(0x10, SupervisorDataAttributes), Ss = Segment(0x10, SupervisorDataAttributes),
+            },
+        };
+    }
+
     public void Dispose()
     {
         Vcpu.Dispose();
@@ -169,6 +186,7 @@ internal sealed class TestGuest : IDisposable
         _kvm.Dispose();
     }
 
+    private const uint SupervisorDataAttributes = 0x3 | 0x10 | 0x80 | 0x4000 | 0x8000;
     private const uint DataAttributes = 0x3 | 0x10 | (3u << 5) | 0x80 | 0x4000 | 0x8000;
 
     private static SegmentRegister Segment(ushort selector, uint attributes) =>

@@ -33,7 +33,13 @@ internal sealed class KvmPartition : IPartition
                 KvmConstants.KVM_X2APIC_API_USE_32BIT_IDS | KvmConstants.KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
             ExceptionPayload = TryEnable(KvmCap.KVM_CAP_EXCEPTION_PAYLOAD, 1);
             TryEnable(KvmCap.KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1);
-            TryEnable(KvmCap.KVM_CAP_X86_USER_SPACE_MSR, KvmConstants.KVM_MSR_EXIT_REASON_UNKNOWN);
+            TryEnable(
+                KvmCap.KVM_CAP_X86_USER_SPACE_MSR, KvmConstants.KVM_MSR_EXIT_REASON_UNKNOWN | KvmConstants.KVM_MSR_EXIT_REASON_FILTER);
+            if (kvm.Capabilities.MsrFilter && options.HiddenMsrs.Count > 0)
+            {
+                KvmMsrFilter.Hide(_fd.Value, options.HiddenMsrs);
+            }
+
             _interrupts = new KvmInterruptController(_fd.Value, options.IoApicPins);
             uint ring = options.PreferDirtyRing ? kvm.RingCapability() : 0;
             if (ring != 0)

@@ -29,6 +29,9 @@ public sealed record HypervisorCapabilities
 
     public bool X2Apic { get; init; }
     public bool GuestDebug { get; init; }
+
+    /// <summary><see cref="PartitionOptions.HiddenMsrs"/> has an effect.</summary>
     public bool MsrFilter { get; init; }
+
     public bool ReadOnlyMemory { get; init; }
 }

@@ -1,3 +1,5 @@
+using Cnvm.Arch.Registers;
+
 namespace Cnvm.Hypervisor;
 
 /// <summary>What has to be known before a partition exists.</summary>
@@ -17,6 +19,12 @@ public sealed record PartitionOptions
 
     /// <summary>Frequency of the guest's TSC in kHz; 0: the hypervisor's own. Another one needs <see cref="HypervisorCapabilities.TscScaling"/>.</summary>
     public uint TscKhz { get; init; }
+
+    /// <summary>
+    /// Model-specific registers that do not exist for this machine's guests, whatever the host has: reading or writing one is #GP. Only
+    /// with <see cref="HypervisorCapabilities.MsrFilter"/>; at most 16 ranges.
+    /// </summary>
+    public IReadOnlyList<MsrRange> HiddenMsrs { get; init; } = [];
 
     /// <summary>Track dirty pages through a per-vCPU ring rather than a bitmap, where the host has one.</summary>
     public bool PreferDirtyRing { get; init; }

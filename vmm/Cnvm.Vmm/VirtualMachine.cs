@@ -76,6 +76,9 @@ internal sealed partial class VirtualMachine : IDisposable
                 TssAddress = Profile.KvmTssAddress,
                 IdentityMapAddress = Profile.KvmIdentityMapAddress,
                 TscKhz = profile.TscKhz,
+
+                // No machine shows performance counters.
+                HiddenMsrs = PerformanceMsrs.All,
             });
             foreach (RamRegion region in _memory.Regions)
             {

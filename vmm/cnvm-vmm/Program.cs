@@ -31,6 +31,7 @@ internal static class Program
                 return 0;
             }
 
+            SmallPages.UseForProcess();
             using var session = new VmmSession(options, started);
             return session.Run();
         }

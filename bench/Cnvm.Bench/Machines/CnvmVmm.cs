@@ -12,7 +12,7 @@ internal sealed class CnvmVmm(string profile = "cloud") : Vmm(profile == "cloud"
 
     public override IReadOnlyList<string> Arguments(GuestPlan plan)
     {
-        List<string> arguments = [];
+        List<string> arguments = ["--hypervisor", "kvm"];
         if (plan.ControlSocket is { } socket)
         {
             arguments.AddRange(["--api-socket", "path=" + socket]);

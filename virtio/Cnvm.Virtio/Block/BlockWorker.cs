@@ -22,7 +22,9 @@ internal sealed partial class BlockWorker : QueueWorker
     private readonly QueueResources _resources;
     private readonly SplitQueue _queue;
     private readonly IBlockQueue _io;
-    private readonly BlockRequest[] _requests;
+    // Made when a place is first used: a guest that has few requests in flight does not pay for all places. They are taken from the top
+    // of the stack of free ones, so that the same few serve such a guest.
+    private readonly BlockRequest?[] _requests;
     private readonly int[] _free;
     private readonly TransferCounter _reads;
     private readonly TransferCounter _writes;
@@ -44,7 +46,6 @@ internal sealed partial class BlockWorker : QueueWorker
         _free = new int[depth];
         for (int i = 0; i < depth; i++)
         {
-            _requests[i] = new BlockRequest(i, DescriptorChain.CapacityFor(_queue.Size));
             _free[i] = i;
         }
 
@@ -93,9 +94,9 @@ internal sealed partial class BlockWorker : QueueWorker
             return;
         }
 
-        foreach (BlockRequest request in _requests)
+        foreach (BlockRequest? request in _requests)
         {
-            request.Dispose();
+            request?.Dispose();
         }
     }
 
@@ -129,7 +130,8 @@ internal sealed partial class BlockWorker : QueueWorker
         bool any = false;
         while (_freeCount > 0)
         {
-            BlockRequest request = _requests[_free[_freeCount - 1]];
+            int token = _free[_freeCount - 1];
+            BlockRequest request = _requests[token] ??= new BlockRequest(token, DescriptorChain.CapacityFor(_queue.Size));
             if (!_queue.TryPop(request.Chain))
             {
                 break;
@@ -150,7 +152,7 @@ internal sealed partial class BlockWorker : QueueWorker
         while (_io.TryComplete(out int token, out int result))
         {
             any = true;
-            Continue(_requests[token], result);
+            Continue(_requests[token]!, result);
         }
 
         return any;

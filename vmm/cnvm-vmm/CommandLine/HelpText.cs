@@ -87,8 +87,8 @@ internal static class HelpText
           --log-file FILE        log there and not on stderr
           --log-format TEXT      with {boottime} {thread} {level} {location} {msg} {pid}
           -v, -vv, -vvv          log info, debug, trace as well (warnings and errors are always logged)
-          --hypervisor NAME      kvm (default); soft: the software vCPU, which needs no KVM and is young (no AVX);
-                                 auto: kvm where it runs ordinary guests, else soft
+          --hypervisor NAME      auto (default): kvm where it runs ordinary guests, else soft, saying why; kvm; soft:
+                                 the software vCPU, which needs no KVM
           --seccomp MODE         true, false, log or errno: accepted; system call filters come later
           -V, --version          version (with -v: abilities)
           -h, --help             this text

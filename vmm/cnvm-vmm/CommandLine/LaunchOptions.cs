@@ -9,7 +9,7 @@ namespace Cnvm.VmmProgram.CommandLine;
 internal sealed record LaunchOptions
 {
     // The software vCPU is young: who wants it asks for it.
-    private const string DefaultHypervisor = "kvm";
+    private const string DefaultHypervisor = "auto";
 
     public bool ShowHelp { get; private init; }
 
