@@ -17,6 +17,19 @@ internal sealed partial class VirtualMachine
 {
     private const ulong NanosecondsPerSecond = 1_000_000_000;
 
+    /// <summary>What changed since a snapshot; null while nobody records it.</summary>
+    public DirtyPages? Changes { get; private set; }
+
+    /// <summary>Records from now on what changes. Paused.</summary>
+    /// <param name="parent">The snapshot that has all there is so far.</param>
+    /// <exception cref="HypervisorException">The hypervisor cannot record.</exception>
+    public void TrackChanges(byte[] parent)
+    {
+        Changes?.Dispose();
+        Changes = null;
+        Changes = new DirtyPages(_memory, _partition.DirtyLog, parent);
+    }
+
     /// <summary>Guest RAM and what is behind it, for those who write it down.</summary>
     public RamSource Ram => new(_memory, _ramPlan);
 

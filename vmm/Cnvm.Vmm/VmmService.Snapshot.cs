@@ -25,17 +25,30 @@ public sealed partial class VmmService
         }
 
         string folder = SnapshotFiles.FolderOf(request.DestinationUrl, "destination_url");
+        DirtyPages? changes = request.Incremental ? machine.Changes : null;
+        if (request.Incremental && changes is null)
+        {
+            throw new VmmException(
+                VmmErrorKind.Invalid, "incremental: nothing was recorded; take the snapshot before with track_changes");
+        }
+
         Emit("vm", "snapshotting");
         try
         {
+            byte[] id = NewId();
             RamSource ram = machine.Ram;
-            MemoryState memory = MemoryFileWriter.Plan(ram);
-            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory);
+            MemoryState memory = MemoryFileWriter.Plan(ram) with { Parent = changes?.Parent };
+            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory, changes?.Collect());
             SnapshotFolder.Write(
                 folder,
                 _options.ConfigCodec.Write(_config!),
                 Array.Exists(memory.Ranges, r => r.IsSaved) ? writeMemory : null,
-                () => machine.Save(NewId(), $"cnvm {_options.Ping.Version}", memory));
+                () => machine.Save(id, $"cnvm {_options.Ping.Version}", memory));
+            changes?.Saved(id);
+            if (request.TrackChanges && changes is null)
+            {
+                machine.TrackChanges(id);
+            }
         }
         catch (Exception e) when (IsHostFailure(e))
         {
@@ -63,6 +76,11 @@ public sealed partial class VmmService
         try
         {
             MachineState state = SnapshotFolder.ReadState(folder);
+            if (state.Memory.Parent is not null)
+            {
+                throw new SnapshotException($"{folder} is a difference to another snapshot: merge the two first");
+            }
+
             VmConfig config = ForThisHost(_options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder)), request);
             VmConfigValidator.ThrowIfInvalid(config);
             StartRestored(config, state, folder, request);

@@ -18,9 +18,6 @@ public sealed class MachineElementsTests
     }
 
     [Fact]
-    public void Tmp() => File.WriteAllBytes("/tmp/snap/machine-v1.state", Written);
-
-    [Fact]
     public void Format_version_1_is_read_and_written_as_it_was()
     {
         byte[] golden = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Snapshot", "machine-v1.state"));

@@ -65,6 +65,79 @@ public sealed class RoundTripTests : IDisposable
         WaitForRound(a, round + 1);
     }
 
+    /// <summary>A difference holds the pages that were written since, a failed one loses none, and merged it is a full snapshot.</summary>
+    [SkippableTheory]
+    [InlineData("soft")]
+    [InlineData("kvm")]
+    public void Differences_merge_into_what_the_memory_was(string name)
+    {
+        string payload = Path.Combine(Images(), "payload");
+        Skip.IfNot(File.Exists(payload), $"{payload} is missing: 'make images' makes it");
+        using IHypervisor hypervisor = Open(name);
+        VmConfig config = Config(payload, CpusConfig.HostProfile);
+        using var consoles = ConsoleSet.Open(config, () => { });
+        using VirtualMachine a = VirtualMachine.Create(hypervisor, config, consoles, NullLoggerFactory.Instance, Unexpected);
+        a.Start();
+        WaitForRound(a, 1);
+        a.Pause();
+        string full = WriteFolder(a, "full", null, 1);
+        a.TrackChanges(Id(1));
+        RunFor(a, rounds: 2);
+
+        // One that fails on the way.
+        string failed = Directory.CreateDirectory(Path.Combine(_folder, "failed")).FullName;
+        Assert.Throws<SnapshotException>(() => SnapshotFolder.Write(
+            failed,
+            "{}"u8,
+            f =>
+            {
+                a.Changes!.Collect();
+                throw new IOException("No space left on device");
+            },
+            () => throw new InvalidOperationException()));
+        string first = WriteFolder(a, "first", a.Changes, 2);
+        long dirty = SnapshotFolder.ReadState(first).Memory.Ranges.Sum(r => r.Pages.Sum(w => (long)System.Numerics.BitOperations.PopCount(w)));
+        Assert.InRange(dirty, (long)Pages, (long)Pages + 64);
+        RunFor(a, rounds: 2);
+        string second = WriteFolder(a, "second", a.Changes, 3);
+
+        string both = Directory.CreateDirectory(Path.Combine(_folder, "both")).FullName;
+        string all = Directory.CreateDirectory(Path.Combine(_folder, "all")).FullName;
+        SnapshotMerge.Merge(first, second, both);
+        SnapshotMerge.Merge(full, both, all);
+        Assert.Throws<SnapshotException>(() => SnapshotMerge.Merge(full, second, failed));
+        MachineState merged = SnapshotFolder.ReadState(all);
+        Assert.Null(merged.Memory.Parent);
+        Assert.Equal(a.Ram.Memory.GetSpan(0, 64 << 20).ToArray(), File.ReadAllBytes(Path.Combine(all, SnapshotFiles.Memory)));
+        var image = new MemoryImage(Path.Combine(all, SnapshotFiles.Memory), merged.Memory, MemoryRestoreMode.Copy, prefault: false);
+        using VirtualMachine b = VirtualMachine.Restore(hypervisor, config, consoles, NullLoggerFactory.Instance, Unexpected, merged, image);
+        b.Resume();
+        WaitForRound(b, Round(a) + 1);
+    }
+
+    private static byte[] Id(byte n) => [.. Enumerable.Repeat(n, 16)];
+
+    private static void RunFor(VirtualMachine machine, ulong rounds)
+    {
+        ulong round = Round(machine);
+        machine.Resume();
+        WaitForRound(machine, round + rounds);
+        machine.Pause();
+    }
+
+    private string WriteFolder(VirtualMachine machine, string name, DirtyPages? changes, byte id)
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(_folder, name)).FullName;
+        MemoryState memory = MemoryFileWriter.Plan(machine.Ram) with { Parent = changes?.Parent };
+        SnapshotFolder.Write(
+            folder,
+            "{}"u8,
+            f => memory = MemoryFileWriter.Write(f, memory, machine.Ram.Memory, changes?.Collect()),
+            () => machine.Save(Id(id), "test", memory));
+        changes?.Saved(Id(id));
+        return folder;
+    }
+
     /// <summary>Every element is the same but what names the hypervisor or follows the host's clocks.</summary>
     private static void AssertSame(MachineState a, MachineState b)
     {
