@@ -87,7 +87,7 @@ public sealed class GuestContractTests : IDisposable
             """);
         CpuModelProfile profile = CpuProfileSource.Load(new CpusConfig(Profile: path, Features: new CpuFeatures(Extra: ["aes", "-smap"])));
         Assert.Equal(("fleet", 2_000_000u), (profile.Name, profile.TscKhz));
-        Assert.Contains(new CpuidModifier(1, 0, CpuidRegister.Ecx, new TriStateMask(0x40, 0x40)), profile.Cpuid);
+        Assert.Contains(new CpuidModifier(1, 0, CpuidRegister.Ecx, new TriStateMask(0x20, 0x20)), profile.Cpuid);
         Assert.Contains(new CpuidModifier(1, 0, CpuidRegister.Ecx, new TriStateMask(1u << 25, 1u << 25)), profile.Cpuid);
         Assert.Contains(new CpuidModifier(7, 0, CpuidRegister.Ebx, new TriStateMask(1u << 20, 0)), profile.Cpuid);
         Assert.Equal(new MsrModifier(0x1a0, new TriStateMask(3, 1)), Assert.Single(profile.Msrs));
