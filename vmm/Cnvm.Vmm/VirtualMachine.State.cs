@@ -51,7 +51,8 @@ internal sealed partial class VirtualMachine
         MachineState state,
         MemoryImage image)
     {
-        PhysicalLayout layout = PlanLayout(hypervisor, config);
+        // The memory map follows from the width of addresses that the guest was shown, whatever this host has.
+        PhysicalLayout layout = PlanLayout(config, CpuidModel.PhysicalBits(state.Vcpus[0].State.Cpuid, config.Cpus.MaxPhysBits));
         CheckVcpuCount(hypervisor, config);
         if (layout.Profile.Name != state.Profile)
         {
@@ -127,6 +128,8 @@ internal sealed partial class VirtualMachine
 
             _vcpus[i].Restore(state.Vcpus[i].State);
         }
+
+        _tscRunsSince = HostNanoseconds();
 
         _chipset.Clock.Restore(state.VmTime);
         _chipset.Restore(state.Chipset);

@@ -56,6 +56,7 @@ public static class CpuModelProfiles
     {
         Name = name,
         KnownLeavesOnly = true,
+        PhysicalBits = 40,
         Cpuid =
         [
             new(1, 0, CpuidRegister.Ecx, Except(EmulatedEcx1, ecx1)),
@@ -76,8 +77,8 @@ public static class CpuModelProfiles
             new(0x4000_0001, 0, CpuidRegister.Edx, TriStateMask.Exactly(0)),
             new(0x8000_0001, 0, CpuidRegister.Ecx, TriStateMask.Exactly(ecxExtended)),
             new(0x8000_0001, 0, CpuidRegister.Edx, Except(RepeatedEdx, SyscallNxLm)),
-            // The steady TSC; a host without one has no business here, but it works.
-            new(0x8000_0007, 0, CpuidRegister.Edx, Except(1u << 8, 0)),
+            // No promise that the TSC is steady, which the next host may not keep: Linux then takes kvmclock, which moves with the guest.
+            new(0x8000_0007, 0, CpuidRegister.Edx, TriStateMask.Exactly(0)),
             new(0x8000_0008, 0, CpuidRegister.Ebx, TriStateMask.Exactly(0)),
         ],
     };
