@@ -127,16 +127,17 @@ internal sealed partial class VirtualMachine
             }
 
             _vcpus[i].Restore(state.Vcpus[i].State);
+            _tscRunsSince = i == 0 ? HostNanoseconds() : _tscRunsSince;
         }
 
-        _tscRunsSince = HostNanoseconds();
+        // Saved once more before it runs, the machine is still at the instant at which it was saved.
+        _pausedAt = _tscRunsSince;
 
         _chipset.Clock.Restore(state.VmTime);
         _chipset.Restore(state.Chipset);
         _virtio.Restore(state.Virtio);
         _pausedClock = state.Clock;
         _partition.RestoreClock(state.Clock);
-        _pausedAt = HostNanoseconds();
         _wakeSerial = true;
     }
 }

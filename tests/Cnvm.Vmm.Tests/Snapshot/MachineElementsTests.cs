@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Reflection;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Vmm.Snapshot;
@@ -44,6 +45,36 @@ public sealed class MachineElementsTests
             var e = Assert.Throws<StateFormatException>(() => StateReader.Read<MachineState>(bytes, MachineElements.Describe));
             Assert.Contains(why, e.Message, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public void Hostile_bytes_with_a_right_checksum_end_in_refusal_or_a_state()
+    {
+        var random = new Random(7);
+        int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int asked) ? asked : 1;
+        DateTime end = DateTime.UtcNow.AddSeconds(seconds);
+        int refused = 0;
+        while (DateTime.UtcNow < end)
+        {
+            byte[] bytes = [.. Written];
+            for (int i = random.Next(1, 5); i > 0; i--)
+            {
+                bytes[random.Next(24, bytes.Length)] = random.Next(3) switch { 0 => 0xff, 1 => 0, _ => (byte)random.Next(256) };
+            }
+
+            uint crc = Crc32C.Append(Crc32C.Append(Crc32C.Start, bytes.AsSpan(0, 12)), bytes.AsSpan(16));
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(12), Crc32C.Finish(crc));
+            try
+            {
+                StateReader.Read<MachineState>(bytes, MachineElements.Describe);
+            }
+            catch (StateFormatException)
+            {
+                refused++;
+            }
+        }
+
+        Assert.True(refused > 0);
     }
 
     /// <summary>Compares by properties, as records compare arrays by identity.</summary>
