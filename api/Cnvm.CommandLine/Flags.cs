@@ -35,6 +35,7 @@ internal static class Flags
     public const string Pmem = "--pmem";
     public const string Pvpanic = "--pvpanic";
     public const string RateLimitGroup = "--rate-limit-group";
+    public const string Restore = "--restore";
     public const string Rng = "--rng";
     public const string Rtc = "--rtc";
     public const string Seccomp = "--seccomp";
@@ -57,6 +58,7 @@ internal static class Flags
         new(Seccomp, FlagArity.One),
         new(Hypervisor, FlagArity.One),
         new(NoShutdown, FlagArity.None),
+        new(Restore, FlagArity.One),
         new(Verbose, FlagArity.Count) { Short = "-v" },
         new(Version, FlagArity.None) { Short = "-V" },
         new(Help, FlagArity.None) { Short = "-h" },
@@ -105,7 +107,6 @@ internal static class Flags
         Missing("--igvm", "IGVM is"),
         Missing("--ivshmem", "ivshmem is"),
         Missing("--pvmemcontrol", "pvmemcontrol is", FlagArity.None),
-        Missing("--restore", "restoring a snapshot is"),
     ];
 
     /// <summary>Finds a flag by its name or its letter; null if there is none.</summary>

@@ -40,6 +40,9 @@ internal static class HelpText
                                  max_phys_bits=N physical address width (46)
                                  affinity=[V@[HOST_CPUS],...]  host CPUs for vCPU V
                                  nested=on|off   let the guest run VMs itself (on)
+                                 profile=NAME    host (default), x86-64-v2, x86-64-v3, x86-64-v4, or a file: which
+                                                 processor the guest sees, so that other hosts can run it
+                                 features=[NAME,...]  features beside the profile's; with - before the name, hidden
           --memory KEYS          size=SIZE       RAM (512M); the size alone will do: --memory 2G
                                  shared, mergeable, hugepages, prefault, reserve = on|off (off)
                                  hugepage_size=SIZE   size of a huge page (the host's default)
@@ -84,6 +87,10 @@ internal static class HelpText
           --name NAME            what `cnvm` calls this VM (made of the socket's file name); without --api-socket
                                  the socket is made where cnvm looks for it
           --event-monitor WHERE  path=PATH or fd=N: write a JSON object for each event there
+          --restore KEYS         source_url=file:///FOLDER   make the VM from this snapshot, without the flags above
+                                 memory_restore_mode=copy|ondemand (copy), prefault=on|off (off)
+                                 resume=on|off   let the guest go on at once; otherwise it is paused (off)
+                                 net_fds=[ID@[N,...],...]  TAP descriptors for interfaces that had such
           --no-shutdown          keep running when the guest powers off
           --log-file FILE        log there and not on stderr
           --log-format TEXT      with {boottime} {thread} {level} {location} {msg} {pid}

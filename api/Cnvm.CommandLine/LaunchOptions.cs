@@ -44,6 +44,9 @@ internal sealed record LaunchOptions
     /// <summary>The VM to create and boot at once, validated; null for none.</summary>
     public VmConfig? Vm { get; private init; }
 
+    /// <summary>The snapshot to restore at once; null for none.</summary>
+    public RestoreArguments? Restore { get; private init; }
+
     /// <exception cref="CommandLineException">The arguments are wrong.</exception>
     /// <exception cref="ConfigException">They describe a VM that cannot be.</exception>
     public static LaunchOptions Parse(IReadOnlyList<string> words)
@@ -68,8 +71,14 @@ internal sealed record LaunchOptions
             Seccomp = ParseSeccomp(arguments.Value(Flags.Seccomp)),
             SeccompGiven = arguments.Has(Flags.Seccomp),
             Vm = VmConfigArguments.Parse(arguments),
+            Restore = RestoreArguments.Parse(arguments.Value(Flags.Restore)),
         };
-        if (options.Vm is null && options.ApiSocket is null && options.Name is null)
+        if (options.Vm is not null && options.Restore is not null)
+        {
+            throw new CommandLineException($"{Flags.Restore} brings the VM's configuration along: leave {arguments.FirstVmFlag} out");
+        }
+
+        if (options.Vm is null && options.Restore is null && options.ApiSocket is null && options.Name is null)
         {
             throw new CommandLineException(
                 $"nothing to do: give {Flags.Kernel} to boot a VM, {Flags.ApiSocket} to be told what to do, or both (see --help)");

@@ -38,6 +38,24 @@ internal sealed partial class OptionString
         return tuples;
     }
 
+    /// <summary><c>[name@[1,2],other@[3]]</c>.</summary>
+    public IReadOnlyList<(string Left, IReadOnlyList<uint> Right)>? NamedTuples(string key)
+    {
+        if (QuotedText(key) is not { } text)
+        {
+            return null;
+        }
+
+        var tuples = new List<(string, IReadOnlyList<uint>)>();
+        foreach (string part in SplitList(key, text))
+        {
+            int at = part.IndexOf('@', StringComparison.Ordinal);
+            tuples.Add(at > 0 ? (part[..at], ParseIntegers(key, part[(at + 1)..])) : throw Wrong(key, $"'{part}' is not of the form NAME@[NUMBERS]"));
+        }
+
+        return tuples;
+    }
+
     /// <summary>Splits at commas that stand outside brackets and double quotes; empty text has no parts.</summary>
     private List<string> SplitOutsideBrackets(string text)
     {

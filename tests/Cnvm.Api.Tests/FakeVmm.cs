@@ -94,7 +94,8 @@ internal sealed class FakeVmm : IVmm
 
     public void Snapshot(VmSnapshotConfig snapshot) => Note($"{snapshot}");
 
-    public void Restore(RestoreConfig restore, IReadOnlyList<FileDescriptor> descriptors) => Note($"restore {restore.SourceUrl} {descriptors.Count}");
+    public void Restore(RestoreConfig restore, IReadOnlyList<FileDescriptor> descriptors) => Note(
+        $"restore {restore.SourceUrl} {restore.MemoryRestoreMode} prefault={restore.Prefault} resume={restore.Resume} {descriptors.Count}");
 
     public void Coredump(VmCoredumpData coredump) => Note($"{coredump}");
 

@@ -29,6 +29,9 @@ public sealed record GuestSetup
 
     public int Cpus { get; init; } = 1;
 
+    /// <summary>Further keys of --cpus, with a comma before each.</summary>
+    public string CpuKeys { get; init; } = "";
+
     public int MemoryMiB { get; init; } = 256;
 
     /// <summary>cloud or microvm.</summary>

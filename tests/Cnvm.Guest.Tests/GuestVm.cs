@@ -50,13 +50,20 @@ public sealed partial class GuestVm : IAsyncDisposable
             host,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus} --memory size={setup.MemoryMiB}M --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
+                $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus}{setup.CpuKeys} --memory size={setup.MemoryMiB}M --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
             setup.NetworkNamespace);
         return await guest.OrDisposeAsync(guest.WaitForShellAsync());
     }
 
     /// <summary>Starts the VMM with no machine, for requests.</summary>
     public static Task<GuestVm> StartAsync(GuestHost host) => StartAsync(host, "", null);
+
+    /// <summary>Starts the VMM with a snapshot whose guest is at its shell; it runs.</summary>
+    public static async Task<GuestVm> RestoreAsync(NestedHost host, string folder, string keys = "", string flags = "")
+    {
+        GuestVm guest = await StartAsync(host, $"--restore source_url=file://{folder},resume=on{keys} {flags}", null);
+        return await guest.OrDisposeAsync(guest.WaitForEventAsync("vm", "resumed"));
+    }
 
     /// <summary>Waits until the guest's shell takes commands.</summary>
     public async Task WaitForShellAsync()

@@ -79,12 +79,12 @@ public sealed class StateTests
         AllowVectors(first);
         Assert.Equal(VcpuStopReason.Kicked, first.Vcpu.Run().Reason);
         VcpuState saved = first.Vcpu.Save();
-        Assert.Equal(string.Empty, StateComparison.Differences(saved, first.Vcpu.Save()));
+        Assert.Equal(string.Empty, VcpuStateComparison.Differences(saved, first.Vcpu.Save()));
 
         using TestGuest second = Build(out RecordingBus goneOn, stopAfter: 10);
         first.Memory.GetSpan(0, (int)TestGuest.RamSize).CopyTo(second.Memory.GetSpan(0, (int)TestGuest.RamSize));
         second.Vcpu.Restore(saved);
-        Assert.Equal(string.Empty, StateComparison.Differences(saved, second.Vcpu.Save()));
+        Assert.Equal(string.Empty, VcpuStateComparison.Differences(saved, second.Vcpu.Save()));
         Assert.Equal(VcpuStopReason.Kicked, second.Vcpu.Run().Reason);
 
         ulong[] all = [.. seen.Accesses.Concat(goneOn.Accesses).Select(a => a.Value)];
@@ -126,8 +126,8 @@ public sealed class StateTests
         };
         using TestGuest second = Build(out _, 1);
         second.Vcpu.Restore(changed);
-        Assert.Equal(string.Empty, StateComparison.Differences(changed, second.Vcpu.Save()));
-        Assert.NotEqual(string.Empty, StateComparison.Differences(changed, saved));
+        Assert.Equal(string.Empty, VcpuStateComparison.Differences(changed, second.Vcpu.Save()));
+        Assert.NotEqual(string.Empty, VcpuStateComparison.Differences(changed, saved));
     }
 
     [SkippableFact]
@@ -155,7 +155,7 @@ public sealed class StateTests
         Assert.Contains("XSAVE", Refusal(saved with { Xsave = [.. large] }));
         Assert.Contains("APIC", Refusal(saved with { Lapic = [1, 2, 3] }));
         Assert.Contains("0x4b564dff", Refusal(saved with { Msrs = [new MsrValue(0x4b56_4dff, 1)] }));
-        Assert.Equal(string.Empty, StateComparison.Differences(saved, guest.Vcpu.Save()));
+        Assert.Equal(string.Empty, VcpuStateComparison.Differences(saved, guest.Vcpu.Save()));
 
         string Refusal(VcpuState state) => Assert.Throws<HypervisorException>(() => guest.Vcpu.Restore(state)).Message;
     }

@@ -1,3 +1,4 @@
+using Cnvm.Api;
 using Cnvm.Hypervisor;
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
@@ -66,6 +67,36 @@ public sealed class VmmServiceTests : IDisposable
         _service.ShutdownVmm();
         _service.Dispose();
         Assert.Equal(["vmm.starting", "vm.deleted", "vmm.shutdown"], _events);
+    }
+
+    [Fact]
+    public void Snapshot_needs_a_machine_and_restore_none()
+    {
+        Assert.Equal(VmmErrorKind.NotFound, Assert.Throws<VmmException>(() => _service.Snapshot(new VmSnapshotConfig("file:///tmp"))).Kind);
+        _service.Create(Config());
+        Assert.Contains("vm.delete", Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig("file:///tmp"), [])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_restore_that_is_refused_leaves_no_vm()
+    {
+        string folder = Directory.CreateTempSubdirectory("cnvm-restore-").FullName;
+        try
+        {
+            Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig(folder), [])).Kind);
+            Assert.Equal(
+                VmmErrorKind.Invalid,
+                Assert.Throws<VmmException>(() => _service.Restore(
+                    new RestoreConfig($"file://{folder}", Prefault: true, MemoryRestoreMode: MemoryRestoreMode.OnDemand))).Kind);
+            VmmException e = Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig($"file://{folder}"), []));
+            Assert.Contains("state.json", e.InnerException!.Message, StringComparison.Ordinal);
+            Assert.Equal(0, _opened);
+            Assert.Equal(VmmErrorKind.NotFound, Assert.Throws<VmmException>(() => _service.Info()).Kind);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     [Fact]

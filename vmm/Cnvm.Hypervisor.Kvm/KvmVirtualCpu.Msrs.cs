@@ -14,6 +14,12 @@ internal sealed unsafe partial class KvmVirtualCpu
     // KVM_GET_MSR_INDEX_LIST knows a few hundred at most.
     private const int MaxListedMsrs = 4096;
 
+    private static readonly uint[] MemoryTypeRanges =
+    [
+        .. Enumerable.Range(0x200, 16).Select(i => (uint)i), 0x250, 0x258, 0x259, .. Enumerable.Range(0x268, 8).Select(i => (uint)i),
+        MsrIndex.MtrrDefType,
+    ];
+
     /// <param name="tscTimestamp">Host monotonic time in nanoseconds at which the TSC was read.</param>
     private ImmutableArray<MsrValue> SaveMsrs(out ulong tscTimestamp)
     {
@@ -83,11 +89,15 @@ internal sealed unsafe partial class KvmVirtualCpu
             KvmIoctl.Call(_partition.Hypervisor.Fd, KvmRequest.KVM_GET_MSR_INDEX_LIST, (nint)p);
         }
 
-        uint[] listed = buffer[1..(int)(1 + buffer[0])];
+        // Memory type ranges are read and written as any other, but kernels do not list them (SDM vol. 3 §12.11).
+        uint[] listed = [.. buffer[1..(int)(1 + buffer[0])], .. MemoryTypeRanges];
         Array.Sort(listed);
-        // KVM's clock registers have an older name each, for the same value.
-        return [.. listed.Distinct().Where(i => i is not (MsrIndex.KvmWallClockOld or MsrIndex.KvmSystemTimeOld) && TryReadMsr(i, out _))];
+        return [.. listed.Distinct().Where(i => !StandsElsewhere(i) && TryReadMsr(i, out _))];
     }
+
+    /// <summary>Part of another element of the state; KVM's clock registers have an older name each, for the same value.</summary>
+    private static bool StandsElsewhere(uint index) => index is MsrIndex.ApicBase or MsrIndex.Efer or MsrIndex.FsBase or MsrIndex.GsBase
+        or MsrIndex.KvmWallClockOld or MsrIndex.KvmSystemTimeOld;
 
     private bool TryReadMsr(uint index, out ulong value)
     {

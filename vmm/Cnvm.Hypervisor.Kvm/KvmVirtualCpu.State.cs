@@ -88,7 +88,7 @@ internal sealed unsafe partial class KvmVirtualCpu
         KvmIoctl.Call(_fd.Value, KvmRequest.KVM_SET_VCPU_EVENTS, ref events);
         AnnouncePause();
 #if DEBUG
-        StateComparison.ThrowIfDifferent(Index, state, Save());
+        VcpuStateComparison.ThrowIfDifferent(Index, state, Save());
 #endif
     }
 

@@ -6,9 +6,13 @@ internal static class MsrIndex
     public const uint TimeStampCounter = 0x10;
     public const uint KvmWallClockOld = 0x11;
     public const uint KvmSystemTimeOld = 0x12;
+    public const uint ApicBase = 0x1b;
     public const uint MiscEnable = 0x1a0;
     public const uint MtrrDefType = 0x2ff;
     public const uint TscDeadline = 0x6e0;
+    public const uint Efer = 0xc000_0080;
+    public const uint FsBase = 0xc000_0100;
+    public const uint GsBase = 0xc000_0101;
 
     /// <summary>IA32_MISC_ENABLE: fast string operations.</summary>
     public const ulong MiscEnableFastString = 1;

@@ -11,11 +11,11 @@ namespace Cnvm.Hypervisor.Soft;
 /// <summary>The neutral state, both ways.</summary>
 internal sealed unsafe partial class SoftVcpu
 {
-    /// <summary>Registers that the state names beside the plain ones.</summary>
+    /// <summary>Registers beside the plain ones that are no other element of the state.</summary>
     private static readonly uint[] NamedMsrs =
     [
-        Msr.Tsc, Msr.SysenterCs, Msr.SysenterEsp, Msr.SysenterEip, Msr.TscDeadline, Msr.KvmWallClock, Msr.KvmSystemTime, Msr.Efer, Msr.Star,
-        Msr.Lstar, Msr.Cstar, Msr.SyscallMask, Msr.FsBase, Msr.GsBase, Msr.KernelGsBase, Msr.TscAux,
+        Msr.Tsc, Msr.SysenterCs, Msr.SysenterEsp, Msr.SysenterEip, Msr.TscDeadline, Msr.KvmWallClock, Msr.KvmSystemTime, Msr.Star,
+        Msr.Lstar, Msr.Cstar, Msr.SyscallMask, Msr.KernelGsBase, Msr.TscAux,
     ];
 
     // MXCSR in the legacy area (SDM vol. 1 table 10-2).

@@ -17,6 +17,19 @@ internal sealed partial class VirtualMachine
 {
     private const ulong NanosecondsPerSecond = 1_000_000_000;
 
+    /// <summary>What changed since a snapshot; null while nobody records it.</summary>
+    public DirtyPages? Changes { get; private set; }
+
+    /// <summary>Records from now on what changes. Paused.</summary>
+    /// <param name="parent">The snapshot that has all there is so far.</param>
+    /// <exception cref="HypervisorException">The hypervisor cannot record.</exception>
+    public void TrackChanges(byte[] parent)
+    {
+        Changes?.Dispose();
+        Changes = null;
+        Changes = new DirtyPages(_memory, _partition.DirtyLog, parent);
+    }
+
     /// <summary>Guest RAM and what is behind it, for those who write it down.</summary>
     public RamSource Ram => new(_memory, _ramPlan);
 
@@ -38,7 +51,8 @@ internal sealed partial class VirtualMachine
         MachineState state,
         MemoryImage image)
     {
-        PhysicalLayout layout = PlanLayout(hypervisor, config);
+        // The memory map follows from the width of addresses that the guest was shown, whatever this host has.
+        PhysicalLayout layout = PlanLayout(config, CpuidModel.PhysicalBits(state.Vcpus[0].State.Cpuid, config.Cpus.MaxPhysBits));
         CheckVcpuCount(hypervisor, config);
         if (layout.Profile.Name != state.Profile)
         {
@@ -113,14 +127,17 @@ internal sealed partial class VirtualMachine
             }
 
             _vcpus[i].Restore(state.Vcpus[i].State);
+            _tscRunsSince = i == 0 ? HostNanoseconds() : _tscRunsSince;
         }
+
+        // Saved once more before it runs, the machine is still at the instant at which it was saved.
+        _pausedAt = _tscRunsSince;
 
         _chipset.Clock.Restore(state.VmTime);
         _chipset.Restore(state.Chipset);
         _virtio.Restore(state.Virtio);
         _pausedClock = state.Clock;
         _partition.RestoreClock(state.Clock);
-        _pausedAt = HostNanoseconds();
         _wakeSerial = true;
     }
 }

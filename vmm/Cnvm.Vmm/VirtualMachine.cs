@@ -43,6 +43,7 @@ internal sealed partial class VirtualMachine : IDisposable
     private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
     private ulong _pausedAt;
+    private ulong _tscRunsSince;
     private int _ending;
     private int _panicked;
     private bool _wakeSerial;
@@ -75,10 +76,10 @@ internal sealed partial class VirtualMachine : IDisposable
                 IoApicPins = layout.Profile.IoApics[0].Pins,
                 TssAddress = Profile.KvmTssAddress,
                 IdentityMapAddress = Profile.KvmIdentityMapAddress,
+                TscKhz = profile.TscKhz,
 
                 // No machine shows performance counters.
                 HiddenMsrs = PerformanceMsrs.All,
-                TscKhz = profile.TscKhz,
             });
             foreach (RamRegion region in _memory.Regions)
             {
@@ -115,10 +116,11 @@ internal sealed partial class VirtualMachine : IDisposable
         ILoggerFactory logging,
         Action<VirtualMachine, GuestRequest, string?> onRequest)
     {
-        PhysicalLayout layout = PlanLayout(hypervisor, config);
-        CheckVcpuCount(hypervisor, config);
         CpuModelProfile profile = CpuProfileSource.Load(config.Cpus);
         CpuProfileSource.ThrowIfMissing(profile, hypervisor);
+        int bits = Math.Min(Math.Min(hypervisor.Capabilities.PhysicalAddressBits, config.Cpus.MaxPhysBits), profile.PhysicalBits);
+        PhysicalLayout layout = PlanLayout(config, bits);
+        CheckVcpuCount(hypervisor, config);
         var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image: null);
         try
         {
@@ -158,8 +160,11 @@ internal sealed partial class VirtualMachine : IDisposable
     {
         if (_pausedClock is { } clock)
         {
-            _partition.RestoreClock(clock);
+            // A restored TSC has run since; the paravirtual clock has to agree with it, or guests distrust one of the two.
+            ulong since = _tscRunsSince != 0 ? HostNanoseconds() - _tscRunsSince : 0;
+            _partition.RestoreClock(clock with { Nanoseconds = clock.Nanoseconds + since });
             _pausedClock = null;
+            _tscRunsSince = 0;
         }
 
         _virtio.Resume();
@@ -226,11 +231,11 @@ internal sealed partial class VirtualMachine : IDisposable
         AddVcpus(hypervisor, config, layout, profile, saved);
     }
 
-    private static PhysicalLayout PlanLayout(IHypervisor hypervisor, VmConfig config)
+    /// <param name="bits">Width of the guest's physical addresses.</param>
+    private static PhysicalLayout PlanLayout(VmConfig config, int bits)
     {
         Profile profile = config.EffectiveProfile == Config.MachineProfile.Cloud ? Profile.Cloud
             : UsesAcpi(config) ? Profile.MicrovmAcpi : Profile.Microvm;
-        int bits = Math.Min(hypervisor.Capabilities.PhysicalAddressBits, config.Cpus.MaxPhysBits);
         var weights = new PciSegmentWeights[config.PciSegmentCount];
         Array.Fill(weights, PciSegmentWeights.Equal);
         foreach (PciSegmentConfig segment in config.PciSegments ?? [])

@@ -18,17 +18,30 @@ public sealed partial class VmmService
         RequestValidator.ThrowIfInvalid(snapshot);
         VirtualMachine machine = RequirePaused("vm.snapshot");
         string folder = SnapshotFiles.FolderOf(snapshot.DestinationUrl, "destination_url");
+        DirtyPages? changes = snapshot.Incremental ? machine.Changes : null;
+        if (snapshot.Incremental && changes is null)
+        {
+            throw new VmmException(
+                VmmErrorKind.Invalid, "incremental: nothing was recorded; take the snapshot before with track_changes");
+        }
+
         Emit("vm", "snapshotting");
         try
         {
+            byte[] id = NewId();
             RamSource ram = machine.Ram;
-            MemoryState memory = MemoryFileWriter.Plan(ram);
-            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory);
+            MemoryState memory = MemoryFileWriter.Plan(ram) with { Parent = changes?.Parent };
+            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory, changes?.Collect());
             SnapshotFolder.Write(
                 folder,
                 _options.ConfigCodec.Write(_config!),
                 Array.Exists(memory.Ranges, r => r.IsSaved) ? writeMemory : null,
-                () => machine.Save(NewId(), $"cnvm {_options.Ping.Version}", memory));
+                () => machine.Save(id, $"cnvm {_options.Ping.Version}", memory));
+            changes?.Saved(id);
+            if (snapshot.TrackChanges && changes is null)
+            {
+                machine.TrackChanges(id);
+            }
         }
         catch (Exception e) when (IsHostFailure(e))
         {
@@ -49,11 +62,15 @@ public sealed partial class VmmService
         }
 
         string folder = SnapshotFiles.FolderOf(restore.SourceUrl, "source_url");
-
         Emit("vm", "restoring");
         try
         {
             MachineState state = SnapshotFolder.ReadState(folder);
+            if (state.Memory.Parent is not null)
+            {
+                throw new SnapshotException($"{folder} is a difference to another snapshot: merge the two first");
+            }
+
             VmConfig config = ForThisHost(_options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder)), restore, descriptors);
             VmConfigValidator.ThrowIfInvalid(config);
             StartRestored(config, state, folder, restore);
@@ -143,6 +160,7 @@ public sealed partial class VmmService
             _machine = VirtualMachine.Restore(_hypervisor, shown, consoles, _options.Logging, OnGuestRequest, state, image);
             _consoles = consoles;
             _config = shown;
+            _names = new DeviceNames();
             _state = VmState.Paused;
         }
         catch

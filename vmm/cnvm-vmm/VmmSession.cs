@@ -93,6 +93,12 @@ internal sealed partial class VmmSession : IDisposable
             });
         }
 
+        if (_options.Restore is { } restore)
+        {
+            _thread.Invoke(() => _vmm.Restore(
+                restore.Config, [.. restore.Fds.Select(fd => new FileDescriptor(FileDescriptor.Duplicate(fd)))]));
+        }
+
         _ended.Wait();
         return _exitCode;
     }

@@ -15,6 +15,9 @@ public sealed record CpuModelProfile
     /// <summary>Leaves that the guest is not shown are removed: only those below and the ones that hypervisors compute stay.</summary>
     public bool KnownLeavesOnly { get; init; }
 
+    /// <summary>Width of guest-physical addresses in bits at most: the memory map follows from it, so all hosts have to have it.</summary>
+    public int PhysicalBits { get; init; } = 52;
+
     /// <summary>Frequency of the guest's TSC in kHz; 0: the host's own.</summary>
     public uint TscKhz { get; init; }
 

@@ -6,8 +6,9 @@ namespace Cnvm.Arch.Cpuid;
 /// </summary>
 public static class CpuModelProfiles
 {
-    // Leaf 1 EDX: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clfsh mmx fxsr sse sse2.
-    private const uint BaseEdx1 = 0x078b_fbff;
+    // Leaf 1 EDX: fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clfsh mmx fxsr sse sse2. Not vme: 64-bit kernels
+    // have no use for it, and some hosts lack it.
+    private const uint BaseEdx1 = 0x078b_fbfd;
 
     // 0x80000001 EDX: syscall, nx, lm. The bits that AMD repeats from leaf 1 follow the vendor and are left.
     private const uint SyscallNxLm = (1u << 11) | (1u << 20) | (1u << 29);
@@ -55,6 +56,7 @@ public static class CpuModelProfiles
     {
         Name = name,
         KnownLeavesOnly = true,
+        PhysicalBits = 40,
         Cpuid =
         [
             new(1, 0, CpuidRegister.Ecx, Except(EmulatedEcx1, ecx1)),
@@ -75,8 +77,8 @@ public static class CpuModelProfiles
             new(0x4000_0001, 0, CpuidRegister.Edx, TriStateMask.Exactly(0)),
             new(0x8000_0001, 0, CpuidRegister.Ecx, TriStateMask.Exactly(ecxExtended)),
             new(0x8000_0001, 0, CpuidRegister.Edx, Except(RepeatedEdx, SyscallNxLm)),
-            // The steady TSC; a host without one has no business here, but it works.
-            new(0x8000_0007, 0, CpuidRegister.Edx, Except(1u << 8, 0)),
+            // No promise that the TSC is steady, which the next host may not keep: Linux then takes kvmclock, which moves with the guest.
+            new(0x8000_0007, 0, CpuidRegister.Edx, TriStateMask.Exactly(0)),
             new(0x8000_0008, 0, CpuidRegister.Ebx, TriStateMask.Exactly(0)),
         ],
     };

@@ -23,6 +23,7 @@ internal sealed class MachineFixture : IDisposable
                 OpenHypervisor = () => SoftHypervisor.Create(Log),
                 Ping = new VmmPing("v0.0.0+test", "0.0.0", Environment.ProcessId, ["kvm"]),
                 Logging = Log,
+                ConfigCodec = new VmConfigCodec(),
                 OnEvent = e => Events.Enqueue($"{e.Source}.{e.Name}"),
                 OnExit = code => Exits.Enqueue(code),
             },

@@ -16,7 +16,7 @@ public static class VcpuElements
         ArgumentNullException.ThrowIfNull(v);
         var state = new VcpuState
         {
-            Cpuid = Cpuid(v, s?.Cpuid),
+            Cpuid = Cpuid(v, 1, s?.Cpuid),
             MpState = (MpState)v.U8(2, "mp_state", (byte?)s?.MpState),
             General = v.Record(3, "registers", s?.General, General),
             System = v.Record(4, "system", s?.System, System),
@@ -38,9 +38,11 @@ public static class VcpuElements
         return state;
     }
 
-    private static CpuidTable Cpuid(StateVisitor v, CpuidTable? table)
+    /// <summary>A CPUID table as the element <c>cpuid</c> of a record.</summary>
+    public static CpuidTable Cpuid(StateVisitor v, int number, CpuidTable? table)
     {
-        CpuidEntry[] entries = v.ValueList(1, "cpuid", table, CpuidLeaf);
+        ArgumentNullException.ThrowIfNull(v);
+        CpuidEntry[] entries = v.ValueList(number, "cpuid", table, CpuidLeaf);
         for (int i = 1; i < entries.Length; i++)
         {
             v.Require(Key(entries[i - 1]) < Key(entries[i]), "CPUID leaves are not in ascending order");

@@ -1,17 +1,24 @@
 using System.Text;
-using Cnvm.Hypervisor.State;
 
-namespace Cnvm.Hypervisor.Kvm;
+namespace Cnvm.Hypervisor.State;
 
-/// <summary>Compares what was restored with what reads back, leaving out what time changes.</summary>
-internal static class StateComparison
+/// <summary>
+/// Compares what was restored with what reads back, leaving out what time changes, and registers that say something of the host or
+/// hold nothing on one side and are missing on the other.
+/// </summary>
+public static class VcpuStateComparison
 {
-    // Local APIC timer: current count (SDM vol. 3 §11.5.4).
+    // Local APIC: what the version register says of abilities is the host's; the timer's current count runs (SDM vol. 3 §11.4.8, §11.5.4).
+    private const int LapicVersion = 0x30;
     private const int LapicCurrentCount = 0x390;
+    private const uint TimeStampCounter = 0x10;
+    private const uint TscDeadline = 0x6e0;
 
     /// <summary>Names of the elements that differ, with both values where they are short; empty when nothing does.</summary>
     public static string Differences(VcpuState a, VcpuState b)
     {
+        ArgumentNullException.ThrowIfNull(a);
+        ArgumentNullException.ThrowIfNull(b);
         var text = new StringBuilder();
         Compare(text, "CPUID", a.Cpuid, b.Cpuid);
         Compare(text, "MP state", a.MpState, b.MpState);
@@ -27,13 +34,13 @@ internal static class StateComparison
         }
 
         CompareBytes(
-            text, "XSAVE", XsaveArea.Normalize(a.Xsave.AsSpan(), a.Cpuid).AsSpan(), XsaveArea.Normalize(b.Xsave.AsSpan(), b.Cpuid).AsSpan(), skip: -1);
-        CompareBytes(text, "LAPIC", a.Lapic.AsSpan(), b.Lapic.AsSpan(), LapicCurrentCount);
+            text, "XSAVE", XsaveArea.Normalize(a.Xsave.AsSpan(), a.Cpuid).AsSpan(), XsaveArea.Normalize(b.Xsave.AsSpan(), b.Cpuid).AsSpan());
+        CompareBytes(text, "LAPIC", a.Lapic.AsSpan(), b.Lapic.AsSpan(), LapicVersion, LapicCurrentCount);
         Dictionary<uint, ulong> others = b.Msrs.ToDictionary(m => m.Index, m => m.Value);
         foreach (MsrValue msr in a.Msrs)
         {
             bool isLost = msr.Value == 0 && !others.ContainsKey(msr.Index);
-            if (msr.Policy == MsrPolicy.Preserve && !isLost && msr.Index is not (MsrIndex.TimeStampCounter or MsrIndex.TscDeadline))
+            if (msr.Policy == MsrPolicy.Preserve && !isLost && msr.Index is not (TimeStampCounter or TscDeadline))
             {
                 Compare(text, $"MSR 0x{msr.Index:x}", (ulong?)msr.Value, others.TryGetValue(msr.Index, out ulong v) ? v : null);
             }
@@ -61,13 +68,13 @@ internal static class StateComparison
     }
 
     /// <summary>An area that is longer on one side holds zeros there on the other.</summary>
-    private static void CompareBytes(StringBuilder text, string name, ReadOnlySpan<byte> a, ReadOnlySpan<byte> b, int skip)
+    private static void CompareBytes(StringBuilder text, string name, ReadOnlySpan<byte> a, ReadOnlySpan<byte> b, params ReadOnlySpan<int> skippedRegisters)
     {
         for (int i = 0; i < Math.Max(a.Length, b.Length); i++)
         {
             byte left = i < a.Length ? a[i] : (byte)0;
             byte right = i < b.Length ? b[i] : (byte)0;
-            if (left != right && (skip < 0 || i < skip || i >= skip + 4))
+            if (left != right && !skippedRegisters.Contains(i & ~3))
             {
                 text.Append($"\n  {name} byte 0x{i:x}: {left:x2} / {right:x2}");
             }

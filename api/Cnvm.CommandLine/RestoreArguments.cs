@@ -1,0 +1,30 @@
+using Cnvm.Vmm.Requests;
+
+namespace Cnvm.CommandLine;
+
+/// <summary>What <c>--restore</c> asks for.</summary>
+/// <param name="Config">As <c>vm.restore</c> has it.</param>
+/// <param name="Fds">The open descriptors that <see cref="RestoreConfig.NetFds"/> counts, in its order.</param>
+internal sealed record RestoreArguments(RestoreConfig Config, IReadOnlyList<int> Fds)
+{
+    /// <exception cref="CommandLineException">A key or a value is wrong, or there is no source.</exception>
+    public static RestoreArguments? Parse(string? text)
+    {
+        if (text is null)
+        {
+            return null;
+        }
+
+        var o = new OptionString(Flags.Restore, text, "source_url", "prefault", "memory_restore_mode", "net_fds", "resume");
+        var nets = o.NamedTuples("net_fds");
+        return new RestoreArguments(
+            new RestoreConfig(
+                SourceUrl: o.Text("source_url") ?? throw new CommandLineException($"{Flags.Restore}: source_url=file:///FOLDER is needed"),
+                Prefault: o.Toggle("prefault"),
+                MemoryRestoreMode: o.Choice("memory_restore_mode", ("copy", MemoryRestoreMode.Copy), ("ondemand", MemoryRestoreMode.OnDemand))
+                    ?? MemoryRestoreMode.Copy,
+                NetFds: nets?.Select(n => new RestoredNet(n.Left, (uint)n.Right.Count)).ToList(),
+                Resume: o.Toggle("resume")),
+            [.. nets?.SelectMany(n => n.Right).Select(fd => (int)fd) ?? []]);
+    }
+}

@@ -1,0 +1,106 @@
+using System.Buffers.Binary;
+using System.Reflection;
+using Cnvm.Hypervisor.State.Format;
+using Cnvm.Vmm.Snapshot;
+
+namespace Cnvm.Vmm.Tests.Snapshot;
+
+public sealed class MachineElementsTests
+{
+    private static readonly byte[] Written = StateWriter.Write(SampleState.Make(), MachineElements.Describe);
+
+    /// <summary>The sample has no default anywhere, so an element that a declaration forgets comes back as one.</summary>
+    [Fact]
+    public void Every_property_of_every_device_comes_back()
+    {
+        MachineState read = StateReader.Read<MachineState>(Written, MachineElements.Describe);
+        Assert.Equal(Written, StateWriter.Write(read, MachineElements.Describe));
+        AssertSame(SampleState.Make(), read, "state");
+    }
+
+    [Fact]
+    public void Format_version_1_is_read_and_written_as_it_was()
+    {
+        byte[] golden = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Snapshot", "machine-v1.state"));
+        AssertSame(SampleState.Make(), StateReader.Read<MachineState>(golden, MachineElements.Describe), "state");
+        Assert.Empty(StateText.Differences(StateNode.Parse(golden), StateNode.Parse(Written)));
+    }
+
+    [Fact]
+    public void Memory_that_cannot_be_is_refused()
+    {
+        MachineState state = SampleState.Make();
+        MemoryRangeState[] ranges = state.Memory.Ranges;
+        foreach ((MemoryRangeState[] wrong, string why) in new[]
+        {
+            ([ranges[1], ranges[0]], "overlaps"),
+            (Array.Empty<MemoryRangeState>(), "no memory"),
+            ([ranges[0] with { Size = ulong.MaxValue - 0xfff }], "no range of memory"),
+            ([ranges[0] with { Checksums = [1] }], "checksums"),
+            ([ranges[0] with { FileOffset = 7 }], "file offset"),
+            (new[] { ranges[0] with { Pages = [1, 2] } }, "page bits"),
+        })
+        {
+            byte[] bytes = StateWriter.Write(state with { Memory = state.Memory with { Ranges = wrong } }, MachineElements.Describe);
+            var e = Assert.Throws<StateFormatException>(() => StateReader.Read<MachineState>(bytes, MachineElements.Describe));
+            Assert.Contains(why, e.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void Hostile_bytes_with_a_right_checksum_end_in_refusal_or_a_state()
+    {
+        var random = new Random(7);
+        int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int asked) ? asked : 1;
+        DateTime end = DateTime.UtcNow.AddSeconds(seconds);
+        int refused = 0;
+        while (DateTime.UtcNow < end)
+        {
+            byte[] bytes = [.. Written];
+            for (int i = random.Next(1, 5); i > 0; i--)
+            {
+                bytes[random.Next(24, bytes.Length)] = random.Next(3) switch { 0 => 0xff, 1 => 0, _ => (byte)random.Next(256) };
+            }
+
+            uint crc = Crc32C.Append(Crc32C.Append(Crc32C.Start, bytes.AsSpan(0, 12)), bytes.AsSpan(16));
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(12), Crc32C.Finish(crc));
+            try
+            {
+                StateReader.Read<MachineState>(bytes, MachineElements.Describe);
+            }
+            catch (StateFormatException)
+            {
+                refused++;
+            }
+        }
+
+        Assert.True(refused > 0);
+    }
+
+    /// <summary>Compares by properties, as records compare arrays by identity.</summary>
+    private static void AssertSame(object? expected, object? actual, string path)
+    {
+        if (expected is null || actual is null || expected is string || expected.GetType().IsPrimitive || expected.GetType().IsEnum)
+        {
+            Assert.True(Equals(expected, actual), $"{path}: {expected} / {actual}");
+        }
+        else if (expected is System.Collections.IEnumerable list)
+        {
+            object?[] left = [.. list.Cast<object?>()];
+            object?[] right = [.. ((System.Collections.IEnumerable)actual).Cast<object?>()];
+            Assert.True(left.Length == right.Length, $"{path}: {left.Length} / {right.Length} items");
+            for (int i = 0; i < left.Length; i++)
+            {
+                AssertSame(left[i], right[i], $"{path}[{i}]");
+            }
+        }
+        else
+        {
+            Assert.Equal(expected.GetType(), actual.GetType());
+            foreach (PropertyInfo property in expected.GetType().GetProperties().Where(p => p.SetMethod is not null))
+            {
+                AssertSame(property.GetValue(expected), property.GetValue(actual), $"{path}/{property.Name}");
+            }
+        }
+    }
+}

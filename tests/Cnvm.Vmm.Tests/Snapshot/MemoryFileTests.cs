@@ -1,0 +1,131 @@
+using Cnvm.Hypervisor.Memory;
+using Cnvm.Hypervisor.State.Format;
+using Cnvm.Vmm.Memory;
+using Cnvm.Vmm.Snapshot;
+
+namespace Cnvm.Vmm.Tests.Snapshot;
+
+public sealed class MemoryFileTests : IDisposable
+{
+    private const ulong Size = 5 << 20;
+    private readonly string _folder = Directory.CreateTempSubdirectory("cnvm-memory-").FullName;
+
+    private string FilePath => Path.Combine(_folder, "m");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Theory]
+    [InlineData(MemoryRestoreMode.Copy)]
+    [InlineData(MemoryRestoreMode.OnDemand)]
+    public void Contents_come_back_and_zeros_take_no_space(MemoryRestoreMode mode)
+    {
+        (MemoryState state, byte[] contents) = Save();
+        Assert.Equal((long)Size, new FileInfo(FilePath).Length);
+        using GuestMemory memory = Load(new MemoryImage(FilePath, state, mode, prefault: false));
+        Assert.Equal(contents, memory.GetSpan(0, (int)Size).ToArray());
+
+        // The guest's writes stay its own.
+        memory.GetSpan(0, 1)[0] ^= 0xff;
+        using GuestMemory again = Load(new MemoryImage(FilePath, state, mode, prefault: false));
+        Assert.Equal(contents[0], again.GetSpan(0, 1)[0]);
+    }
+
+    [Fact]
+    public void Checksums_are_those_of_the_contents()
+    {
+        (MemoryState state, byte[] contents) = Save();
+        ulong[] expected = [.. contents.Chunk((int)state.ChunkBytes).Select(c => (ulong)Crc32C.Of(c))];
+        Assert.Equal(expected, state.Ranges[0].Checksums);
+    }
+
+    [Fact]
+    public void A_flipped_bit_anywhere_is_refused_with_its_place()
+    {
+        (MemoryState state, _) = Save();
+        foreach (int at in new[] { 0, 0x1234, 3 << 20, (int)Size - 1 })
+        {
+            byte[] bytes = File.ReadAllBytes(FilePath);
+            bytes[at] ^= 0x10;
+            string damaged = Path.Combine(_folder, "damaged");
+            File.WriteAllBytes(damaged, bytes);
+            var e = Assert.Throws<SnapshotException>(() => Load(new MemoryImage(damaged, state, MemoryRestoreMode.Copy, false)));
+            Assert.Contains($"{damaged} is damaged", e.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_missing_or_short_file_is_refused()
+    {
+        (MemoryState state, _) = Save();
+        Assert.Throws<SnapshotException>(() => Load(new MemoryImage(Path.Combine(_folder, "none"), state, MemoryRestoreMode.Copy, false)));
+        using (var file = File.OpenHandle(FilePath, FileMode.Open, FileAccess.Write))
+        {
+            RandomAccess.SetLength(file, (long)Size - 4096);
+        }
+
+        Assert.Contains("cut off", Assert.Throws<SnapshotException>(() => Load(new MemoryImage(FilePath, state, MemoryRestoreMode.Copy, false))).Message, StringComparison.Ordinal);
+        Assert.Contains("too short", Assert.Throws<GuestRamException>(() => Load(new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, false))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Other_memory_is_refused()
+    {
+        (MemoryState state, _) = Save();
+        var image = new MemoryImage(FilePath, state, MemoryRestoreMode.Copy, false);
+        Assert.Throws<MachineBuildException>(() => image.Place([new RamPiece(0, Size * 2)]));
+        Assert.Throws<MachineBuildException>(() => image.Place([new RamPiece(0, Size), new RamPiece(Size * 2, Size)]));
+        Assert.Throws<MachineBuildException>(() => image.Place([new RamPiece(0, Size) { ZoneId = "other" }]));
+        var onDemand = new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, false);
+        Assert.Throws<MachineBuildException>(() => onDemand.Place([new RamPiece(0, Size) { Shared = true }]));
+    }
+
+    [Fact]
+    public void A_shared_file_keeps_its_contents_itself()
+    {
+        string zone = Path.Combine(_folder, "zone");
+        RamPiece[] plan = [new RamPiece(0, Size) { ZoneId = "mem0", File = zone, Shared = true }];
+        MemoryState state;
+        using (GuestMemory memory = GuestRamAllocator.Allocate(plan))
+        {
+            memory.GetSpan(0x5000, 1)[0] = 42;
+            state = MemoryFileWriter.Plan(new RamSource(memory, plan));
+            Assert.False(state.Ranges[0].IsSaved);
+        }
+
+        // As Kata's template: the zone becomes private, and there is no memory file.
+        var image = new MemoryImage(Path.Combine(_folder, "none"), state, MemoryRestoreMode.Copy, false);
+        RamPiece[] private_ = [new RamPiece(0, Size) { ZoneId = "mem0", File = zone }];
+        using GuestMemory clone = GuestRamAllocator.Allocate(image.Place(private_));
+        image.Load(clone);
+        Assert.Equal(42, clone.GetSpan(0x5000, 1)[0]);
+        clone.GetSpan(0x5000, 1)[0] = 1;
+        Assert.Equal(42, File.ReadAllBytes(zone)[0x5000]);
+    }
+
+    private (MemoryState State, byte[] Contents) Save()
+    {
+        RamPiece[] plan = [new RamPiece(0, Size)];
+        using GuestMemory memory = GuestRamAllocator.Allocate(plan);
+        Span<byte> all = memory.GetSpan(0, (int)Size);
+        new Random(3).NextBytes(all[..0x3000]);
+        new Random(4).NextBytes(all.Slice(0x10_0000, 0x1_0000));
+        all[^1] = 9;
+        using var file = File.OpenHandle(FilePath, FileMode.Create, FileAccess.Write);
+        return (MemoryFileWriter.Write(file, MemoryFileWriter.Plan(new RamSource(memory, plan)), memory), all.ToArray());
+    }
+
+    private static GuestMemory Load(MemoryImage image)
+    {
+        GuestMemory memory = GuestRamAllocator.Allocate(image.Place([new RamPiece(0, Size)]));
+        try
+        {
+            image.Load(memory);
+            return memory;
+        }
+        catch
+        {
+            memory.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+using Cnvm.Devices.Platform;
+using Cnvm.Tests.State;
+using Cnvm.Virtio;
+using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Console;
+using Cnvm.Virtio.Net;
+using Cnvm.Virtio.Rng;
+using Cnvm.Virtio.Transport;
+using Cnvm.Vmm.Snapshot;
+
+namespace Cnvm.Vmm.Tests.Snapshot;
+
+/// <summary>A machine's state in which every element has a value that is not its default.</summary>
+internal static class SampleState
+{
+    public static MachineState Make()
+    {
+        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton);
+        MachineState state = filler.Fill<MachineState>();
+        return state with
+        {
+            Id = [.. Enumerable.Range(1, 16).Select(i => (byte)i)],
+            Memory = new MemoryState
+            {
+                Parent = [.. Enumerable.Range(17, 16).Select(i => (byte)i)],
+                ChunkBytes = 0x2000,
+                Ranges =
+                [
+                    new MemoryRangeState { Gpa = 0, Size = 0x3000, Zone = "", IsSaved = true, FileOffset = 0, Checksums = [1, 2], Pages = [5] },
+                    new MemoryRangeState { Gpa = 0x10_0000, Size = 0x1000, Zone = "z", IsSaved = false, FileOffset = 0, Checksums = [], Pages = [] },
+                ],
+            },
+            Vcpus = [.. state.Vcpus.Select((v, i) => v with { Index = (uint)i })],
+            Virtio =
+            [
+                Slot(filler, "_disk0", filler.Fill<BlockState>(), pci: true),
+                Slot(filler, "_net1", filler.Fill<NetState>(), pci: true),
+                Slot(filler, "__rng", new RngState(), pci: false),
+                Slot(filler, "__console", filler.Fill<ConsoleState>(), pci: false),
+            ],
+        };
+    }
+
+    private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)
+    {
+        VirtioSlotState slot = filler.Fill<VirtioSlotState>() with { Id = id };
+        return pci
+            ? slot with { Mmio = null, Pci = slot.Pci! with { Transport = slot.Pci.Transport with { Device = device } } }
+            : slot with { Pci = null, Mmio = slot.Mmio! with { Transport = slot.Mmio.Transport with { Device = device } } };
+    }
+}
