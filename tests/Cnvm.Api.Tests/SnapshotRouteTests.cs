@@ -38,9 +38,7 @@ public sealed class SnapshotRouteTests : IDisposable
     [InlineData("vm.snapshot", "7")]
     [InlineData("vm.restore", "{}")]
     [InlineData("vm.restore", """{"source_url":"file:///s","memory_restore_mode":"Lazy"}""")]
-    [InlineData("vm.restore", """{"source_url":"file:///s","net_fds":[{"id":"n","num_fds":1}]}""")]
     [InlineData("vm.restore", """{"source_url":"file:///s","net_fds":[{"id":"n","num_fds":-1}]}""")]
-    [InlineData("vm.restore", """{"source_url":"file:///s","net_fds":[{"id":"n","num_fds":2147483647},{"id":"m","num_fds":2147483647}]}""")]
     public void Bad_bodies_are_400(string endpoint, string body)
     {
         Assert.Equal(400, _client.Request("PUT", endpoint, body).Status);

@@ -83,11 +83,11 @@ public sealed class VmmServiceTests : IDisposable
         string folder = Directory.CreateTempSubdirectory("cnvm-restore-").FullName;
         try
         {
-            Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig(folder), [])).Kind);
+            Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<ConfigException>(() => _service.Restore(new RestoreConfig(folder), [])).Kind);
             Assert.Equal(
                 VmmErrorKind.Invalid,
-                Assert.Throws<VmmException>(() => _service.Restore(
-                    new RestoreConfig($"file://{folder}", Prefault: true, MemoryRestoreMode: MemoryRestoreMode.OnDemand))).Kind);
+                Assert.Throws<ConfigException>(() => _service.Restore(
+                    new RestoreConfig($"file://{folder}", Prefault: true, MemoryRestoreMode: MemoryRestoreMode.OnDemand), [])).Kind);
             VmmException e = Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig($"file://{folder}"), []));
             Assert.Contains("state.json", e.InnerException!.Message, StringComparison.Ordinal);
             Assert.Equal(0, _opened);
@@ -229,8 +229,8 @@ public sealed class VmmServiceTests : IDisposable
     public void What_cnvm_lacks_is_refused_by_name_and_wrong_requests_by_field()
     {
         Assert.Equal(
-            "vm.restore is not supported yet by cnvm",
-            Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig("file:///d"), [])).Message);
+            "vm.restore with vfio_fds or iommufd_fd is not supported yet by cnvm",
+            Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig("file:///d", VfioFds: []), [])).Message);
         Assert.Equal(
             "vm.receive-migration is not supported yet by cnvm",
             Assert.Throws<VmmException>(() => _service.ReceiveMigration(new ReceiveMigrationData("tcp:127.0.0.1:1"), [])).Message);

@@ -1,6 +1,7 @@
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Vmm.Memory;
+using Cnvm.Vmm.Requests;
 using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Vmm.Tests.Snapshot;

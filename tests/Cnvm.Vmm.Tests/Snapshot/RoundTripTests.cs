@@ -7,6 +7,7 @@ using Cnvm.Hypervisor.State;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
+using Cnvm.Vmm.Requests;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging.Abstractions;
 

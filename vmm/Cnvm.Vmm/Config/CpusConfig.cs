@@ -8,6 +8,7 @@ namespace Cnvm.Vmm.Config;
 /// <param name="MaxPhysBits">Upper limit of the guest's physical address width; the host's own width limits it too.</param>
 /// <param name="Nested">The guest may use VMX or SVM if the host lets it.</param>
 /// <param name="Affinity">Host CPUs that a vCPU may run on; vCPUs not listed run anywhere.</param>
+/// <param name="Profile">Name of a CPU profile, or path of a file with one.</param>
 public sealed record CpusConfig(
     [property: JsonRequired] uint BootVcpus = 1,
     [property: JsonRequired] uint MaxVcpus = 1,
@@ -18,7 +19,7 @@ public sealed record CpusConfig(
     CpuFeatures? Features = null,
     bool Nested = true,
     CoreScheduling CoreScheduling = CoreScheduling.Vm,
-    string? Profile = null)
+    string Profile = CpusConfig.HostProfile)
 {
     public const byte DefaultMaxPhysBits = 46;
 
@@ -26,7 +27,4 @@ public sealed record CpusConfig(
     public const string HostProfile = "Host";
 
     public CpuFeatures Features { get; init; } = Features ?? new();
-
-    /// <summary>Name of a CPU profile, or path of a file with one.</summary>
-    public string Profile { get; init; } = Profile ?? HostProfile;
 }

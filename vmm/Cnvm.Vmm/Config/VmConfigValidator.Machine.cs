@@ -1,3 +1,6 @@
+using Cnvm.Arch.Cpuid;
+using Cnvm.Vmm.Cpus;
+
 namespace Cnvm.Vmm.Config;
 
 // vCPUs, payload, platform, consoles.
@@ -40,6 +43,19 @@ public sealed partial class VmConfigValidator
         else if (cpus.MaxVcpus > cpus.BootVcpus)
         {
             Add("cpus.max_vcpus", $"vCPU hotplug is not supported yet by cnvm: set it to boot_vcpus ({cpus.BootVcpus})");
+        }
+
+        if (!CpuModelProfiles.TryGet(cpus.Profile, out _) && !File.Exists(cpus.Profile))
+        {
+            Add("cpus.profile", $"'{cpus.Profile}' is neither a file nor one of {string.Join(", ", CpuModelProfiles.Names)}");
+        }
+
+        foreach (string word in cpus.Features.Extra ?? [])
+        {
+            if (!CpuProfileSource.IsFeature(word))
+            {
+                Add("cpus.features.extra", $"there is no '{word}'");
+            }
         }
 
         if (cpus.MaxPhysBits is < MinPhysBits or > MaxPhysBits)
