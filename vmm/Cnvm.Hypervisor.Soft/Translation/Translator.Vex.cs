@@ -119,7 +119,7 @@ internal sealed unsafe partial class Translator
             number &= 0x3f;
         }
 
-        Op* o = Add(floatFn != null ? &VexOps.ApplyFloat : &VexOps.Apply);
+        Op* o = Add(wide && m == Mnemonic.Vdpps ? &VexOps.DotProduct : floatFn != null ? &VexOps.ApplyFloat : &VexOps.Apply);
         o->Dst = IsMemory(0) ? (ushort)Cpu.VectorTempOffset : Vec(_i.Op0Register);
         o->Src = source;
         o->Index = (byte)(registers == 3 ? Ymm(_i.Op1Register) : IsRegister(second) ? Ymm(_i.GetOpRegister(second)) : 0);
