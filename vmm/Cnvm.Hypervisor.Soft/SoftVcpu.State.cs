@@ -29,7 +29,8 @@ internal sealed unsafe partial class SoftVcpu
     private const int MxcsrOffset = 24;
     private const int MxcsrMaskOffset = 28;
 
-    /// <summary>MXCSR_MASK of the saved area; a restored one, which may show a bit more than this processor has, goes back as it came.</summary>
+    /// <summary>MXCSR_MASK of the saved area; a restored one, which may show a bit more than this processor has, goes back as it
+    /// came.</summary>
     private uint _mxcsrMask = FpuState.MxcsrMask;
 
     /// <summary>Bytes of the saved XSAVE area: what a restored state had, so that it goes back as it came.</summary>

@@ -213,7 +213,8 @@ internal static unsafe class VexOps
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>VPBLENDVB (Disp 1), VBLENDVPS (4), VBLENDVPD (8): elements of register Index or Src, chosen by signs in register Base.</summary>
+    /// <summary>VPBLENDVB (Disp 1), VBLENDVPS (4), VBLENDVPD (8): elements of register Index or Src, chosen by signs in register
+    /// Base.</summary>
     public static nint BlendVariable(Cpu* c, Op* op)
     {
         Vector128<byte>* a = Register(c, op->Index);
@@ -249,7 +250,8 @@ internal static unsafe class VexOps
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>VPTEST (Disp 0), VTESTPS (4), VTESTPD (8): ZF when register Index AND Src has no (sign) bit, CF when Src AND NOT has none.</summary>
+    /// <summary>VPTEST (Disp 0), VTESTPS (4), VTESTPD (8): ZF when register Index AND Src has no (sign) bit, CF when Src AND NOT has
+    /// none.</summary>
     public static nint Test(Cpu* c, Op* op)
     {
         Vector128<byte>* a = Register(c, op->Index);

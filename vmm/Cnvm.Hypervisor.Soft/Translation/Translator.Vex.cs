@@ -159,7 +159,8 @@ internal sealed unsafe partial class Translator
     {
         switch (m)
         {
-            case Mnemonic.Vpmovsxbw or Mnemonic.Vpmovsxwd or Mnemonic.Vpmovsxdq or Mnemonic.Vpmovzxbw or Mnemonic.Vpmovzxwd or Mnemonic.Vpmovzxdq
+            case Mnemonic.Vpmovsxbw or Mnemonic.Vpmovsxwd or Mnemonic.Vpmovsxdq or Mnemonic.Vpmovzxbw or Mnemonic.Vpmovzxwd
+                or Mnemonic.Vpmovzxdq
                 or Mnemonic.Vcvtps2pd or Mnemonic.Vcvtdq2pd or Mnemonic.Vcvtph2ps:
                 return 8;
             case Mnemonic.Vpmovsxbd or Mnemonic.Vpmovsxwq or Mnemonic.Vpmovzxbd or Mnemonic.Vpmovzxwq:
