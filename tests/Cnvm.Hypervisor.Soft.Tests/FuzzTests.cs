@@ -38,7 +38,8 @@ public sealed class FuzzTests
             random.NextBytes(code);
             for (int k = 0; k < code.Length; k += random.Next(1, 12))
             {
-                code[k] = random.Next(6) switch { 0 => 0x0f, 1 => 0xc4, 2 => 0xc5, 3 => 0x66, 4 => 0xf3, _ => (byte)random.Next(0xd8, 0xe0) };
+                code[k] = random.Next(6) switch { 0 => 0x0f, 1 => 0xc4, 2 => 0xc5, 3 => 0x66, 4 => 0xf3, _ => (byte)random.Next(0xd8,
+                    0xe0) };
             }
 
             random.NextBytes(m.At(SoftMachine.DataAddress, 0x1000));

@@ -82,7 +82,8 @@ public sealed class StateRoundTripTests
         BitConverter.TryWriteBytes(xsave.AsSpan(512), 7ul);
         return s with
         {
-            General = s.General with { Rax = 1, Rbx = 2, Rcx = 3, Rdx = 4, Rsi = 5, Rdi = 6, Rsp = 7, Rbp = 8, R8 = 9, R15 = ulong.MaxValue, Rip = 0x1000, Rflags = 0x246 },
+            General = s.General with { Rax = 1, Rbx = 2, Rcx = 3, Rdx = 4, Rsi = 5, Rdi = 6, Rsp = 7, Rbp = 8, R8 = 9,
+                R15 = ulong.MaxValue, Rip = 0x1000, Rflags = 0x246 },
             System = s.System with
             {
                 Cs = s.System.Cs with { Base = 0, Limit = uint.MaxValue, Selector = 8, Attributes = 0xa09b },

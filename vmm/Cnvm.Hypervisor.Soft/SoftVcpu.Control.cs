@@ -99,7 +99,8 @@ internal sealed unsafe partial class SoftVcpu
         Cpu* c = _c;
         if ((v & ~ControlBits.CR4_Valid) != 0
             || (Segments.LongMode(c) && (v & ControlBits.CR4_PAE) == 0)
-            || ((v & ControlBits.CR4_PCIDE) != 0 && (!Segments.LongMode(c) || ((c->Cr4 & ControlBits.CR4_PCIDE) == 0 && (c->Cr3 & 0xfff) != 0))))
+            || ((v & ControlBits.CR4_PCIDE) != 0 && (!Segments.LongMode(c) || ((c->Cr4 & ControlBits.CR4_PCIDE) == 0
+                && (c->Cr3 & 0xfff) != 0))))
         {
             return false;
         }

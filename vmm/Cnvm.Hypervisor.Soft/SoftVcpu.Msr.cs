@@ -280,7 +280,8 @@ internal sealed unsafe partial class SoftVcpu
     }
 
     /// <summary>
-    /// Writes the guest's clock page (struct pvclock_vcpu_time_info): an odd version while it changes. The TSC is steady, so once is enough.
+    /// Writes the guest's clock page (struct pvclock_vcpu_time_info): an odd version while it changes. The TSC is steady, so once is
+    /// enough.
     /// </summary>
     public void WriteClock()
     {

@@ -210,7 +210,8 @@ internal sealed partial class CaseGenerator
         instruction.SetOpKind(n, OpKind.Memory);
         instruction.MemoryBase = Register.R15;
         instruction.MemoryDisplSize = 4;
-        bool state = instruction.Mnemonic is Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsaveopt or Mnemonic.Xsavec or Mnemonic.Xrstor or Mnemonic.Xrstor64;
+        bool state = instruction.Mnemonic is Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsaveopt or Mnemonic.Xsavec
+            or Mnemonic.Xrstor or Mnemonic.Xrstor64;
         int size = Math.Max(1, instruction.MemorySize.GetSize());
         long displacement = _random.Next(16) switch
         {
@@ -223,7 +224,8 @@ internal sealed partial class CaseGenerator
         };
         if (state)
         {
-            displacement = _random.Next(12) switch { 0 => 0x1000 - (_random.Next(14) * 64), 1 => _random.Next(-500, 500), _ => _random.Next(-8, 8) * 64 };
+            displacement = _random.Next(12) switch { 0 => 0x1000 - (_random.Next(14) * 64), 1 => _random.Next(-500, 500),
+                _ => _random.Next(-8, 8) * 64 };
         }
 
         instruction.MemoryDisplacement64 = (ulong)displacement;

@@ -143,7 +143,8 @@ internal sealed partial class CaseGenerator
             Shape.X87 => X87Codes,
             Shape.String => _random.Next(4) == 0 ? IntegerCodes : StringCodes,
             Shape.State => _random.Next(2) == 0 ? StateCodes : AvxCodes,
-            _ => _random.Next(6) switch { 0 => IntegerCodes, 1 => SseCodes, 2 => AvxCodes, 3 => X87Codes, 4 => StringCodes, _ => StateCodes },
+            _ => _random.Next(6) switch { 0 => IntegerCodes, 1 => SseCodes, 2 => AvxCodes, 3 => X87Codes, 4 => StringCodes,
+                _ => StateCodes },
         };
         return codes[_random.Next(codes.Length)];
     }
@@ -176,7 +177,8 @@ internal sealed partial class CaseGenerator
 
         Span<byte> x = s.Xsave;
         BinaryPrimitives.WriteUInt16LittleEndian(x, ControlWord());
-        BinaryPrimitives.WriteUInt16LittleEndian(x[2..], (ushort)((_random.Next(3) == 0 ? _random.Next() & 0x7800 : 0) | (_random.Next() & 0x4700)));
+        BinaryPrimitives.WriteUInt16LittleEndian(x[2..],
+            (ushort)((_random.Next(3) == 0 ? _random.Next() & 0x7800 : 0) | (_random.Next() & 0x4700)));
         x[4] = (byte)(_random.Next(3) switch { 0 => _random.Next(256), 1 => 0x0f, _ => 0xff });
         BinaryPrimitives.WriteUInt32LittleEndian(x[24..], Mxcsr());
         for (int i = 0; i < 8; i++)
@@ -244,7 +246,8 @@ internal sealed partial class CaseGenerator
 
     /// <summary>OF of shifts by other counts than one, and of rotates, is undefined.</summary>
     private static bool IsShift(in Instruction i) =>
-        i.Mnemonic is Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr or Mnemonic.Sar or Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr
+        i.Mnemonic is Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr or Mnemonic.Sar or Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl
+            or Mnemonic.Rcr
             or Mnemonic.Shld or Mnemonic.Shrd;
 
     private static ulong FlagBits(RflagsBits bits)

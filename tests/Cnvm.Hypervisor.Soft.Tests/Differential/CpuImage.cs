@@ -2,7 +2,8 @@ using System.Text;
 
 namespace Cnvm.Hypervisor.Soft.Tests.Differential;
 
-/// <summary>What user code can see, and how it ended: integer registers, flags, the XSAVE area, and the exception if there was one.</summary>
+/// <summary>What user code can see, and how it ended: integer registers, flags, the XSAVE area, and the exception if there was
+/// one.</summary>
 internal sealed class CpuImage
 {
     public const ulong ComparedFlags = 0xcd5;

@@ -17,7 +17,8 @@ internal static unsafe class GuestLayout
     public const ulong KernelStackTop = 0xa000;
     public const ulong CodeAddress = 0x1_0000;
 
-    /// <summary>Two writable pages; the page before is absent, the page after cannot be written, the one after that is the kernel's.</summary>
+    /// <summary>Two writable pages; the page before is absent, the page after cannot be written, the one after that is the
+    /// kernel's.</summary>
     public const ulong DataAddress = 0x2_1000;
     public const int DataSize = 0x3000;
     public const int WritableSize = 0x2000;

@@ -7,7 +7,8 @@ namespace Cnvm.Hypervisor.Soft.Tests.Differential;
 /// A case and what the real processor made of it, as a line of text: undefined flags, how it ended (vector, error code, CR2, RIP),
 /// the digest of everything, the code, and the state with the bytes around the middle of the data (other memory is zero).
 /// </summary>
-internal sealed record TestVector(byte[] Code, CpuImage Start, byte[] Memory, ulong Undefined, int Vector, uint Error, ulong Cr2, ulong Rip, ulong Digest)
+internal sealed record TestVector(byte[] Code, CpuImage Start, byte[] Memory, ulong Undefined, int Vector, uint Error, ulong Cr2,
+    ulong Rip, ulong Digest)
 {
     private const int MemoryBytes = 512;
     private const int MemoryStart = 0x1000 - (MemoryBytes / 2);
@@ -43,7 +44,8 @@ internal sealed record TestVector(byte[] Code, CpuImage Start, byte[] Memory, ul
         byte[] memory = new byte[GuestLayout.DataSize];
         state.AsSpan(136 + CpuImage.XsaveBytes, MemoryBytes).CopyTo(memory.AsSpan(MemoryStart));
         return new TestVector(
-            Convert.FromHexString(parts[6]), start, memory, Hex(parts[0]), int.Parse(parts[1], CultureInfo.InvariantCulture), (uint)Hex(parts[2]),
+            Convert.FromHexString(parts[6]), start, memory, Hex(parts[0]), int.Parse(parts[1], CultureInfo.InvariantCulture),
+                (uint)Hex(parts[2]),
             Hex(parts[3]), Hex(parts[4]), Hex(parts[5]));
     }
 

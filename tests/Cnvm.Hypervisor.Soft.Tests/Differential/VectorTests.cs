@@ -30,7 +30,7 @@ public sealed unsafe class VectorTests
             }
             else if (end.Digest(v.Undefined, GuestLayout.Data(soft.Ram)) != v.Digest)
             {
-                failures.Add($"{Convert.ToHexString(v.Code)}: the state differs");
+                failures.Add($"{Convert.ToHexString(v.Code)}: the state differs, with MXCSR {BitConverter.ToUInt32(end.Xsave, 24):x} and flags {end.Flags:x}");
             }
         }
 

@@ -114,7 +114,8 @@ internal ref partial struct Float80Math
             Flags |= Overflow | Inexact;
             bool infinite = _rounding == 0 || (_rounding == 1 && sign) || (_rounding == 2 && !sign);
             RoundedUp = infinite;
-            return infinite ? Float80.Infinity(sign) : new Float80(ulong.MaxValue << (64 - _precision), (ushort)((sign ? 0x8000 : 0) | 0x7ffe));
+            return infinite ? Float80.Infinity(sign) : new Float80(ulong.MaxValue << (64 - _precision),
+                (ushort)((sign ? 0x8000 : 0) | 0x7ffe));
         }
 
         Flags |= inexact ? Inexact : 0;

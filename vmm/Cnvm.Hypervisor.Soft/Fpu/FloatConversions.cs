@@ -240,13 +240,17 @@ internal static unsafe class FloatConversions
         return m.Flags;
     }
 
-    public static uint Cvtps2dq(Vector128<byte>* d, Vector128<byte>* s, int imm, uint mxcsr) => ToInt32(d, s, wide: false, truncate: false, mxcsr);
+    public static uint Cvtps2dq(Vector128<byte>* d, Vector128<byte>* s, int imm, uint mxcsr) => ToInt32(d, s, wide: false,
+        truncate: false, mxcsr);
 
-    public static uint Cvttps2dq(Vector128<byte>* d, Vector128<byte>* s, int imm, uint mxcsr) => ToInt32(d, s, wide: false, truncate: true, mxcsr);
+    public static uint Cvttps2dq(Vector128<byte>* d, Vector128<byte>* s, int imm, uint mxcsr) => ToInt32(d, s, wide: false,
+        truncate: true, mxcsr);
 
-    public static uint Cvtpd2dq(Vector128<byte>* d, Vector128<byte>* s, int imm, uint mxcsr) => ToInt32(d, s, wide: true, truncate: false, mxcsr);
+    public static uint Cvtpd2dq(Vector128<byte>* d, Vector128<byte>* s, int imm, uint mxcsr) => ToInt32(d, s, wide: true,
+        truncate: false, mxcsr);
 
-    public static uint Cvttpd2dq(Vector128<byte>* d, Vector128<byte>* s, int imm, uint mxcsr) => ToInt32(d, s, wide: true, truncate: true, mxcsr);
+    public static uint Cvttpd2dq(Vector128<byte>* d, Vector128<byte>* s, int imm, uint mxcsr) => ToInt32(d, s, wide: true,
+        truncate: true, mxcsr);
 
     /// <summary>VCVTPH2PS: four half-precision numbers in the low 64 bits.</summary>
     public static uint Vcvtph2ps(Vector128<byte>* d, Vector128<byte>* s, int imm, uint mxcsr)
@@ -262,7 +266,8 @@ internal static unsafe class FloatConversions
         return m.Flags;
     }
 
-    /// <summary>VCVTPS2PH: four numbers to half precision in the low 64 bits; bit 2 of the immediate: MXCSR's rounding, else bits 1:0.</summary>
+    /// <summary>VCVTPS2PH: four numbers to half precision in the low 64 bits; bit 2 of the immediate: MXCSR's rounding, else bits
+    /// 1:0.</summary>
     public static uint Vcvtps2ph(Vector128<byte>* d, Vector128<byte>* s, int n, uint mxcsr)
     {
         SoftFloat m = new((n & 4) != 0 ? mxcsr : (mxcsr & ~0x6000u) | ((uint)(n & 3) << 13));

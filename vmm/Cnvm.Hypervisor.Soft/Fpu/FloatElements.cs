@@ -39,7 +39,8 @@ internal static class FloatElements
     public static bool AllZeroOrNormal(Vector128<float> v)
     {
         Vector128<int> u = v.AsInt32() & Vector128.Create(0x7fff_ffff);
-        Vector128<int> normal = Vector128.GreaterThan(u, Vector128.Create(0x007f_ffff)) & Vector128.LessThan(u, Vector128.Create(0x7f80_0000));
+        Vector128<int> normal = Vector128.GreaterThan(u, Vector128.Create(0x007f_ffff)) & Vector128.LessThan(u,
+            Vector128.Create(0x7f80_0000));
         return Vector128.ExtractMostSignificantBits(normal | Vector128.Equals(u, Vector128<int>.Zero)) == 0xf;
     }
 
@@ -50,7 +51,8 @@ internal static class FloatElements
     public static bool AllSafeResults(Vector128<float> v)
     {
         Vector128<int> u = v.AsInt32() & Vector128.Create(0x7fff_ffff);
-        Vector128<int> normal = Vector128.GreaterThan(u, Vector128.Create(0x0080_0000)) & Vector128.LessThan(u, Vector128.Create(0x7f80_0000));
+        Vector128<int> normal = Vector128.GreaterThan(u, Vector128.Create(0x0080_0000)) & Vector128.LessThan(u,
+            Vector128.Create(0x7f80_0000));
         return Vector128.ExtractMostSignificantBits(normal) == 0xf;
     }
 

@@ -158,55 +158,66 @@ internal static unsafe class FloatPacked
 
     private static bool IsUnmasked(uint raised, uint mxcsr) => (raised & ~(mxcsr >> 7) & 0x3f) != 0;
 
-    /// <summary>DPPS: products chosen by bits 7:4, their sum where bits 3:0 say.</summary>
-    public static uint Dpps(Vector128<byte>* d, Vector128<byte>* s, int n, uint mxcsr)
+    /// <summary>
+    /// DPPS: products chosen by bits 7:4, their sum where bits 3:0 say. Each step is an operation of its own: its exceptions stay noted
+    /// (<see cref="FloatExceptions.Noted"/>), and one that is not masked keeps the next step from being done.
+    /// </summary>
+    public static uint Dpps(Vector128<byte>* d, Vector128<byte>* s, int n, uint mxcsr) => Dpps(d, s, n, mxcsr, lanes: 1);
+
+    /// <summary>The lanes of VDPPS go through the steps together.</summary>
+    public static uint Dpps(Vector128<byte>* d, Vector128<byte>* s, int n, uint mxcsr, int lanes)
     {
-        uint raised = 0;
+        uint products = 0;
         float* a = (float*)d;
         float* b = (float*)s;
-        float* t = stackalloc float[4];
-        for (int i = 0; i < 4; i++)
+        float* t = stackalloc float[8];
+        for (int i = 0; i < lanes * 4; i++)
         {
-            t[i] = (n & (16 << i)) != 0 ? Element<FloatMultiply>(a[i], b[i], mxcsr, ref raised) : 0f;
+            t[i] = (n & (16 << (i & 3))) != 0 ? Element<FloatMultiply>(a[i], b[i], mxcsr, ref products) : 0f;
         }
 
-        // Each step is an operation of its own: an exception that is not masked keeps the next one from being done.
-        if (IsUnmasked(raised, mxcsr))
+        if (IsUnmasked(products, mxcsr))
         {
-            return raised;
+            return products;
         }
 
-        float low = Element<FloatAdd>(t[0], t[1], mxcsr, ref raised);
-        float high = Element<FloatAdd>(t[2], t[3], mxcsr, ref raised);
-        if (IsUnmasked(raised, mxcsr))
+        uint pairs = 0;
+        for (int i = 0; i < lanes * 4; i += 2)
         {
-            return raised;
+            t[i] = Element<FloatAdd>(t[i], t[i + 1], mxcsr, ref pairs);
         }
 
-        float sum = Element<FloatAdd>(low, high, mxcsr, ref raised);
-        for (int i = 0; i < 4; i++)
+        if (IsUnmasked(pairs, mxcsr))
         {
-            a[i] = (n & (1 << i)) != 0 ? sum : 0f;
+            return pairs | FloatExceptions.Noted(products);
         }
 
-        return raised;
+        uint raised = 0;
+        for (int i = 0; i < lanes * 4; i++)
+        {
+            t[i & 4] = (i & 3) == 0 ? Element<FloatAdd>(t[i], t[i + 2], mxcsr, ref raised) : t[i & 4];
+            a[i] = (n & (1 << (i & 3))) != 0 ? t[i & 4] : 0f;
+        }
+
+        return raised | FloatExceptions.Noted(products | pairs);
     }
 
     public static uint Dppd(Vector128<byte>* d, Vector128<byte>* s, int n, uint mxcsr)
     {
-        uint raised = 0;
+        uint products = 0;
         double* a = (double*)d;
         double* b = (double*)s;
-        double low = (n & 16) != 0 ? Element<FloatMultiply>(a[0], b[0], mxcsr, ref raised) : 0;
-        double high = (n & 32) != 0 ? Element<FloatMultiply>(a[1], b[1], mxcsr, ref raised) : 0;
-        if (IsUnmasked(raised, mxcsr))
+        double low = (n & 16) != 0 ? Element<FloatMultiply>(a[0], b[0], mxcsr, ref products) : 0;
+        double high = (n & 32) != 0 ? Element<FloatMultiply>(a[1], b[1], mxcsr, ref products) : 0;
+        if (IsUnmasked(products, mxcsr))
         {
-            return raised;
+            return products;
         }
 
+        uint raised = 0;
         double sum = Element<FloatAdd>(low, high, mxcsr, ref raised);
         a[0] = (n & 1) != 0 ? sum : 0;
         a[1] = (n & 2) != 0 ? sum : 0;
-        return raised;
+        return raised | FloatExceptions.Noted(products);
     }
 }

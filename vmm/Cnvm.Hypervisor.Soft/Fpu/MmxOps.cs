@@ -83,7 +83,8 @@ internal static unsafe class MmxOps
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>General register, temporary or the low half of a vector register (Scale 1: upper half cleared) = Disp bytes of an MMX register.</summary>
+    /// <summary>General register, temporary or the low half of a vector register (Scale 1: upper half cleared) = Disp bytes of an MMX
+    /// register.</summary>
     public static nint Read(Cpu* c, Op* op)
     {
         Enter(c);
@@ -104,7 +105,8 @@ internal static unsafe class MmxOps
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>CVTPI2PS (Disp 4), CVTPI2PD (8): two integers in Src to the low (or both) halves of Dst; Imm 1: Src is an MMX register.</summary>
+    /// <summary>CVTPI2PS (Disp 4), CVTPI2PD (8): two integers in Src to the low (or both) halves of Dst; Imm 1: Src is an MMX
+    /// register.</summary>
     public static nint FromMmx(Cpu* c, Op* op)
     {
         ulong low = ConvertPair(c, op, out ulong high, out uint raised);

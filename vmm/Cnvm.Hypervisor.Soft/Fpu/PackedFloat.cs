@@ -36,11 +36,13 @@ internal static unsafe class PackedFloat
 
     private static void Rcpps(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.Reciprocal(s->AsSingle()).AsByte();
 
-    private static void Rcpss(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.ReciprocalScalar(d->AsSingle(), s->AsSingle()).AsByte();
+    private static void Rcpss(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.ReciprocalScalar(d->AsSingle(),
+        s->AsSingle()).AsByte();
 
     private static void Rsqrtps(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.ReciprocalSqrt(s->AsSingle()).AsByte();
 
-    private static void Rsqrtss(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.ReciprocalSqrtScalar(d->AsSingle(), s->AsSingle()).AsByte();
+    private static void Rsqrtss(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.ReciprocalSqrtScalar(d->AsSingle(),
+        s->AsSingle()).AsByte();
 
     private static void Andps(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = *d & *s;
 
@@ -50,9 +52,11 @@ internal static unsafe class PackedFloat
 
     private static void Andnps(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse2.AndNot(*d, *s);
 
-    private static void Unpcklps(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.UnpackLow(d->AsSingle(), s->AsSingle()).AsByte();
+    private static void Unpcklps(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.UnpackLow(d->AsSingle(),
+        s->AsSingle()).AsByte();
 
-    private static void Unpckhps(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.UnpackHigh(d->AsSingle(), s->AsSingle()).AsByte();
+    private static void Unpckhps(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse.UnpackHigh(d->AsSingle(),
+        s->AsSingle()).AsByte();
 
     private static void Movddup(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse3.MoveAndDuplicate(s->AsDouble()).AsByte();
 
@@ -60,7 +64,9 @@ internal static unsafe class PackedFloat
 
     private static void Movsldup(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse3.MoveLowAndDuplicate(s->AsSingle()).AsByte();
 
-    private static void UnpackLow64(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse2.UnpackLow(d->AsUInt64(), s->AsUInt64()).AsByte();
+    private static void UnpackLow64(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse2.UnpackLow(d->AsUInt64(),
+        s->AsUInt64()).AsByte();
 
-    private static void UnpackHigh64(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse2.UnpackHigh(d->AsUInt64(), s->AsUInt64()).AsByte();
+    private static void UnpackHigh64(Vector128<byte>* d, Vector128<byte>* s, int imm) => *d = Sse2.UnpackHigh(d->AsUInt64(),
+        s->AsUInt64()).AsByte();
 }

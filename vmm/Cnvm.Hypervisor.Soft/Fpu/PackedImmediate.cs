@@ -40,25 +40,35 @@ internal static unsafe class PackedImmediate
 
     private static Vector128<byte> Count(int n) => Vector128.CreateScalar((ulong)n).AsByte();
 
-    private static void Psllw(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftLeftLogical(d->AsInt16(), Count(n).AsInt16()).AsByte();
+    private static void Psllw(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftLeftLogical(d->AsInt16(),
+        Count(n).AsInt16()).AsByte();
 
-    private static void Pslld(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftLeftLogical(d->AsInt32(), Count(n).AsInt32()).AsByte();
+    private static void Pslld(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftLeftLogical(d->AsInt32(),
+        Count(n).AsInt32()).AsByte();
 
-    private static void Psllq(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftLeftLogical(d->AsInt64(), Count(n).AsInt64()).AsByte();
+    private static void Psllq(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftLeftLogical(d->AsInt64(),
+        Count(n).AsInt64()).AsByte();
 
-    private static void Psrlw(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightLogical(d->AsInt16(), Count(n).AsInt16()).AsByte();
+    private static void Psrlw(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightLogical(d->AsInt16(),
+        Count(n).AsInt16()).AsByte();
 
-    private static void Psrld(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightLogical(d->AsInt32(), Count(n).AsInt32()).AsByte();
+    private static void Psrld(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightLogical(d->AsInt32(),
+        Count(n).AsInt32()).AsByte();
 
-    private static void Psrlq(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightLogical(d->AsInt64(), Count(n).AsInt64()).AsByte();
+    private static void Psrlq(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightLogical(d->AsInt64(),
+        Count(n).AsInt64()).AsByte();
 
-    private static void Psraw(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightArithmetic(d->AsInt16(), Count(n).AsInt16()).AsByte();
+    private static void Psraw(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightArithmetic(d->AsInt16(),
+        Count(n).AsInt16()).AsByte();
 
-    private static void Psrad(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightArithmetic(d->AsInt32(), Count(n).AsInt32()).AsByte();
+    private static void Psrad(Vector128<byte>* d, Vector128<byte>* s, int n) => *d = Sse2.ShiftRightArithmetic(d->AsInt32(),
+        Count(n).AsInt32()).AsByte();
 
-    private static void Pslldq(Vector128<byte>* d, Vector128<byte>* s, int n) => *(UInt128*)d = n > 15 ? UInt128.Zero : *(UInt128*)d << (n * 8);
+    private static void Pslldq(Vector128<byte>* d, Vector128<byte>* s,
+        int n) => *(UInt128*)d = n > 15 ? UInt128.Zero : *(UInt128*)d << (n * 8);
 
-    private static void Psrldq(Vector128<byte>* d, Vector128<byte>* s, int n) => *(UInt128*)d = n > 15 ? UInt128.Zero : *(UInt128*)d >> (n * 8);
+    private static void Psrldq(Vector128<byte>* d, Vector128<byte>* s,
+        int n) => *(UInt128*)d = n > 15 ? UInt128.Zero : *(UInt128*)d >> (n * 8);
 
     private static void Pshufd(Vector128<byte>* d, Vector128<byte>* s, int n)
     {

@@ -88,6 +88,25 @@ internal static unsafe class VexOps
         return op[1].Fn(c, op + 1);
     }
 
+    /// <summary>VDPPS on two lanes.</summary>
+    public static nint DotProduct(Cpu* c, Op* op)
+    {
+        Vector128<byte>* a = Register(c, op->Index);
+        Vector128<byte>* t = Result(c);
+        t[0] = a[0];
+        t[1] = a[1];
+        uint raised = FloatPacked.Dpps(t, (Vector128<byte>*)((byte*)c + op->Src), op->Disp, c->Mxcsr, lanes: 2);
+        if (raised != 0 && !FloatExceptions.Accept(c, raised))
+        {
+            return Operand.Fault(c, op);
+        }
+
+        Vector128<byte>* d = D(c, op);
+        d[0] = t[0];
+        d[1] = t[1];
+        return op[1].Fn(c, op + 1);
+    }
+
     /// <summary>Clears the upper lane of Dst.</summary>
     public static nint ClearUpper(Cpu* c, Op* op)
     {
@@ -194,7 +213,8 @@ internal static unsafe class VexOps
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>VPBLENDVB (Disp 1), VBLENDVPS (4), VBLENDVPD (8): elements of register Index or Src, chosen by signs in register Base.</summary>
+    /// <summary>VPBLENDVB (Disp 1), VBLENDVPS (4), VBLENDVPD (8): elements of register Index or Src, chosen by signs in register
+    /// Base.</summary>
     public static nint BlendVariable(Cpu* c, Op* op)
     {
         Vector128<byte>* a = Register(c, op->Index);
@@ -230,7 +250,8 @@ internal static unsafe class VexOps
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>VPTEST (Disp 0), VTESTPS (4), VTESTPD (8): ZF when register Index AND Src has no (sign) bit, CF when Src AND NOT has none.</summary>
+    /// <summary>VPTEST (Disp 0), VTESTPS (4), VTESTPD (8): ZF when register Index AND Src has no (sign) bit, CF when Src AND NOT has
+    /// none.</summary>
     public static nint Test(Cpu* c, Op* op)
     {
         Vector128<byte>* a = Register(c, op->Index);

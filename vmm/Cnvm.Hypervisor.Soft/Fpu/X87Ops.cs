@@ -266,7 +266,8 @@ internal static unsafe partial class X87Ops
         return op[1].Fn(c, op + 1);
     }
 
-    /// <summary>Two-operand arithmetic: Imm is <see cref="X87Arithmetic"/>, destination register Dst, source kind Scale and register Disp, Src: pops.</summary>
+    /// <summary>Two-operand arithmetic: Imm is <see cref="X87Arithmetic"/>, destination register Dst, source kind Scale and register
+    /// Disp, Src: pops.</summary>
     public static nint Arithmetic(Cpu* c, Op* op)
     {
         if (!TryArithmetic(c, op, out Float80 r))

@@ -37,7 +37,8 @@ internal static class PlainMsrs
     {
         List<(uint, ulong)> list =
         [
-            (0x00, 0), (0x01, 0), (0x17, 0), (0x2a, 0), (0x3b, 0), (0x48, 0), (MicrocodeRevision, 0x0a10_1148), (MtrrCap, 0x508), (McgCap, 0),
+            (0x00, 0), (0x01, 0), (0x17, 0), (0x2a, 0), (0x3b, 0), (0x48, 0), (MicrocodeRevision, 0x0a10_1148), (MtrrCap, 0x508),
+                (McgCap, 0),
             (McgStatus, 0), (0x1a0, 1), (0x1d9, 0), (0x1db, 0), (0x1dc, 0), (0x1dd, 0), (0x1de, 0), (0x277, 0x0007_0406_0007_0406),
             (0x2ff, 0xc06), (0xd90, 0), (0xda0, 0),
             (0xc001_0010, 0), (0xc001_0015, 0x0100_0000), (0xc001_001f, 0), (0xc001_0055, 0), (0xc001_0058, 0), (0xc001_0112, 0),

@@ -32,7 +32,8 @@ internal static class SoftCpuid
     private const uint EcxAmd = (1u << 0) | (1u << 4) | (1u << 5) | (1u << 8);
     private const uint EdxAmd = 0x0183_f3ff | (1u << 11) | (1u << 20) | (1u << 26) | (1u << 27) | (1u << 29);
 
-    // 0x80000008 EBX: SSB_NO and BTC_NO. 0x80000021 EAX: lfence serializes, null selector clears base, automatic IBRS, SRSO_NO; ECX: TSA_SQ_NO, TSA_L1_NO.
+    // 0x80000008 EBX: SSB_NO and BTC_NO. 0x80000021 EAX: lfence serializes, null selector clears base, automatic IBRS, SRSO_NO; ECX:
+    // TSA_SQ_NO, TSA_L1_NO.
     private const uint EbxSizes = (1u << 26) | (1u << 29);
     private const uint Eax21 = (1u << 2) | (1u << 6) | (1u << 8) | (1u << 29);
     private const uint Ecx21 = (1u << 1) | (1u << 2);

@@ -78,7 +78,8 @@ internal sealed unsafe partial class Translator
                 o->Disp = m is Mnemonic.Cvtss2si or Mnemonic.Cvttss2si ? 4 : 8;
                 o->Imm = m is Mnemonic.Cvttss2si or Mnemonic.Cvttsd2si ? 1 : 0;
                 return true;
-            case Mnemonic.Pcmpestri or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64 or Mnemonic.Pcmpistri or Mnemonic.Pcmpistrm:
+            case Mnemonic.Pcmpestri or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64 or Mnemonic.Pcmpistri
+                or Mnemonic.Pcmpistrm:
                 source = VectorSource(1, aligned: false);
                 o = Add(&StringCompare.Run);
                 o->Dst = Xmm(_i.Op0Register);

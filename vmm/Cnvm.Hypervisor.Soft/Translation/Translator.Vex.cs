@@ -119,7 +119,7 @@ internal sealed unsafe partial class Translator
             number &= 0x3f;
         }
 
-        Op* o = Add(floatFn != null ? &VexOps.ApplyFloat : &VexOps.Apply);
+        Op* o = Add(wide && m == Mnemonic.Vdpps ? &VexOps.DotProduct : floatFn != null ? &VexOps.ApplyFloat : &VexOps.Apply);
         o->Dst = IsMemory(0) ? (ushort)Cpu.VectorTempOffset : Vec(_i.Op0Register);
         o->Src = source;
         o->Index = (byte)(registers == 3 ? Ymm(_i.Op1Register) : IsRegister(second) ? Ymm(_i.GetOpRegister(second)) : 0);
@@ -159,7 +159,8 @@ internal sealed unsafe partial class Translator
     {
         switch (m)
         {
-            case Mnemonic.Vpmovsxbw or Mnemonic.Vpmovsxwd or Mnemonic.Vpmovsxdq or Mnemonic.Vpmovzxbw or Mnemonic.Vpmovzxwd or Mnemonic.Vpmovzxdq
+            case Mnemonic.Vpmovsxbw or Mnemonic.Vpmovsxwd or Mnemonic.Vpmovsxdq or Mnemonic.Vpmovzxbw or Mnemonic.Vpmovzxwd
+                or Mnemonic.Vpmovzxdq
                 or Mnemonic.Vcvtps2pd or Mnemonic.Vcvtdq2pd or Mnemonic.Vcvtph2ps:
                 return 8;
             case Mnemonic.Vpmovsxbd or Mnemonic.Vpmovsxwq or Mnemonic.Vpmovzxbd or Mnemonic.Vpmovzxwq:

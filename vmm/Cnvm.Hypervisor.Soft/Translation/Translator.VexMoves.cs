@@ -6,7 +6,8 @@ using Iced.Intel;
 
 namespace Cnvm.Hypervisor.Soft.Translation;
 
-/// <summary>VEX instructions that are not lane-wise: moves, shuffles across lanes, masked accesses, and those that touch general registers.</summary>
+/// <summary>VEX instructions that are not lane-wise: moves, shuffles across lanes, masked accesses, and those that touch general
+/// registers.</summary>
 internal sealed unsafe partial class Translator
 {
     private bool EmitVexMove()
@@ -121,7 +122,8 @@ internal sealed unsafe partial class Translator
         ushort source;
         switch (_i.Mnemonic)
         {
-            case Mnemonic.Vbroadcastss or Mnemonic.Vbroadcastsd or Mnemonic.Vbroadcastf128 or Mnemonic.Vbroadcasti128 or Mnemonic.Vpbroadcastb
+            case Mnemonic.Vbroadcastss or Mnemonic.Vbroadcastsd or Mnemonic.Vbroadcastf128 or Mnemonic.Vbroadcasti128
+                or Mnemonic.Vpbroadcastb
                 or Mnemonic.Vpbroadcastw or Mnemonic.Vpbroadcastd or Mnemonic.Vpbroadcastq:
                 int size = _i.Mnemonic switch
                 {
@@ -241,7 +243,8 @@ internal sealed unsafe partial class Translator
         int addressSize = _i.Op0Kind switch { OpKind.MemorySegDI => 2, OpKind.MemorySegEDI => 4, _ => 8 };
         Op* o = Add(addressSize == 8 ? &X87Ops.FormAddress : &TempOps.LegacyAddress);
         o->Base = 7 * 8;
-        o->Seg = Is64 && segment is not (Register.FS or Register.GS) ? Cpu.ZeroSlot : (byte)(Cpu.SegmentSlot + (SegmentNumber(segment) * 8));
+        o->Seg = Is64 && segment is not (Register.FS
+            or Register.GS) ? Cpu.ZeroSlot : (byte)(Cpu.SegmentSlot + (SegmentNumber(segment) * 8));
         if (addressSize != 8)
         {
             o->Src = (ushort)addressSize;
@@ -265,7 +268,8 @@ internal sealed unsafe partial class Translator
         int count = Math.Min((wideIndex ? 32 : 16) / indexSize, (_i.Op0Register.IsYMM() ? 32 : 16) / size);
         int number = Ymm(index);
         int scale = System.Numerics.BitOperations.Log2((uint)_i.MemoryIndexScale);
-        bool narrow = _i.MemoryBase is >= Register.EAX and <= Register.R15D || !Is64 || _i.MemoryDisplSize == 4 && _i.MemoryBase == Register.None;
+        bool narrow = _i.MemoryBase is >= Register.EAX and <= Register.R15D || !Is64 || _i.MemoryDisplSize == 4
+            && _i.MemoryBase == Register.None;
         _i.MemoryIndex = Register.None;
         _i.MemoryIndexScale = 1;
         AddMemory(&X87Ops.FormAddress, 0, write: false);

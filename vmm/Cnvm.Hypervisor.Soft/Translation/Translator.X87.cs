@@ -118,7 +118,8 @@ internal sealed unsafe partial class Translator
             case Mnemonic.Fchs or Mnemonic.Fabs or Mnemonic.Fld1 or Mnemonic.Fldz or Mnemonic.Fldpi or Mnemonic.Fldl2e or Mnemonic.Fldl2t
                 or Mnemonic.Fldlg2 or Mnemonic.Fldln2 or Mnemonic.Fsqrt or Mnemonic.Frndint or Mnemonic.Fxam or Mnemonic.Fincstp
                 or Mnemonic.Fdecstp or Mnemonic.Fscale or Mnemonic.Fxtract or Mnemonic.Fprem or Mnemonic.Fprem1 or Mnemonic.F2xm1
-                or Mnemonic.Fyl2x or Mnemonic.Fyl2xp1 or Mnemonic.Fpatan or Mnemonic.Fptan or Mnemonic.Fsin or Mnemonic.Fcos or Mnemonic.Fsincos:
+                or Mnemonic.Fyl2x or Mnemonic.Fyl2xp1 or Mnemonic.Fpatan or Mnemonic.Fptan or Mnemonic.Fsin or Mnemonic.Fcos
+                    or Mnemonic.Fsincos:
                 Add(&X87Ops.Wait);
                 Add(&X87Ops.Plain)->Imm = (long)_i.Mnemonic;
                 return true;
