@@ -39,8 +39,16 @@ internal sealed partial class ApiRouter
         Action("vm.delete", "The VM could not be deleted", _vmm.Delete),
         Put("vm.create", "The VM could not be created", static () => ApiJsonContext.Default.VmConfig, (config, _) => Create(config)),
         Put("vm.resize", "The VM could not be resized", static () => ApiJsonContext.Default.VmResize, (r, _) => Done(() => _vmm.Resize(r))),
-        Put("vm.resize-disk", "The disk could not be resized", static () => ApiJsonContext.Default.VmResizeDisk, (r, _) => Done(() => _vmm.ResizeDisk(r))),
-        Put("vm.resize-zone", "The memory zone could not be resized", static () => ApiJsonContext.Default.VmResizeZone, (r, _) => Done(() => _vmm.ResizeZone(r))),
+        Put(
+            "vm.resize-disk",
+            "The disk could not be resized",
+            static () => ApiJsonContext.Default.VmResizeDisk,
+            (r, _) => Done(() => _vmm.ResizeDisk(r))),
+        Put(
+            "vm.resize-zone",
+            "The memory zone could not be resized",
+            static () => ApiJsonContext.Default.VmResizeZone,
+            (r, _) => Done(() => _vmm.ResizeZone(r))),
         Add("vm.add-device", static () => ApiJsonContext.Default.DeviceConfig, static (c, fds) => c with { Fd = HostDevice(fds) }),
         Add("vm.add-user-device", static () => ApiJsonContext.Default.UserDeviceConfig),
         Add("vm.add-disk", static () => ApiJsonContext.Default.DiskConfig),
@@ -50,12 +58,36 @@ internal sealed partial class ApiRouter
         Add("vm.add-net", static () => ApiJsonContext.Default.NetConfig, static (c, fds) => c with { Fds = TapQueues(fds) }),
         Add("vm.add-vdpa", static () => ApiJsonContext.Default.VdpaConfig),
         Add("vm.add-vsock", static () => ApiJsonContext.Default.VsockConfig),
-        Put("vm.remove-device", "The device could not be removed", static () => ApiJsonContext.Default.VmRemoveDevice, (r, _) => Done(() => _vmm.RemoveDevice(r.Id))),
-        Put("vm.snapshot", "The VM could not be snapshotted", static () => ApiJsonContext.Default.VmSnapshotConfig, (c, _) => Done(() => _vmm.Snapshot(c))),
-        Put("vm.coredump", "The VM could not be dumped", static () => ApiJsonContext.Default.VmCoredumpData, (c, _) => Done(() => _vmm.Coredump(c))),
-        Put("vm.restore", "The VM could not be restored", static () => ApiJsonContext.Default.RestoreConfig, (c, r) => Take(r, fds => _vmm.Restore(c, fds))),
-        Put("vm.receive-migration", "The VM could not be received", static () => ApiJsonContext.Default.ReceiveMigrationData, (c, r) => Take(r, fds => _vmm.ReceiveMigration(c, fds))),
-        Put("vm.send-migration", "The VM could not be sent", static () => ApiJsonContext.Default.SendMigrationData, (c, _) => Done(() => _vmm.SendMigration(c))),
+        Put(
+            "vm.remove-device",
+            "The device could not be removed",
+            static () => ApiJsonContext.Default.VmRemoveDevice,
+            (r, _) => Done(() => _vmm.RemoveDevice(r.Id))),
+        Put(
+            "vm.snapshot",
+            "The VM could not be snapshotted",
+            static () => ApiJsonContext.Default.VmSnapshotConfig,
+            (c, _) => Done(() => _vmm.Snapshot(c))),
+        Put(
+            "vm.coredump",
+            "The VM could not be dumped",
+            static () => ApiJsonContext.Default.VmCoredumpData,
+            (c, _) => Done(() => _vmm.Coredump(c))),
+        Put(
+            "vm.restore",
+            "The VM could not be restored",
+            static () => ApiJsonContext.Default.RestoreConfig,
+            (c, r) => Take(r, fds => _vmm.Restore(c, fds))),
+        Put(
+            "vm.receive-migration",
+            "The VM could not be received",
+            static () => ApiJsonContext.Default.ReceiveMigrationData,
+            (c, r) => Take(r, fds => _vmm.ReceiveMigration(c, fds))),
+        Put(
+            "vm.send-migration",
+            "The VM could not be sent",
+            static () => ApiJsonContext.Default.SendMigrationData,
+            (c, _) => Done(() => _vmm.SendMigration(c))),
     ];
 
     private static ApiRoute Action(string name, string failure, Action action, Func<HttpResponse>? answer = null) =>
@@ -69,7 +101,9 @@ internal sealed partial class ApiRouter
         where T : class =>
         new("PUT", name, failure, request => handle(JsonBody.Read(request.Body, type()), request)) { Body = type };
 
-    /// <param name="withDescriptors">Puts what came along into the configuration; null where descriptors mean nothing and are closed.</param>
+    /// <param name="withDescriptors">
+    /// Puts what came along into the configuration; null where descriptors mean nothing and are closed.
+    /// </param>
     private ApiRoute Add<T>(string name, Func<JsonTypeInfo<T>> type, Func<T, IReadOnlyList<FileDescriptor>, T>? withDescriptors = null)
         where T : class, IPciDeviceConfig =>
         new("PUT", name, "The device could not be added to the VM", request =>
@@ -129,5 +163,8 @@ internal sealed partial class ApiRouter
     };
 
     private HttpResponse Metrics() =>
-        new(200, PrometheusText.Write(_vmm.Ping(), _vmm.Metrics(), ProcessFigures.Read(), _routes.Values)) { ContentType = PrometheusText.ContentType };
+        new(200, PrometheusText.Write(_vmm.Ping(), _vmm.Metrics(), ProcessFigures.Read(), _routes.Values))
+        {
+            ContentType = PrometheusText.ContentType,
+        };
 }

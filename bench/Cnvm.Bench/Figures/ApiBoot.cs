@@ -10,7 +10,7 @@ namespace Cnvm.Bench.Figures;
 /// </summary>
 internal sealed class ApiBoot(Workspace workspace) : Experiment
 {
-    private const string Budget = "budget";
+    private const string BudgetSide = "budget";
     private const double BudgetMilliseconds = 10_000;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
     private readonly CnvmVmm _machine = new();
@@ -19,11 +19,11 @@ internal sealed class ApiBoot(Workspace workspace) : Experiment
     public override IReadOnlyList<Measure> Measures { get; } =
         [new("api-create-boot", "ms", "vm.create and vm.boot, elapsed until both are answered")];
 
-    public override IReadOnlyList<string> Sides { get; } = ["cnvm", Budget];
+    public override IReadOnlyList<string> Sides { get; } = ["cnvm", BudgetSide];
 
     protected override double[] Sample(string side)
     {
-        if (side == Budget)
+        if (side == BudgetSide)
         {
             return [BudgetMilliseconds];
         }
