@@ -13,10 +13,14 @@ public sealed class TemporaryDirectory : IDisposable
     public TemporaryDirectory(string parent, string prefix)
     {
         RemoveAbandoned(parent, prefix);
-        Path = System.IO.Path.Combine(parent, prefix + System.IO.Path.GetRandomFileName());
-        Directory.CreateDirectory(Path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        string name = prefix + System.IO.Path.GetRandomFileName();
+        Path = System.IO.Path.Combine(parent, name);
+        // Made under another name: a directory that can be found and is not locked yet would look abandoned.
+        string making = System.IO.Path.Combine(parent, "." + name);
+        Directory.CreateDirectory(making, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         // Held as long as this process lives: an unlocked directory has no owner any more.
-        _lock = new FileStream(File("lock"), FileMode.Create, FileAccess.ReadWrite, FileShare.None);
+        _lock = new FileStream(System.IO.Path.Combine(making, "lock"), FileMode.Create, FileAccess.ReadWrite, FileShare.None);
+        Directory.Move(making, Path);
     }
 
     public string Path { get; }
