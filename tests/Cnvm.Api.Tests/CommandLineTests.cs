@@ -151,7 +151,7 @@ public sealed class CommandLineTests
     [InlineData("no ascending range", "--kernel", "/k", "--cpus", "affinity=[0@[3-1]]")]
     [InlineData("brackets or quotes do not match", "--kernel", "/k", "--cpus", "affinity=[0@[1]")]
     [InlineData("brackets or quotes do not match", "--kernel", "/k", "--platform", "oem_strings=\"a")]
-    [InlineData("there is no 'avx'", "--kernel", "/k", "--cpus", "features=avx")]
+    [InlineData("there is no 'avx9'", "--kernel", "/k", "--cpus", "features=avx9")]
     [InlineData("--serial: give one of", "--kernel", "/k", "--serial", "tty,pty")]
     [InlineData("--serial: is missing one of", "--kernel", "/k", "--serial", "")]
     [InlineData("--net: fd: ", "--kernel", "/k", "--net", "fd=[3,x]")]
