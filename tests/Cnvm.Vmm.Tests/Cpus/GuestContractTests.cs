@@ -110,7 +110,12 @@ public sealed class GuestContractTests : IDisposable
 
     private static HostCapabilities Host(CpuidTable table) => new()
     {
-        Hypervisor = "test", MaxVcpus = 8, PhysicalAddressBits = 48, TscScaling = false, TscKhz = Khz, Cpuid = table,
+        Hypervisor = "test",
+        MaxVcpus = 8,
+        PhysicalAddressBits = 48,
+        TscScaling = false,
+        TscKhz = Khz,
+        Cpuid = table,
     };
 
     private static MachineState Guest(CpuidTable shown)
