@@ -59,9 +59,9 @@ public sealed partial class GuestVm : IAsyncDisposable
     public static Task<GuestVm> StartAsync(GuestHost host) => StartAsync(host, "", null);
 
     /// <summary>Starts the VMM with a snapshot whose guest is at its shell; it runs.</summary>
-    public static async Task<GuestVm> RestoreAsync(NestedHost host, string folder, string keys = "", string flags = "")
+    public static async Task<GuestVm> RestoreAsync(GuestHost host, string folder, string keys = "")
     {
-        GuestVm guest = await StartAsync(host, $"--restore source_url=file://{folder},resume=on{keys} {flags}", null);
+        GuestVm guest = await StartAsync(host, $"--restore source_url=file://{folder},resume=on{keys}", null);
         return await guest.OrDisposeAsync(guest.WaitForEventAsync("vm", "resumed"));
     }
 
