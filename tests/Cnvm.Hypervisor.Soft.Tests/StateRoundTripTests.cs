@@ -65,7 +65,9 @@ public sealed class StateRoundTripTests
     /// <summary>The state of a 64-bit guest in the middle of something: nothing that can hold a value is left at its reset value.</summary>
     private static VcpuState Filled(VcpuState s)
     {
-        byte[] xsave = s.Xsave.ToArray();
+        // Legacy region, header and the upper halves of the YMM registers.
+        byte[] xsave = new byte[832];
+        s.Xsave.CopyTo(xsave);
         Random random = new(5);
         random.NextBytes(xsave.AsSpan(32, 128));
         for (int i = 0; i < 8; i++)
@@ -97,6 +99,9 @@ public sealed class StateRoundTripTests
                 Efer = 0xd01,
             },
             Xsave = [.. xsave],
+
+            // The task priority register holds CR8 in its upper half, and the processor priority follows (SDM vol. 3 §11.8.3, §11.8.6).
+            Lapic = s.Lapic.SetItem(0x80, 0x30).SetItem(0xa0, 0x30),
             Xcr0 = 7,
             DebugAddresses = [0x1000, 0x2000, 0x3000, 0x4000],
         };

@@ -7,6 +7,7 @@ namespace Cnvm.Nested;
 public sealed partial class NestedHost
 {
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan BrokenConnectionPatience = TimeSpan.FromSeconds(10);
     private int _commands;
     private int _sockets;
 
@@ -161,13 +162,24 @@ public sealed partial class NestedHost
                 $"'{command}' took more than {timeout.TotalSeconds:F0} s in the nested host\n{output.Tail}\n{error.Tail}\nconsole:\n{_console.Tail}");
         }
 
-        // 255 is also what ssh itself returns when the connection broke.
-        if (ssh.ExitCode == 255 && (_qemu.HasExited || _master is { HasExited: true }))
+        // 255 is also what ssh itself returns when the connection broke, perhaps before the end of what broke it is known.
+        if (ssh.ExitCode == 255 && await HasEndedAsync().ConfigureAwait(false))
         {
             throw Died();
         }
 
         return new CommandResult(ssh.ExitCode, output.Text, error.Text);
+    }
+
+    private async Task<bool> HasEndedAsync()
+    {
+        if (_master is { } master)
+        {
+            using var limit = new CancellationTokenSource(BrokenConnectionPatience);
+            await Task.WhenAny(_qemu.WaitForExitAsync(limit.Token), master.WaitForExitAsync(limit.Token)).ConfigureAwait(false);
+        }
+
+        return _qemu.HasExited || _master is { HasExited: true };
     }
 
     private static async Task FeedAsync(Process process, string? input, CancellationToken cancellation)
