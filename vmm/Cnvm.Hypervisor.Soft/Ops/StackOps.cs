@@ -287,13 +287,13 @@ internal static unsafe class StackOps
         return true;
     }
 
-    public static bool Read(Cpu* c, ulong a, int size) => Check(c, a) && Mmu.Read(c, a, size);
+    public static bool Read(Cpu* c, ulong a, int size) => Check(c, a, size) && Mmu.Read(c, a, size);
 
-    public static bool Write(Cpu* c, ulong a, int size) => Check(c, a) && Mmu.Write(c, a, size);
+    public static bool Write(Cpu* c, ulong a, int size) => Check(c, a, size) && Mmu.Write(c, a, size);
 
-    private static bool Check(Cpu* c, ulong a)
+    private static bool Check(Cpu* c, ulong a, int size)
     {
-        if ((c->Efer & ControlBits.EFER_LMA) != 0 && !Mmu.IsCanonical(a))
+        if ((c->Efer & ControlBits.EFER_LMA) != 0 && (!Mmu.IsCanonical(a) || !Mmu.IsCanonical(a + (uint)size - 1)))
         {
             Mmu.Raise(c, Vectors.SS, 0);
             return false;
