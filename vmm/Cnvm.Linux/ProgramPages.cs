@@ -14,10 +14,17 @@ public static class ProgramPages
     /// <remarks>Reads <c>/proc/self/smaps</c>, which walks the page tables: not for a process whose guest has touched much memory.</remarks>
     public static void GiveBack()
     {
+        const string Mappings = "/proc/self/smaps";
+        if (!File.Exists(Mappings))
+        {
+            // A kernel without CONFIG_PROC_PAGE_MONITOR.
+            return;
+        }
+
         ulong start = 0;
         ulong end = 0;
         bool isCandidate = false;
-        foreach (string line in File.ReadLines("/proc/self/smaps"))
+        foreach (string line in File.ReadLines(Mappings))
         {
             if (TryParseMapping(line, out bool isCode, out ulong first, out ulong last))
             {
@@ -26,8 +33,9 @@ public static class ProgramPages
             else if (isCandidate && line.StartsWith(AnonymousField, StringComparison.Ordinal)
                 && line.AsSpan(AnonymousField.Length).Trim().SequenceEqual("0 kB"))
             {
-                // Nothing in it differs from the file, so that nothing is lost (madvise(2), MADV_DONTNEED).
-                LinuxError.Check(Libc.madvise((nint)start, (nuint)(end - start), Libc.MADV_DONTNEED), "madvise(MADV_DONTNEED)");
+                // Nothing in it differs from the file, so that nothing is lost (madvise(2), MADV_DONTNEED). Locked memory (mlockall)
+                // refuses, and stays as it is.
+                _ = Libc.madvise((nint)start, (nuint)(end - start), Libc.MADV_DONTNEED);
             }
         }
     }

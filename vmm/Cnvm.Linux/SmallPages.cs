@@ -51,7 +51,8 @@ public static unsafe class SmallPages
         string self = NativeThread.CurrentId.ToString(CultureInfo.InvariantCulture);
         foreach (string thread in Directory.EnumerateDirectories("/proc/self/task"))
         {
-            if (Path.GetFileName(thread) == self || !TryParseStackPointer(File.ReadAllText(thread + "/syscall"), out ulong stackPointer))
+            string file = thread + "/syscall";
+            if (Path.GetFileName(thread) == self || !File.Exists(file) || !TryParseStackPointer(File.ReadAllText(file), out ulong stackPointer))
             {
                 continue;
             }
@@ -62,7 +63,7 @@ public static unsafe class SmallPages
                     && stackPointer - start > StackMarginBytes)
                 {
                     ulong unused = (stackPointer - start - StackMarginBytes) & ~0xfffUL;
-                    LinuxError.Check(Libc.madvise((nint)start, (nuint)unused, Libc.MADV_DONTNEED), "madvise(MADV_DONTNEED)");
+                    _ = Libc.madvise((nint)start, (nuint)unused, Libc.MADV_DONTNEED);
                 }
             }
         }
