@@ -34,7 +34,10 @@ internal sealed class Arguments
     public IReadOnlyList<string>? Values(string flag) => _values.GetValueOrDefault(flag);
 
     /// <summary>A flag that was given and describes the VM; null if none was.</summary>
-    public string? FirstVmFlag => _values.Keys.FirstOrDefault(k => Flags.Find(k)!.IsVmConfig);
+    public string? FirstVmFlag => First(f => f.IsVmConfig);
+
+    /// <summary>A flag that was given and is such; null if none was.</summary>
+    public string? First(Func<Flag, bool> isSuch) => _values.Keys.FirstOrDefault(k => isSuch(Flags.Find(k)!));
 
     private static bool LooksLikeFlag(string word) => word.Length > 1 && word[0] == '-';
 

@@ -1,6 +1,7 @@
 namespace Cnvm.CommandLine;
 
-/// <summary>All flags: Cloud Hypervisor's, and cnvm's own <c>--machine</c>, <c>--name</c> and <c>--hypervisor</c>.</summary>
+/// <summary>All flags: Cloud Hypervisor's, and cnvm's own <c>--machine</c>, <c>--name</c>, <c>--hypervisor</c> and
+/// <c>--host-capabilities</c>.</summary>
 internal static class Flags
 {
     public const string ApiSocket = "--api-socket";
@@ -16,6 +17,7 @@ internal static class Flags
     public const string Fs = "--fs";
     public const string GenericVhostUser = "--generic-vhost-user";
     public const string Help = "--help";
+    public const string HostCapabilities = "--host-capabilities";
     public const string Hypervisor = "--hypervisor";
     public const string Initramfs = "--initramfs";
     public const string Kernel = "--kernel";
@@ -57,6 +59,7 @@ internal static class Flags
         new(LogFormat, FlagArity.One),
         new(Seccomp, FlagArity.One),
         new(Hypervisor, FlagArity.One),
+        new(HostCapabilities, FlagArity.None),
         new(NoShutdown, FlagArity.None),
         new(Restore, FlagArity.One),
         new(Verbose, FlagArity.Count) { Short = "-v" },

@@ -97,6 +97,7 @@ internal static class HelpText
           -v, -vv, -vvv          log info, debug, trace as well (warnings and errors are always logged)
           --hypervisor NAME      auto (default): kvm where it runs ordinary guests, else soft, saying why; kvm; soft:
                                  the software vCPU, which needs no KVM
+          --host-capabilities    print what this host and hypervisor can run, as JSON, and end (see `cnvm check`)
           --seccomp MODE         true, false, log or errno: accepted; system call filters come later
           -V, --version          version (with -v: abilities)
           -h, --help             this text

@@ -10,9 +10,15 @@ internal sealed record LaunchOptions
     // The software vCPU is young: who wants it asks for it.
     private const string DefaultHypervisor = "auto";
 
+    // What a VMM does, and not what it is made of.
+    private static readonly string[] MakesVmm = [Flags.ApiSocket, Flags.Name, Flags.EventMonitor, Flags.NoShutdown, Flags.Restore];
+
     public bool ShowHelp { get; private init; }
 
     public bool ShowVersion { get; private init; }
+
+    /// <summary>Only print what the host and the hypervisor can run.</summary>
+    public bool ShowHostCapabilities { get; private init; }
 
     /// <summary>Where to serve the API; null for nowhere.</summary>
     public PathOrFd? ApiSocket { get; private init; }
@@ -58,8 +64,15 @@ internal sealed record LaunchOptions
             return new LaunchOptions { ShowHelp = arguments.Has(Flags.Help), ShowVersion = true, LogLevel = LevelOf(verbosity) };
         }
 
+        bool onlyDescribesHost = arguments.Has(Flags.HostCapabilities);
+        if (onlyDescribesHost && arguments.First(f => f.IsVmConfig || MakesVmm.Contains(f.Name)) is { } needless)
+        {
+            throw new CommandLineException($"{Flags.HostCapabilities} runs no VM: leave {needless} out");
+        }
+
         var options = new LaunchOptions
         {
+            ShowHostCapabilities = onlyDescribesHost,
             ApiSocket = ParsePathOrFd(Flags.ApiSocket, arguments.Value(Flags.ApiSocket), allowBarePath: true),
             Name = arguments.Value(Flags.Name),
             EventMonitor = ParsePathOrFd(Flags.EventMonitor, arguments.Value(Flags.EventMonitor), allowBarePath: false),
@@ -78,7 +91,7 @@ internal sealed record LaunchOptions
             throw new CommandLineException($"{Flags.Restore} brings the VM's configuration along: leave {arguments.FirstVmFlag} out");
         }
 
-        if (options.Vm is null && options.Restore is null && options.ApiSocket is null && options.Name is null)
+        if (!onlyDescribesHost && options.Vm is null && options.Restore is null && options.ApiSocket is null && options.Name is null)
         {
             throw new CommandLineException(
                 $"nothing to do: give {Flags.Kernel} to boot a VM, {Flags.ApiSocket} to be told what to do, or both (see --help)");

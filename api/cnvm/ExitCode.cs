@@ -5,7 +5,7 @@ internal static class ExitCode
 {
     public const int Success = 0;
 
-    /// <summary>The VMM refused, or could not be reached or started, or a file could not be used.</summary>
+    /// <summary>The VMM refused, or could not be reached or started, or a file could not be used, or a check says no.</summary>
     public const int Failure = 1;
 
     /// <summary>The command line is wrong; nothing was done.</summary>

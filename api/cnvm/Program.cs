@@ -3,6 +3,7 @@ using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 using Cnvm.CommandLine;
 using Cnvm.Vmm;
+using Cnvm.Vmm.Snapshot;
 using HelpText = Cnvm.Cli.Help.HelpText;
 
 namespace Cnvm.Cli;
@@ -36,8 +37,8 @@ internal static class Program
 
             return invocation.Command!.Run(invocation);
         }
-        catch (Exception e) when (e is CliException or CommandLineException or ApiCallException or VmmException or IOException
-            or UnauthorizedAccessException)
+        catch (Exception e) when (e is CliException or CommandLineException or ApiCallException or VmmException or SnapshotException
+            or IOException or UnauthorizedAccessException)
         {
             bool json = invocation?.Json ?? args.Contains("--json");
             ErrorReport.Write(e, invocation?.Command?.Name, json);

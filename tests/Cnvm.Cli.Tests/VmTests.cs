@@ -72,6 +72,22 @@ public sealed class VmTests : IDisposable
         Assert.Equal(0, _cli.Run("shutdown-vmm", "db").ExitCode);
     }
 
+    [SkippableFact]
+    public void A_snapshot_of_a_vm_is_inspected_and_checked_against_the_host_it_was_taken_on()
+    {
+        SkipWithoutImages();
+        Assert.Equal(0, _cli.Run("start", "shot", "--hypervisor", "soft", "--kernel", Kernel, "--memory", "128M").ExitCode);
+        string folder = Directory.CreateDirectory(Path.Combine(_cli.Folder, "snapshot")).FullName;
+        Assert.Equal(0, _cli.Run("pause", "shot").ExitCode);
+        Assert.Equal(new CliResult(0, "", ""), _cli.Run("snapshot", "shot", $"file://{folder}"));
+        Assert.Equal(0, _cli.Run("shutdown-vmm", "shot").ExitCode);
+        JsonElement state = JsonDocument.Parse(_cli.Run("inspect", folder, "--json").Output).RootElement;
+        Assert.Equal(("soft", 1), (state.GetProperty("hypervisor").GetString(), state.GetProperty("vcpus").GetArrayLength()));
+        Assert.Contains("\nhypervisor: soft\n", _cli.Run("inspect", folder).Output, StringComparison.Ordinal);
+        CliResult check = _cli.Run("check", folder, "--against", "host", "--hypervisor", "soft");
+        Assert.Equal(new CliResult(0, "yes: soft on this host runs the guest\n", ""), check);
+    }
+
     [Fact]
     public void A_vm_that_cannot_start_says_why_and_leaves_nothing_behind()
     {

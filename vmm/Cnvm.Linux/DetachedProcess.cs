@@ -6,7 +6,7 @@ namespace Cnvm.Linux;
 
 /// <summary>
 /// A program started in a session of its own, so that it outlives this process and its terminal. Its input is /dev/null; output and
-/// errors go to one file.
+/// errors go to files.
 /// </summary>
 [Abi("spawn.h sys/wait.h")]
 public sealed unsafe partial class DetachedProcess : IDisposable
@@ -33,9 +33,10 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     /// <summary>Starts a program with this process's environment.</summary>
     /// <param name="path">Path of the program; PATH is not searched.</param>
     /// <param name="arguments">With the program's name first.</param>
-    /// <param name="output">Descriptor for output and errors; stays the caller's.</param>
+    /// <param name="output">Descriptor for output; stays the caller's.</param>
+    /// <param name="errors">Descriptor for errors; stays the caller's. May be the same.</param>
     /// <exception cref="LinuxException">The program cannot be started.</exception>
-    public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output)
+    public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors)
     {
         var environment = new List<string>();
         foreach (System.Collections.DictionaryEntry entry in Environment.GetEnvironmentVariables())
@@ -65,7 +66,7 @@ public sealed unsafe partial class DetachedProcess : IDisposable
                 "posix_spawnattr_setflags");
             LinuxErrorOf(posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", Libc.O_RDONLY, 0), "posix_spawn_file_actions_addopen");
             LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, output, 1), "posix_spawn_file_actions_adddup2");
-            LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, output, 2), "posix_spawn_file_actions_adddup2");
+            LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, errors, 2), "posix_spawn_file_actions_adddup2");
             int id;
             LinuxErrorOf(posix_spawn(&id, path, &actions, &attributes, words.Vector, variables.Vector), $"start {path}");
             return new DetachedProcess(id, new FileDescriptor((int)LinuxError.Check((nint)syscall(PidFdOpen, id, 0), "pidfd_open")));

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text;
+using Cnvm.Hypervisor;
 using Cnvm.Linux;
 using Cnvm.Vmm;
 using Cnvm.CommandLine;
@@ -31,11 +32,18 @@ internal static class Program
                 return 0;
             }
 
+            if (options.ShowHostCapabilities)
+            {
+                Print(Stdout, HostReport.Make(options, started));
+                return 0;
+            }
+
             SmallPages.UseForProcess();
             using var session = new VmmSession(options, started);
             return session.Run();
         }
-        catch (Exception e) when (e is CommandLineException or VmmException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is CommandLineException or VmmException or HypervisorException or IOException
+            or UnauthorizedAccessException)
         {
             Print(Stderr, DescribeError(e));
             return 1;

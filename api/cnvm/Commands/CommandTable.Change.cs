@@ -54,6 +54,44 @@ internal static partial class CommandTable
             Operands = ["URL"],
             Details = "URL is file://FOLDER; the folder exists and is empty.",
         },
+        new("snapshot merge", "make one snapshot of a snapshot and the difference to it", SnapshotCommands.Merge)
+        {
+            Vm = VmUse.None,
+            Operands = ["PARENT", "DIFFERENCE", "DESTINATION"],
+            Details =
+                """
+                All three are folders; DESTINATION exists and has no snapshot. PARENT and DIFFERENCE stay as they are. Differences
+                that follow one another are merged one by one, the oldest first.
+                """,
+        },
+        new("inspect", "print the state in a snapshot, for people or as JSON", SnapshotCommands.Inspect)
+        {
+            Vm = VmUse.None,
+            Operands = ["SNAPSHOT_FOLDER"],
+            Details =
+                """
+                Numbers are hexadecimal for people and decimal in JSON; long byte strings are cut for people only. Elements of newer
+                versions are printed too.
+                """,
+        },
+        new("check", "whether a host can run a snapshot's guest, or every obstacle", SnapshotCommands.Check)
+        {
+            Vm = VmUse.None,
+            Operands = ["SNAPSHOT_FOLDER"],
+            Options =
+            [
+                new("--against", "FILE|host", "what cnvm host-capabilities --json printed on another host; host (default) is this one")
+                {
+                    Choices = ["host"],
+                },
+                HostQuery.Hypervisor,
+            ],
+            Details =
+                """
+                The exit code is 0 for yes and 1 for no, with the obstacles on standard output, one a line. A snapshot or file that
+                cannot be read is an error, on standard error.
+                """,
+        },
         new("restore", "make the VM of a snapshot, paused", MoveRequests.Restore)
         {
             Operands = ["RESTORE"],

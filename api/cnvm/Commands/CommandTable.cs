@@ -24,6 +24,9 @@ internal static partial class CommandTable
 
     public static Command? Find(string name) => Sections.SelectMany(s => s.Commands).FirstOrDefault(c => c.Name == name);
 
+    /// <summary>The command of two words that a word makes of the command before it; null if it makes none.</summary>
+    public static Command? FindSecond(Command first, string word) => Find($"{first.Name} {word}");
+
     private static IReadOnlyList<Command> StartAndFind =>
     [
         new("start", "start a VM in the background; without --kernel, a VMM that waits for create", StartCommand.Run)
@@ -115,6 +118,16 @@ internal static partial class CommandTable
         Simple("info", "configuration and state, as JSON", "GET", "vm.info", VmUse.Optional),
         Simple("counters", "device counters, as JSON", "GET", "vm.counters", VmUse.Optional),
         Simple("ping", "version and process of the VMM, as JSON", "GET", "vmm.ping", VmUse.Optional),
+        new("host-capabilities", "what this host and hypervisor can run", HostCapabilitiesCommand.Run)
+        {
+            Vm = VmUse.None,
+            Options = [HostQuery.Hypervisor],
+            Details =
+                """
+                With --json, the output is the file that cnvm check takes on another host:
+                  cnvm host-capabilities --json > this-host.json
+                """,
+        },
     ];
 
     private static IReadOnlyList<Command> Own =>

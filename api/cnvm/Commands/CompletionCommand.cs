@@ -42,7 +42,7 @@ internal static class CompletionCommand
         }
         else if (command is null)
         {
-            all = CommandTable.Visible.Select(c => c.Name);
+            all = CommandTable.Visible.Select(c => c.Name).Where(n => !n.Contains(' ', StringComparison.Ordinal));
         }
         else
         {
@@ -84,6 +84,10 @@ internal static class CompletionCommand
             {
                 command = CommandTable.Find(word);
             }
+            else if (operands.Count == 0 && CommandTable.FindSecond(command, word) is { } second)
+            {
+                command = second;
+            }
             else
             {
                 operands.Add(word);
@@ -103,11 +107,14 @@ internal static class CompletionCommand
 
         if (operands.Count == 0 && command.Vm is not (VmUse.None or VmUse.New) && !bySocket)
         {
-            return VmRegistry.List().Select(e => e.Name);
+            return [.. SecondWords(command), .. VmRegistry.List().Select(e => e.Name)];
         }
 
         return command.Name == "remove-device" && operands.Count == 1 && !bySocket ? DeviceIds(operands[0]) : [];
     }
+
+    private static IEnumerable<string> SecondWords(Command command) => CommandTable.Visible.Select(c => c.Name)
+        .Where(n => n.StartsWith(command.Name + ' ', StringComparison.Ordinal)).Select(n => n[(command.Name.Length + 1)..]);
 
     // Completion says nothing where a person expects nothing: a VM that does not answer has no devices to offer.
     private static IEnumerable<string> DeviceIds(string vm)

@@ -13,8 +13,6 @@ namespace Cnvm.Cli.Commands;
 /// <summary><c>cnvm start</c>: a VMM in the background.</summary>
 internal static class StartCommand
 {
-    private const string Program = "cnvm-vmm";
-    private const string ProgramVariable = "CNVM_VMM";
     private const int AskMilliseconds = 10;
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
 
@@ -31,7 +29,7 @@ internal static class StartCommand
         List<string> words = [.. WithConsole(invocation.VmmFlags), Flags.Name, name, Flags.ApiSocket, socket];
         // What is wrong with the flags is said here, and not in a log.
         LaunchOptions options = LaunchOptions.Parse(words);
-        string program = FindProgram();
+        string program = VmmProgram.Find();
         VmRegistry.EnsureFolder();
         string log = VmRegistry.LogPathOf(name);
         if (VmRegistry.List().Any(e => e.Name == name))
@@ -43,7 +41,7 @@ internal static class StartCommand
         var creation = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, Share = FileShare.ReadWrite, UnixCreateMode = OwnerOnly };
         using FileStream output = new(log, creation);
         int descriptor = (int)output.SafeFileHandle.DangerousGetHandle();
-        using DetachedProcess process = DetachedProcess.Start(program, [Program, .. words], descriptor);
+        using DetachedProcess process = DetachedProcess.Start(program, [VmmProgram.Name, .. words], descriptor, descriptor);
         string state = AwaitState(process, socket, options.Vm is not null, timeout, output);
         Report(invocation, name, process.Id, socket, state);
         return ExitCode.Success;
@@ -103,23 +101,6 @@ internal static class StartCommand
         }
 
         return words;
-    }
-
-    /// <exception cref="CliException">There is no cnvm-vmm.</exception>
-    private static string FindProgram()
-    {
-        if (Environment.GetEnvironmentVariable(ProgramVariable) is { Length: > 0 } chosen)
-        {
-            return File.Exists(chosen)
-                ? Path.GetFullPath(chosen)
-                : throw new CliException(ExitCode.Failure, $"{ProgramVariable} names {chosen}, which does not exist");
-        }
-
-        IEnumerable<string> folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
-        string? beside = Path.GetDirectoryName(Environment.ProcessPath);
-        return folders.Prepend(beside ?? "/").Select(f => Path.Combine(f, Program)).FirstOrDefault(File.Exists)
-            ?? throw new CliException(
-                ExitCode.Failure, $"{Program} is neither beside cnvm nor in PATH; set {ProgramVariable} to where it is");
     }
 
     /// <summary>Waits until the VMM answers, and the VM runs if there is to be one.</summary>
@@ -199,7 +180,7 @@ internal static class StartCommand
         using var reader = new StreamReader(log, Encoding.UTF8, leaveOpen: true);
         string said = reader.ReadToEnd().Trim();
         File.Delete(log.Name);
-        return said.Length == 0 ? $"{Program} ended without a message" : $"{Program} ended:\n{said}";
+        return said.Length == 0 ? $"{VmmProgram.Name} ended without a message" : $"{VmmProgram.Name} ended:\n{said}";
     }
 
     private static void Report(Invocation invocation, string name, int process, string socket, string state)

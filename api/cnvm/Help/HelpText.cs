@@ -35,7 +35,7 @@ internal static class HelpText
         """
         Exit codes:
           0  done
-          1  the VMM refused or could not be reached, or a file could not be used
+          1  the VMM refused or could not be reached, a file could not be used, or the answer of check is no
           2  the command line is wrong; nothing was done
           3  no running VM is meant, or it is not clear which
           4  what was waited for did not happen in time
@@ -45,7 +45,7 @@ internal static class HelpText
         """
         Files:
           $XDG_RUNTIME_DIR/cnvm, else /run/cnvm (root) or /tmp/cnvm-UID: running VMs, their sockets and logs
-          CNVM_VMM: the program that cnvm start starts, if it is not the cnvm-vmm beside cnvm or in PATH
+          CNVM_VMM: the program that cnvm start and host-capabilities start, if it is not the cnvm-vmm beside cnvm or in PATH
         """;
 
     private const int SummaryColumn = 36;

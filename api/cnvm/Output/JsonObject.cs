@@ -42,6 +42,17 @@ internal sealed class JsonObject
 
     public void Toggle(string key, bool value) => _writer.WriteBoolean(key, value);
 
+    public void Texts(string key, IReadOnlyList<string> texts)
+    {
+        _writer.WriteStartArray(key);
+        foreach (string text in texts)
+        {
+            _writer.WriteStringValue(text);
+        }
+
+        _writer.WriteEndArray();
+    }
+
     /// <summary>An array with an object for each item; left out if <paramref name="items"/> is null.</summary>
     public void Objects<T>(string key, IReadOnlyList<T>? items, Action<JsonObject, T> fill)
     {

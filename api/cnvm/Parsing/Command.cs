@@ -1,7 +1,7 @@
 namespace Cnvm.Cli.Parsing;
 
 /// <summary>A command: what it takes, what its help says, and what it does. One table of these makes help, man page and completion.</summary>
-/// <param name="Name">As it is typed.</param>
+/// <param name="Name">As it is typed; two words if another command has the first one as its name.</param>
 /// <param name="Summary">One line.</param>
 /// <param name="Run">Carries it out; returns the exit code.</param>
 internal sealed record Command(string Name, string Summary, Func<Invocation, int> Run)

@@ -147,6 +147,12 @@ internal sealed class Invocation
     {
         if (Command is not null)
         {
+            if (_words.Count == 0 && CommandTable.FindSecond(Command, word) is { } second)
+            {
+                Command = second;
+                return;
+            }
+
             _words.Add(word);
             return;
         }

@@ -12,6 +12,12 @@ public static class StateFormat
     /// <summary>Deepest nesting of records.</summary>
     public const int MaxDepth = 16;
 
+    /// <summary>
+    /// Most elements that are taken apart for looking at: several times what the largest state of real machines has. A hostile one could
+    /// have one for every four bytes.
+    /// </summary>
+    internal const int MaxNodes = 4 << 20;
+
     /// <summary>Magic, version, checksum, payload length.</summary>
     internal const int HeaderBytes = 24;
 

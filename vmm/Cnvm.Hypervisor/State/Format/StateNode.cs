@@ -10,8 +10,12 @@ namespace Cnvm.Hypervisor.State.Format;
 public sealed record StateNode(string Name, ElementType Type, object? Value, ImmutableArray<StateNode> Children)
 {
     /// <summary>Takes a whole state apart.</summary>
-    /// <exception cref="StateFormatException">It is no state, damaged, or nested too deep.</exception>
-    public static StateNode Parse(ReadOnlyMemory<byte> state) => Record("state", StateParser.Open(state), "state", 0);
+    /// <exception cref="StateFormatException">It is no state, damaged, nested too deep, or has more elements than any machine.</exception>
+    public static StateNode Parse(ReadOnlyMemory<byte> state)
+    {
+        int left = StateFormat.MaxNodes;
+        return Record("state", StateParser.Open(state), "state", 0, ref left);
+    }
 
     /// <summary>The child of this name; null if there is none.</summary>
     public StateNode? Child(string name)
@@ -27,30 +31,44 @@ public sealed record StateNode(string Name, ElementType Type, object? Value, Imm
         return null;
     }
 
-    private static StateNode Record(string name, ReadOnlyMemory<byte> record, string path, int depth)
+    /// <param name="left">How many more elements there may be.</param>
+    private static StateNode Record(string name, ReadOnlyMemory<byte> record, string path, int depth, ref int left)
     {
         if (depth > StateFormat.MaxDepth)
         {
             throw new StateFormatException($"{path}: records are nested deeper than {StateFormat.MaxDepth}");
         }
 
+        if (--left < 0)
+        {
+            throw new StateFormatException($"{path}: the state has more than {StateFormat.MaxNodes} elements");
+        }
+
         var children = ImmutableArray.CreateBuilder<StateNode>();
         foreach (StateElement element in StateParser.Elements(record, path))
         {
-            children.Add(Node(element, $"{path}/{element.Name}", depth + 1));
+            left--;
+            children.Add(Node(element, $"{path}/{element.Name}", depth + 1, ref left));
         }
 
         return new StateNode(name, ElementType.Record, null, children.ToImmutable());
     }
 
-    private static StateNode Node(StateElement element, string path, int depth) => element.Type switch
+    private static StateNode List(in StateElement element, string path, int depth, ref int left)
     {
-        ElementType.Record => Record(element.Name, element.Payload, path, depth),
-        ElementType.RecordList => new StateNode(
-            element.Name,
-            element.Type,
-            null,
-            [.. StateParser.Items(element.Payload, path).Select((item, i) => Record($"{i}", item, $"{path}[{i}]", depth))]),
+        var items = ImmutableArray.CreateBuilder<StateNode>();
+        foreach (ReadOnlyMemory<byte> item in StateParser.Items(element.Payload, path))
+        {
+            items.Add(Record($"{items.Count}", item, $"{path}[{items.Count}]", depth, ref left));
+        }
+
+        return new StateNode(element.Name, element.Type, null, items.ToImmutable());
+    }
+
+    private static StateNode Node(in StateElement element, string path, int depth, ref int left) => element.Type switch
+    {
+        ElementType.Record => Record(element.Name, element.Payload, path, depth, ref left),
+        ElementType.RecordList => List(element, path, depth, ref left),
         ElementType.Bool => Leaf(element, StateParser.Number(element, path) != 0),
         ElementType.I64 => Leaf(element, (long)StateParser.Number(element, path)),
         ElementType.U8 or ElementType.U16 or ElementType.U32 or ElementType.U64 => Leaf(element, StateParser.Number(element, path)),

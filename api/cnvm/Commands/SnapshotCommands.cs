@@ -1,0 +1,103 @@
+using Cnvm.Cli.Output;
+using Cnvm.Cli.Parsing;
+using Cnvm.Hypervisor.State.Format;
+using Cnvm.Vmm.Cpus;
+using Cnvm.Vmm.Snapshot;
+
+namespace Cnvm.Cli.Commands;
+
+/// <summary>Commands about snapshots on disk; no VM has to run.</summary>
+internal static class SnapshotCommands
+{
+    private const string ThisHost = "host";
+    private const int MaxCapabilitiesBytes = 1 << 20;
+
+    /// <summary><c>cnvm inspect</c>: everything that the state says, also what this program knows nothing of.</summary>
+    public static int Inspect(Invocation invocation)
+    {
+        string folder = Folder(invocation.Operands[0]);
+        StateNode state;
+        try
+        {
+            state = StateNode.Parse(SnapshotFolder.ReadStateBytes(folder));
+        }
+        catch (StateFormatException e)
+        {
+            throw new SnapshotException($"{Path.Combine(folder, SnapshotFiles.State)}: {e.Message}", e);
+        }
+
+        if (invocation.Json)
+        {
+            Stdio.Print(StateText.ToJson(state));
+        }
+        else
+        {
+            Stdio.Print(Printable.Lines(StateText.ToText(state)));
+        }
+
+        return ExitCode.Success;
+    }
+
+    /// <summary><c>cnvm check</c>: whether a host runs the snapshot's guest.</summary>
+    public static int Check(Invocation invocation)
+    {
+        MachineState guest = SnapshotFolder.ReadState(Folder(invocation.Operands[0]));
+        string against = invocation.Value("--against") ?? ThisHost;
+        if (against != ThisHost && invocation.Has(HostQuery.Hypervisor.Name))
+        {
+            throw CliException.Usage($"{HostQuery.Hypervisor.Name} is of this host; {against} says which hypervisor it describes");
+        }
+
+        HostCapabilities host = against == ThisHost
+            ? Parse(HostQuery.Ask(invocation), VmmProgram.Name)
+            : Parse(BoundedFile.Read(against, MaxCapabilitiesBytes), against);
+        IReadOnlyList<string> obstacles = GuestContract.Obstacles(guest, host);
+        if (invocation.Json)
+        {
+            Stdio.Print(JsonObject.Write(json =>
+            {
+                json.Toggle("runs", obstacles.Count == 0);
+                json.Text("against", against);
+                json.Text("hypervisor", host.Hypervisor);
+                json.Texts("obstacles", obstacles);
+            }));
+        }
+        else if (obstacles.Count == 0)
+        {
+            Stdio.Print($"yes: {Printable.Line(host.Hypervisor)} {Where(against)} runs the guest");
+        }
+        else
+        {
+            IEnumerable<string> lines = obstacles.Select(o => $"  {Printable.Line(o)}");
+            Stdio.Print($"no: {Printable.Line(host.Hypervisor)} {Where(against)} does not run the guest\n{string.Join('\n', lines)}");
+        }
+
+        return obstacles.Count == 0 ? ExitCode.Success : ExitCode.Failure;
+    }
+
+    /// <summary><c>cnvm snapshot merge</c>.</summary>
+    public static int Merge(Invocation invocation)
+    {
+        SnapshotMerge.Merge(Folder(invocation.Operands[0]), Folder(invocation.Operands[1]), Folder(invocation.Operands[2]));
+        return ExitCode.Success;
+    }
+
+    /// <exception cref="CliException">It describes no host.</exception>
+    public static HostCapabilities Parse(byte[] capabilities, string from)
+    {
+        try
+        {
+            return HostCapabilitiesFile.Read(capabilities);
+        }
+        catch (StateFormatException e)
+        {
+            throw new CliException(ExitCode.Failure, $"{from}: {e.Message}");
+        }
+    }
+
+    private static string Where(string against) => against == ThisHost ? "on this host" : $"as {against} describes it";
+
+    /// <summary>A folder as the other commands name it too, by a URL.</summary>
+    private static string Folder(string operand) =>
+        operand.StartsWith("file://", StringComparison.Ordinal) ? SnapshotFiles.FolderOf(operand, "folder") : operand;
+}
