@@ -97,6 +97,9 @@ internal static unsafe partial class Mmu
         return true;
     }
 
+    /// <summary>Checks that a byte can be read, without reading.</summary>
+    public static bool ProbeRead(Cpu* c, ulong a) => Translate(c, a, Access.Read);
+
     /// <summary>Checks that a range can be written, without writing.</summary>
     public static bool ProbeWrite(Cpu* c, ulong a, int size) =>
         ((a & 0xfff) + (uint)size <= 0x1000 || IsCanonicalRange(c, a, size))
