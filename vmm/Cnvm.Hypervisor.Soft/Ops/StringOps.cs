@@ -124,7 +124,7 @@ internal static unsafe class StringOps
     /// <summary>As many forward elements of MOVS or STOS as lie in one page on both sides; 0: take the slow way.</summary>
     private static ulong Bulk(Cpu* c, Op* op, StringKind kind, ulong count)
     {
-        if ((c->Flags & Rflags.DF) != 0 || op->Scale != 0 || op->Src != 8)
+        if ((c->Flags & (Rflags.DF | Rflags.TF)) != 0 || op->Scale != 0 || op->Src != 8 || c->Watch != 0)
         {
             return 0;
         }
