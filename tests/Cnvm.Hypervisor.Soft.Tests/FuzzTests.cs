@@ -1,9 +1,10 @@
+using Cnvm.Hypervisor.Soft.Core;
 using System.Globalization;
 
 namespace Cnvm.Hypervisor.Soft.Tests;
 
 /// <summary>Random bytes as code. CNVM_SOFT_FUZZ says how many pieces for each mode.</summary>
-public sealed class FuzzTests
+public sealed unsafe class FuzzTests
 {
     private static int Pieces => int.TryParse(Environment.GetEnvironmentVariable("CNVM_SOFT_FUZZ"), CultureInfo.InvariantCulture, out int n) ? n : 400;
 
@@ -64,11 +65,30 @@ public sealed class FuzzTests
 
                 r[4] = SoftMachine.StackTop;
             });
+            if (i % 4 == 3)
+            {
+                AddBreakpoints(m.Vcpu.State, random);
+            }
+
             VcpuStopReason reason = m.Run().Reason;
             Assert.True(reason is VcpuStopReason.Shutdown or VcpuStopReason.Kicked, $"piece {i}: {reason}");
             ended += reason == VcpuStopReason.Shutdown || m.Bus.Ports.Count != 0 ? 1 : 0;
         }
 
         Assert.InRange(ended, 1, Pieces);
+    }
+
+    /// <summary>Single steps, and breakpoints of any kind on code and data.</summary>
+    private static void AddBreakpoints(Cpu* c, Random random)
+    {
+        for (int n = 0; n < 4; n++)
+        {
+            c->Dr[n] = (random.Next(2) == 0 ? SoftMachine.CodeAddress : SoftMachine.DataAddress) + (ulong)random.Next(0x100);
+        }
+
+        c->Dr[7] = 0x400 | ((ulong)random.NextInt64() & 0xffff_20ff);
+        c->Cr4 |= ControlBits.CR4_DE;
+        c->Flags |= random.Next(2) == 0 ? Rflags.TF : 0;
+        SoftVcpu.UpdateWatch(c);
     }
 }

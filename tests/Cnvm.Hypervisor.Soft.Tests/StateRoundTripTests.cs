@@ -65,8 +65,8 @@ public sealed class StateRoundTripTests
     /// <summary>The state of a 64-bit guest in the middle of something: nothing that can hold a value is left at its reset value.</summary>
     private static VcpuState Filled(VcpuState s)
     {
-        // Legacy region, header and the upper halves of the YMM registers.
-        byte[] xsave = new byte[832];
+        // The saved area ends where what the processor uses ends.
+        byte[] xsave = new byte[Math.Max(s.Xsave.Length, 832)];
         s.Xsave.CopyTo(xsave);
         Random random = new(5);
         random.NextBytes(xsave.AsSpan(32, 128));

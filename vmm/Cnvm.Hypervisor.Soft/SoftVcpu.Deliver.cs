@@ -26,6 +26,11 @@ internal sealed unsafe partial class SoftVcpu
 
             if (Deliver(vector, hasError && Segments.ProtectedMode(c), error, software: false))
             {
+                if (vector == Vectors.DB)
+                {
+                    c->Dr[7] &= ~Dr6.Dr7GeneralDetect;
+                }
+
                 return;
             }
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Cnvm.Hypervisor.Soft.Core;
+using Cnvm.Hypervisor.Soft.Memory;
 using Cnvm.Hypervisor.Soft.Platform;
 
 namespace Cnvm.Hypervisor.Soft;
@@ -13,6 +14,11 @@ internal sealed unsafe partial class SoftVcpu
     public ulong ReadPort(ushort port, int size)
     {
         ExitCounters.PortIn++;
+        if (_c->Watch != 0)
+        {
+            Mmu.NotePort(_c, port, size);
+        }
+
         Span<byte> data = stackalloc byte[8];
         data.Clear();
         _bus.ReadPort(port, data[..size]);
@@ -21,6 +27,11 @@ internal sealed unsafe partial class SoftVcpu
 
     public void WritePort(ushort port, ulong value, int size)
     {
+        if (_c->Watch != 0)
+        {
+            Mmu.NotePort(_c, port, size);
+        }
+
         if (_partition.RingDoorbell(DoorbellSpace.Port, port, size, value))
         {
             return;

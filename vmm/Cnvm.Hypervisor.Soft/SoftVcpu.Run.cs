@@ -83,7 +83,7 @@ internal sealed unsafe partial class SoftVcpu
                 continue;
             }
 
-            if ((c->Flags & Rflags.TF) != 0)
+            if (((c->Flags & Rflags.TF) | (uint)c->Watch) != 0)
             {
                 Step();
                 continue;
@@ -271,35 +271,6 @@ internal sealed unsafe partial class SoftVcpu
         for (int i = 0; i < Mmu.TlbSize * 2; i++)
         {
             _c->ExecSets[i].Tag = Mmu.NoTag;
-        }
-    }
-
-    /// <summary>Runs one instruction, outside the cache, and traps after it when TF was set.</summary>
-    private void Step()
-    {
-        Cpu* c = _c;
-        bool trap = (c->Flags & Rflags.TF) != 0;
-        if (_cache.IsFull)
-        {
-            ResetCode();
-        }
-
-        byte* bytes = stackalloc byte[16];
-        if (!FetchBytes(bytes, out int length) || _translator.Translate(_cache.Next, bytes, length, 1, chainable: false) == 0)
-        {
-            DeliverException();
-            return;
-        }
-
-        c->Budget = 0;
-        Op* op = _cache.Next;
-        nint exit = op->Fn(c, op);
-        Handle(exit);
-        if (trap && exit is Exit.Lookup or Exit.Chain)
-        {
-            Mmu.RaiseNoError(c, Vectors.DB);
-            c->Dr[6] |= 0x4000;
-            DeliverException();
         }
     }
 

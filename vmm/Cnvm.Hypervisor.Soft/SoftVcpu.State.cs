@@ -127,6 +127,7 @@ internal sealed unsafe partial class SoftVcpu
 
         c->Dr[6] = state.Dr6;
         c->Dr[7] = state.Dr7;
+        UpdateWatch(c);
         fixed (byte* p = xsave)
         {
             FpuState.RestoreAll(c, p, xsave.Length);

@@ -139,6 +139,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
         _c->GdtLimit = _c->IdtLimit = 0xffff;
         _c->Dr[6] = 0xffff_0ff0;
         _c->Dr[7] = 0x400;
+        UpdateWatch(_c);
         _c->Star = _c->Lstar = _c->Cstar = _c->SyscallMask = _c->KernelGsBase = _c->TscAux = 0;
         _c->SysenterCs = _c->SysenterEsp = _c->SysenterEip = 0;
         _c->Mxcsr = 0x1f80;

@@ -70,7 +70,7 @@ internal sealed unsafe class SoftProcessor : IDisposable
 
         c->R[17] = GuestLayout.CodeAddress;
         Core.StatusFlags.Set(c, state.Flags);
-        c->Flags = (state.Flags & Rflags.DF) | 0x3000;
+        c->Flags = (state.Flags & (Rflags.DF | Rflags.TF)) | 0x3000;
         fixed (byte* x = state.Xsave)
         {
             *(ulong*)(x + 512) = 7;

@@ -9,4 +9,7 @@ internal static class AttentionBits
     public const int Invalidate = 8;
     public const int Signal = 16;
     public const int FlushAll = 32;
+
+    /// <summary>Nothing to do but to leave a repeated instruction between two elements.</summary>
+    public const int Step = 64;
 }

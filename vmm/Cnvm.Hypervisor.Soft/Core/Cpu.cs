@@ -152,6 +152,21 @@ internal unsafe struct Cpu
     public int RamCount;
     public int PhysicalBits;
 
+    /// <summary>What the enabled breakpoints of DR7 watch: <see cref="WatchOn"/> and <see cref="WatchData"/>; 0 without any.</summary>
+    public int Watch;
+
+    /// <summary>A read-modify-write begins, which may have its page in the TLB although the page is watched.</summary>
+    public int WatchedFill;
+
+    /// <summary>DR6 bits of the breakpoints that the instruction under way has met.</summary>
+    public ulong WatchHits;
+
+    /// <summary>Some breakpoint is enabled.</summary>
+    public const int WatchOn = 1;
+
+    /// <summary>Some data breakpoint is.</summary>
+    public const int WatchData = 2;
+
     /// <summary>Segment numbers beyond the six of the encoding.</summary>
     public const int Ldtr = 6;
     public const int Tr = 7;

@@ -49,6 +49,11 @@ internal static unsafe partial class Mmu
 
         if (size <= inPage)
         {
+            if (c->Watch != 0)
+            {
+                NoteAccess(c, a, size, write: false);
+            }
+
             ReadPhysical(c, c->WalkPhys, (byte*)c->Data, size);
             return true;
         }
@@ -60,6 +65,11 @@ internal static unsafe partial class Mmu
         }
 
         ulong second = c->WalkPhys;
+        if (c->Watch != 0)
+        {
+            NoteAccess(c, a, size, write: false);
+        }
+
         ReadPhysical(c, first, (byte*)c->Data, inPage);
         ReadPhysical(c, second, (byte*)c->Data + inPage, size - inPage);
         return true;
@@ -81,6 +91,11 @@ internal static unsafe partial class Mmu
 
         if (size <= inPage)
         {
+            if (c->Watch != 0)
+            {
+                NoteAccess(c, a, size, write: true);
+            }
+
             WritePhysical(c, c->WalkPhys, (byte*)c->Data, size);
             return true;
         }
@@ -92,10 +107,18 @@ internal static unsafe partial class Mmu
         }
 
         ulong second = c->WalkPhys;
+        if (c->Watch != 0)
+        {
+            NoteAccess(c, a, size, write: true);
+        }
+
         WritePhysical(c, first, (byte*)c->Data, inPage);
         WritePhysical(c, second, (byte*)c->Data + inPage, size - inPage);
         return true;
     }
+
+    /// <summary>Checks that a byte can be read, without reading.</summary>
+    public static bool ProbeRead(Cpu* c, ulong a) => Translate(c, a, Access.Read);
 
     /// <summary>Checks that a range can be written, without writing.</summary>
     public static bool ProbeWrite(Cpu* c, ulong a, int size) =>
@@ -111,9 +134,18 @@ internal static unsafe partial class Mmu
     {
         c->RmwHost = null;
         c->RmwAddress = a;
-        if (!ProbeWrite(c, a, size))
+        // An indivisible access needs the host's address even where others are not to have it.
+        c->WatchedFill = Cpu.WatchData;
+        bool permitted = ProbeWrite(c, a, size);
+        c->WatchedFill = 0;
+        if (!permitted)
         {
             return false;
+        }
+
+        if (c->Watch != 0)
+        {
+            NoteAccess(c, a, size, write: true);
         }
 
         TlbEntry* e = c->Tlb + ((a >> 12) & TlbMask);
@@ -220,7 +252,7 @@ internal static unsafe partial class Mmu
 
         ulong phys = c->WalkPhys;
         RamSlot* ram = FindRam(c, phys);
-        if (ram == null)
+        if (ram == null || ((c->Watch & ~c->WatchedFill & Cpu.WatchData) != 0 && IsWatchedPage(c, a)))
         {
             return true;
         }

@@ -73,9 +73,15 @@ internal static unsafe class FlagOps
     }
 
     /// <summary>Writes RFLAGS as POPF and IRET do at the current privilege: IOPL at CPL 0 only, IF when IOPL allows.</summary>
+    /// <remarks>RF ends with the next instruction, which only instruction breakpoints keep an eye on; without any it is not taken.</remarks>
     public static void Write(Cpu* c, ulong value, int size, bool keepResume)
     {
-        ulong mask = Rflags.TF | Rflags.DF | Rflags.NT | Rflags.AC | Rflags.ID | (keepResume ? Rflags.RF : 0);
+        ulong mask = Rflags.TF | Rflags.DF | Rflags.NT | Rflags.AC | Rflags.ID;
+        if (keepResume && c->Watch != 0)
+        {
+            mask |= Rflags.RF;
+        }
+
         if (c->Cpl == 0)
         {
             mask |= Rflags.IOPL;

@@ -124,7 +124,7 @@ internal static unsafe class StringOps
     /// <summary>As many forward elements of MOVS or STOS as lie in one page on both sides; 0: take the slow way.</summary>
     private static ulong Bulk(Cpu* c, Op* op, StringKind kind, ulong count)
     {
-        if ((c->Flags & Rflags.DF) != 0 || op->Scale != 0 || op->Src != 8)
+        if ((c->Flags & (Rflags.DF | Rflags.TF)) != 0 || op->Scale != 0 || op->Src != 8 || c->Watch != 0)
         {
             return 0;
         }
@@ -255,19 +255,12 @@ internal static unsafe class StringOps
                 Advance(c, op, Rdi, (uint)size);
                 return true;
             case StringKind.Cmps:
-                // When both operands fault, it is the one at rDI that is told of.
-                if (!Destination(c, op, false, out a) || !Mmu.Read(c, a, size))
+                if (!LoadBoth(c, op, out ulong first, out ulong second))
                 {
                     return false;
                 }
 
-                ulong second = c->Data[0];
-                if (!Source(c, op, out a) || !Mmu.Read(c, a, size))
-                {
-                    return false;
-                }
-
-                Compare(c, c->Data[0], second, size);
+                Compare(c, first, second, size);
                 Advance(c, op, Rsi, (uint)size);
                 Advance(c, op, Rdi, (uint)size);
                 return true;
@@ -291,6 +284,45 @@ internal static unsafe class StringOps
                 Advance(c, op, Rsi, (uint)size);
                 return true;
         }
+    }
+
+    /// <summary>
+    /// The operands of CMPS. When both fault it is the one at rDI that is told of, except that REPE CMPSB, which the processor has a
+    /// faster way for, looks at rSI first, and so does every form when rDI's operand has a byte beyond the canonical addresses.
+    /// </summary>
+    private static bool LoadBoth(Cpu* c, Op* op, out ulong first, out ulong second)
+    {
+        first = second = 0;
+        bool sourceFirst = op->Dst == 1 && (op->Imm & 1) != 0;
+        if (op->Scale == 0 && !sourceFirst)
+        {
+            ulong to = StackOps.Cut(c->R[Rdi], op->Src);
+            sourceFirst = !Mmu.IsCanonical(to) || !Mmu.IsCanonical(to + op->Dst - 1u);
+        }
+
+        if (sourceFirst)
+        {
+            return LoadFirst(c, op, ref first) && LoadSecond(c, op, ref second);
+        }
+
+        return LoadSecond(c, op, ref second) && LoadFirst(c, op, ref first);
+    }
+
+    private static bool LoadFirst(Cpu* c, Op* op, ref ulong v) => Source(c, op, out ulong a) && LoadCompared(c, op, a, ref v);
+
+    private static bool LoadSecond(Cpu* c, Op* op, ref ulong v) => Destination(c, op, false, out ulong a) && LoadCompared(c, op, a, ref v);
+
+    /// <summary>An operand that leaves the canonical addresses still has the page of its first byte looked at before.</summary>
+    private static bool LoadCompared(Cpu* c, Op* op, ulong a, ref ulong v)
+    {
+        bool leaves = op->Scale == 0 && !Mmu.IsCanonical(a + op->Dst - 1u);
+        if ((leaves && !Mmu.ProbeRead(c, a)) || !Mmu.Read(c, a, op->Dst))
+        {
+            return false;
+        }
+
+        v = c->Data[0];
+        return true;
     }
 
     private static void PutAccumulator(Cpu* c, ulong v, int size)

@@ -89,6 +89,11 @@ internal static unsafe class SystemOps
 
     public static nint ReadDebug(Cpu* c, Op* op)
     {
+        if (!MayAccessDebug(c, (int)op->Imm))
+        {
+            return Operand.Fault(c, op);
+        }
+
         int n = (int)op->Imm;
         n = n is 4 or 5 ? n + 2 : n;
         *(ulong*)((byte*)c + op->Dst) = c->Dr[n];
@@ -97,16 +102,44 @@ internal static unsafe class SystemOps
 
     public static nint WriteDebug(Cpu* c, Op* op)
     {
+        if (!MayAccessDebug(c, (int)op->Imm))
+        {
+            return Operand.Fault(c, op);
+        }
+
         int n = (int)op->Imm;
         n = n is 4 or 5 ? n + 2 : n;
         ulong v = Operand.Src<ulong>(c, op);
+        v = Segments.Code64(c) ? v : (uint)v;
         if (n >= 6 && v >> 32 != 0)
         {
             return Operand.Raise(c, op, Vectors.GP, 0);
         }
 
         c->Dr[n] = n == 6 ? (v & 0xe00f) | 0xffff_0ff0 : n == 7 ? (v & 0xffff_2bff) | 0x400 : v;
-        return op[1].Fn(c, op + 1);
+        SoftVcpu.UpdateWatch(c);
+        return Operand.Leave(c, op);
+    }
+
+    /// <summary>DR4 and DR5 exist without CR4.DE only, and DR7.GD guards them all; false with the exception described.</summary>
+    private static bool MayAccessDebug(Cpu* c, int n)
+    {
+        if (n is 4 or 5 && (c->Cr4 & ControlBits.CR4_DE) != 0)
+        {
+            Mmu.RaiseNoError(c, Vectors.UD);
+            return false;
+        }
+
+        if ((c->Dr[7] & Dr6.Dr7GeneralDetect) == 0)
+        {
+            return true;
+        }
+
+        // Unlike that of an instruction breakpoint, this fault's frame has RF set (SDM vol. 3 §17.3.1.1).
+        c->Dr[6] |= Dr6.BD;
+        c->Flags |= Rflags.RF;
+        Mmu.RaiseNoError(c, Vectors.DB);
+        return false;
     }
 
     public static nint Clts(Cpu* c, Op* op)

@@ -77,6 +77,7 @@ internal sealed unsafe partial class Translator
         EmitPrivileged();
         bool write = _i.Op0Register.IsDR();
         Op* o = Add(write ? &SystemOps.WriteDebug : &SystemOps.ReadDebug);
+        _ended = write;
         int n = (write ? _i.Op0Register : _i.Op1Register) - Register.DR0;
         o->Imm = n & 7;
         o->Src = write ? Offset(_i.Op1Register) : (ushort)0;

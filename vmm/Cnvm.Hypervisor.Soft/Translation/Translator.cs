@@ -37,6 +37,16 @@ internal sealed unsafe partial class Translator
     /// <summary>Bytes of the last block's instructions.</summary>
     public int ByteLength { get; private set; }
 
+    /// <summary>The last instruction is a repeated one.</summary>
+    public bool IsRepeated => _i.IsStringInstruction && (_i.HasRepPrefix || _i.HasRepnePrefix);
+
+    /// <summary>The last instruction loads SS and so holds off debug exceptions.</summary>
+    public bool HoldsTraps => _i.Mnemonic is Mnemonic.Mov or Mnemonic.Pop && _i.Op0Kind == OpKind.Register && _i.Op0Register == Register.SS;
+
+    /// <summary>The last instruction may enter a handler with TF off.</summary>
+    public bool EntersHandler =>
+        _i.Mnemonic is Mnemonic.Int or Mnemonic.Int1 or Mnemonic.Int3 or Mnemonic.Into or Mnemonic.Syscall;
+
     private bool Is64 => (_mode & ModeBits.CodeSizeMask) == ModeBits.Code64;
 
     /// <summary>Bytes of near branches and of the default operand: 2, 4 or (64-bit mode) 8.</summary>
