@@ -159,6 +159,14 @@ internal static unsafe class StackOps
             }
         }
 
+        // The new top of the stack must take a write, although none is made (SDM vol. 2, ENTER).
+        ulong top = Linear(c, c->R[Rsp] - (uint)op->Disp);
+        if (!Check(c, top, size) || !Mmu.ProbeWrite(c, top, size))
+        {
+            c->R[Rsp] = sp;
+            return Operand.Fault(c, op);
+        }
+
         SetPointer(c, c->R[Rsp] - (uint)op->Disp);
         Store(c, Rbp * 8, frame, size);
         return op[1].Fn(c, op + 1);
