@@ -10,7 +10,7 @@ export DOTNET_NOLOGO := 1
 export DEBIAN_FRONTEND := noninteractive
 
 AOT_FRAMEWORK := $(shell sed -n 's:.*<CnvmAotFramework>\(.*\)</CnvmAotFramework>.*:\1:p' Directory.Build.props)
-BUILD_FILES := BuildVersion.targets Directory.Build.props Directory.Packages.props global.json
+BUILD_FILES := api/BuildVersion.targets Directory.Build.props Directory.Packages.props global.json
 # $(call sources,folder...): what a program is built from.
 sources = $(shell find $(1) -type d \( -name bin -o -name obj \) -prune -o -type f \( -name '*.cs' -o -name '*.csproj' -o -name '*.sh' \) -print)
 
