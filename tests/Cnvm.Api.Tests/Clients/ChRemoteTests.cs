@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Cnvm.Api.Tests.Machine;
 using Cnvm.Linux;
+using Cnvm.Virtio.Tests.Support;
 
 namespace Cnvm.Api.Tests.Clients;
 

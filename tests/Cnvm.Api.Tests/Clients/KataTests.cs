@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Cnvm.Api.Tests.Machine;
 using Cnvm.Linux;
+using Cnvm.Virtio.Tests.Support;
 
 namespace Cnvm.Api.Tests.Clients;
 
