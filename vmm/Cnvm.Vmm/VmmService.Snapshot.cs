@@ -158,6 +158,7 @@ public sealed partial class VmmService
             VmConfig shown = consoles.WithPaths(config);
             var image = new MemoryImage(Path.Combine(folder, SnapshotFiles.Memory), state.Memory, request.MemoryRestoreMode, request.Prefault);
             _machine = VirtualMachine.Restore(_hypervisor, shown, consoles, _options.Logging, OnGuestRequest, state, image);
+            _machine.ObserveDevices(_deviceEvents.Add);
             _consoles = consoles;
             _config = shown;
             _names = new DeviceNames();
