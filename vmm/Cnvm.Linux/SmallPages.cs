@@ -23,9 +23,19 @@ public static unsafe class SmallPages
     /// </summary>
     public static void UseForProcess()
     {
-        UseForMappedMemory();
-        GiveBackUnusedStacks();
         SetDefaultStackSize();
+        if (AreHugePagesAlwaysOn())
+        {
+            UseForMappedMemory();
+            GiveBackUnusedStacks();
+        }
+    }
+
+    /// <summary>Elsewhere only memory that asks for huge pages gets them, and start-up is spared the look at every mapping.</summary>
+    private static bool AreHugePagesAlwaysOn()
+    {
+        const string Setting = "/sys/kernel/mm/transparent_hugepage/enabled";
+        return File.Exists(Setting) && File.ReadAllText(Setting).Contains("[always]", StringComparison.Ordinal);
     }
 
     internal static void UseForMappedMemory()
