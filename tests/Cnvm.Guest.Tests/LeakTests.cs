@@ -12,14 +12,14 @@ public abstract class LeakTests(GuestHostFixture fixture, ITestOutputHelper outp
 
     /// <summary>
     /// Heap sizes differ from one collection to the next. A leaked machine would show many times: its threads' stacks, page tables of
-    /// its devices and buffers are more than 200 KiB, which 20 reboots make 4 MiB.
+    /// its devices and buffers are more than 200 KiB, which 10 reboots make 2 MiB.
     /// </summary>
     protected virtual long RssSlackKiB => 1024;
 
     [GuestFact]
     public async Task Reboots_leak_nothing()
     {
-        int reboots = Soak.IsOn ? 100 : 20;
+        int reboots = Soak.IsOn ? 100 : 10;
         await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("disk", "16M");
         await using NetworkNamespace space = await NetworkNamespace.CreateAsync(Host);
@@ -46,7 +46,7 @@ public abstract class LeakTests(GuestHostFixture fixture, ITestOutputHelper outp
     [GuestFact]
     public async Task Creating_and_deleting_machines_leaks_nothing()
     {
-        const int Cycles = 10;
+        const int Cycles = 8;
         await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("disk", "16M");
         await using GuestVm guest = await GuestVm.StartAsync(Host);
