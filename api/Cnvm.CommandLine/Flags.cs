@@ -80,6 +80,7 @@ internal static class Flags
         Vm(DebugConsole, FlagArity.One),
         Vm(Platform, FlagArity.One),
         Vm(Machine, FlagArity.One),
+        Vm(Vsock, FlagArity.One),
         Vm(Pvpanic, FlagArity.None),
         Vm(PciSegment, FlagArity.Many),
 
@@ -98,7 +99,6 @@ internal static class Flags
         Vm(Tpm, FlagArity.One),
         Vm(UserDevice, FlagArity.Many),
         Vm(Vdpa, FlagArity.Many),
-        Vm(Vsock, FlagArity.One),
         Vm(Watchdog, FlagArity.None),
 
         Missing("--dbus-object-path", "D-Bus is"),

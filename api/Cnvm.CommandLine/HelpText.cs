@@ -64,6 +64,10 @@ internal static class HelpText
                                  offload_tso, offload_ufo, offload_csum = on|off (on)
                                  id=NAME, pci_segment=N (0), pci_device_id=N
           --rng KEYS             src=FILE        source of randomness (/dev/urandom)
+          --vsock KEYS           cid=N           the guest's context id, from 3
+                                 socket=PATH     host programs write "CONNECT PORT" there; a guest that connects to
+                                                 port N of the host reaches the socket PATH_N
+                                 id=NAME, pci_segment=N (0), pci_device_id=N
           --serial MODE          off | null | tty | pty | file=PATH | socket=PATH   the first serial port (null)
           --console MODE         off | null | tty | pty | file=PATH   the virtio console (tty)
           --debug-console MODE   off | null | tty | pty | file=PATH [,iobase=PORT]   the debug port (off, 0xe9)
@@ -80,7 +84,7 @@ internal static class HelpText
 
         Cloud Hypervisor's flags that are read, and refused by name as long as cnvm does not have what they ask for:
           --balloon --device --firmware --fs --generic-vhost-user --landlock --landlock-rules --numa --pmem
-          --rate-limit-group --rtc --tpm --user-device --vdpa --vsock --watchdog
+          --rate-limit-group --rtc --tpm --user-device --vdpa --watchdog
 
         The VMM:
           --api-socket WHERE     PATH, path=PATH or fd=N: serve the REST API there

@@ -76,7 +76,7 @@ public sealed class JsonTests
     {
         string[] fields = [.. VmConfigValidator.Validate(Read(KataGo)).Select(p => p.Field)];
         Assert.Equal(
-            ["balloon", "fs", "devices", "vsock", "memory.hotplug_size", "cpus.max_vcpus", "disks[0].rate_limiter_config"], fields);
+            ["balloon", "fs", "devices", "memory.hotplug_size", "cpus.max_vcpus", "disks[0].rate_limiter_config"], fields);
     }
 
     [Fact]

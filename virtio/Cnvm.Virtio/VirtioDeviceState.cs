@@ -3,6 +3,7 @@ using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
+using Cnvm.Virtio.Vsock;
 
 namespace Cnvm.Virtio;
 
@@ -12,4 +13,5 @@ namespace Cnvm.Virtio;
 [JsonDerivedType(typeof(NetState), "net")]
 [JsonDerivedType(typeof(RngState), "rng")]
 [JsonDerivedType(typeof(ConsoleState), "console")]
+[JsonDerivedType(typeof(VsockState), "vsock")]
 public abstract record VirtioDeviceState;

@@ -277,6 +277,10 @@ internal sealed partial class VirtualMachine : IDisposable
         }
 
         _virtio.Add(DeviceFactory.CreateRng(config.Rng, _logger), config.Rng.PciSegment, config.Rng.PciDeviceId);
+        if (config.Vsock is { } vsock)
+        {
+            _virtio.Add(DeviceFactory.CreateVsock(vsock, _logger), vsock.PciSegment, vsock.PciDeviceId);
+        }
     }
 
     private void AddConsole(VmConfig config, ConsoleSet consoles)

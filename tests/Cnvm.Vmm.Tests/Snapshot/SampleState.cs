@@ -6,6 +6,7 @@ using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Transport;
+using Cnvm.Virtio.Vsock;
 using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Vmm.Tests.Snapshot;
@@ -39,6 +40,14 @@ internal static class SampleState
                 Slot(filler, "__console", filler.Fill<ConsoleState>(), pci: false),
             ],
         };
+    }
+
+    /// <summary>The same with devices that the first version of the format did not know.</summary>
+    public static MachineState MakeWithLaterDevices()
+    {
+        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton);
+        MachineState state = Make();
+        return state with { Virtio = [.. state.Virtio, Slot(filler, "_vsock2", filler.Fill<VsockState>(), pci: true)] };
     }
 
     private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)

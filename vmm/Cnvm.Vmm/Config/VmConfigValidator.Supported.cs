@@ -14,7 +14,6 @@ public sealed partial class VmConfigValidator
         Refuse(c.Devices is { Count: > 0 }, "devices", "VFIO is");
         Refuse(c.UserDevices is { Count: > 0 }, "user_devices", "vfio-user is");
         Refuse(c.Vdpa is { Count: > 0 }, "vdpa", "vDPA is");
-        Refuse(c.Vsock is not null, "vsock", "virtio-vsock is");
         Refuse(c.Iommu, "iommu", "the virtual IOMMU is");
         Refuse(c.Numa is { Count: > 0 }, "numa", "guest NUMA is");
         Refuse(c.Watchdog, "watchdog", "the watchdog is");

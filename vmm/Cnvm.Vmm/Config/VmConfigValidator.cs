@@ -25,6 +25,7 @@ public sealed partial class VmConfigValidator
         validator.CheckRng();
         validator.CheckDisks();
         validator.CheckNets();
+        validator.CheckVsock();
         validator.CheckPciDevices();
         return validator._problems;
     }

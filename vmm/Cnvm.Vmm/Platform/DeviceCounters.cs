@@ -1,6 +1,7 @@
 using Cnvm.Virtio;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Net;
+using Cnvm.Virtio.Vsock;
 
 namespace Cnvm.Vmm.Platform;
 
@@ -20,6 +21,10 @@ internal static class DeviceCounters
             {
                 all[device.Id] = Read(net.Counters);
             }
+            else if (device is VsockDevice vsock)
+            {
+                all[device.Id] = Read(vsock.Counters);
+            }
         }
 
         return all;
@@ -31,6 +36,17 @@ internal static class DeviceCounters
         ["rx_frames"] = c.RxFrames,
         ["tx_bytes"] = c.TxBytes,
         ["tx_frames"] = c.TxFrames,
+    };
+
+    private static Dictionary<string, ulong> Read(VsockCounters c) => new()
+    {
+        ["rx_bytes"] = c.RxBytes,
+        ["rx_packets"] = c.RxPackets,
+        ["tx_bytes"] = c.TxBytes,
+        ["tx_packets"] = c.TxPackets,
+        ["connections_opened"] = c.ConnectionsOpened,
+        ["connections_refused"] = c.ConnectionsRefused,
+        ["connections_reset"] = c.ConnectionsReset,
     };
 
     private static Dictionary<string, ulong> Read(BlockCounters c) => new()

@@ -5,6 +5,7 @@ using Cnvm.Virtio;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
+using Cnvm.Virtio.Vsock;
 using Cnvm.Vmm.Config;
 using Microsoft.Extensions.Logging;
 
@@ -69,6 +70,20 @@ internal static class DeviceFactory
             return new NetDevice(options, tap, logger);
         }
         catch (Exception e) when (e is NetBackendException or LinuxException or IOException)
+        {
+            throw new MachineBuildException($"{id}: {e.Message}", e);
+        }
+    }
+
+    /// <exception cref="MachineBuildException">The socket cannot be made.</exception>
+    public static VsockDevice CreateVsock(VsockConfig vsock, ILogger logger)
+    {
+        string id = vsock.Id!;
+        try
+        {
+            return new VsockDevice(new VsockOptions { Id = id, Cid = vsock.Cid, SocketPath = vsock.Socket }, logger);
+        }
+        catch (Exception e) when (e is LinuxException or IOException)
         {
             throw new MachineBuildException($"{id}: {e.Message}", e);
         }

@@ -6,6 +6,7 @@ using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Queues;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Transport;
+using Cnvm.Virtio.Vsock;
 
 namespace Cnvm.Vmm.Snapshot;
 
@@ -80,6 +81,7 @@ internal static class VirtioElements
             v.Optional(2, "net", s as NetState, Net),
             v.Optional(3, "rng", s as RngState, static (_, _) => new RngState()),
             v.Optional(4, "console", s as ConsoleState, Console),
+            v.Optional(5, "vsock", s as VsockState, Vsock),
         ];
         VirtioDeviceState[] there = [.. kinds.OfType<VirtioDeviceState>()];
         v.Require(there.Length == 1, $"{there.Length} kinds of device in one");
@@ -98,6 +100,8 @@ internal static class VirtioElements
         GuestOffloads = v.U64(2, "guest_offloads", s?.GuestOffloads),
         IsAnnouncing = v.Bool(3, "announcing", s?.IsAnnouncing),
     };
+
+    private static VsockState Vsock(StateVisitor v, VsockState? s) => new() { Cid = v.U32(1, "cid", s?.Cid) };
 
     private static ConsoleState Console(StateVisitor v, ConsoleState? s) => new()
     {
