@@ -25,9 +25,15 @@ internal sealed partial class VirtualMachine
     /// <exception cref="HypervisorException">The hypervisor cannot record.</exception>
     public void TrackChanges(byte[] parent)
     {
+        StopTrackingChanges();
+        Changes = new DirtyPages(_memory, _partition.DirtyLog, parent);
+    }
+
+    /// <summary>Nobody wants to know any more what changes.</summary>
+    public void StopTrackingChanges()
+    {
         Changes?.Dispose();
         Changes = null;
-        Changes = new DirtyPages(_memory, _partition.DirtyLog, parent);
     }
 
     /// <summary>Guest RAM and what is behind it, for those who write it down.</summary>
@@ -79,6 +85,10 @@ internal sealed partial class VirtualMachine
             throw;
         }
     }
+
+    /// <summary>The guest is told that it is one of those that went on from a snapshot. Paused; nothing happens without the device.</summary>
+    /// <param name="id">16 random bytes.</param>
+    public void ChangeGeneration(ReadOnlySpan<byte> id) => _chipset.GenerationId?.Change(id);
 
     /// <summary>Everything but the memory's contents; nothing changes. Paused.</summary>
     /// <param name="memory">Where the memory's contents have been put.</param>
@@ -132,6 +142,12 @@ internal sealed partial class VirtualMachine
 
         // Saved once more before it runs, the machine is still at the instant at which it was saved.
         _pausedAt = _tscRunsSince;
+
+        if (state.Chipset.GenerationId is not null)
+        {
+            // Whether the guest's tables know of it was decided when it booted, whatever the configuration says now.
+            _chipset.AddGenerationId(_memory);
+        }
 
         _chipset.Clock.Restore(state.VmTime);
         _chipset.Restore(state.Chipset);
