@@ -52,7 +52,7 @@ public sealed partial class GuestVm : IAsyncDisposable
                 CultureInfo.InvariantCulture,
                 $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus}{setup.CpuKeys} --memory size={setup.MemoryMiB}M --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
             setup.NetworkNamespace);
-        return await guest.OrDisposeAsync(guest.WaitForShellAsync());
+        return await guest.OrDisposeAsync(guest.FirstLightAsync(setup.Pulses));
     }
 
     /// <summary>Starts the VMM with no machine, for requests.</summary>
@@ -63,6 +63,31 @@ public sealed partial class GuestVm : IAsyncDisposable
     {
         GuestVm guest = await StartAsync(host, $"--restore source_url=file://{folder},resume=on{keys}", null);
         return await guest.OrDisposeAsync(guest.WaitForEventAsync("vm", "resumed"));
+    }
+
+    /// <summary>
+    /// Saves the machine, throws it away and restores it in the same process, twice, once by copy and once on demand: what is not
+    /// saved is lost here, in whatever the test goes on to do.
+    /// </summary>
+    public async Task PulseAsync()
+    {
+        string folder = $"{_host.Scratch}/{GuestHost.UniqueName("pulse")}";
+        string requests = string.Join(
+            " --next ",
+            from mode in (string[])["Copy", "OnDemand"]
+            from request in (string[])
+            [
+                "vm.pause",
+                $$"""vm.snapshot -d '{"destination_url":"file://{{folder}}/{{mode}}"}'""",
+                "vm.delete",
+                $$"""vm.restore -d '{"source_url":"file://{{folder}}/{{mode}}","memory_restore_mode":"{{mode}}","resume":true}'""",
+            ]
+            select $"-sS -m 200 --fail-with-body --unix-socket {Socket} -X PUT http://localhost/api/v1/{request}");
+
+        // One process for all: starting one takes longer than the requests do where processors are emulated.
+        CommandResult result = await _host.RunAsync(
+            $"mkdir -p {folder}/Copy {folder}/OnDemand && curl --fail-early {requests}; end=$?; rm -rf {folder}; exit $end", Patience);
+        Assert.True(result.ExitCode == 0, $"pulse: curl {result.ExitCode}: {result.Output}{result.Error}\n{await ErrorsAsync()}");
     }
 
     /// <summary>Waits until the guest's shell takes commands.</summary>
@@ -197,6 +222,16 @@ public sealed partial class GuestVm : IAsyncDisposable
 
         await _host.CleanUpAsync(() => _process.DisposeAsync().AsTask());
         await _host.CleanUpAsync(async () => (await _host.RunAsync($"rm -rf {Directory}", EndLimit)).OrThrow());
+    }
+
+    private async Task FirstLightAsync(bool pulses)
+    {
+        await WaitForShellAsync();
+        if (pulses)
+        {
+            await PulseAsync();
+            _ = await RunAsync("true");
+        }
     }
 
     private static async Task<GuestVm> StartAsync(GuestHost host, string flags, string? networkNamespace)

@@ -151,8 +151,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _vcpus.Park();
         _virtio.Pause();
         _chipset.Clock.Stop();
-        _pausedClock = _partition.SaveClock();
-        _pausedAt = HostNanoseconds();
+        AtOneInstant(() => _pausedClock = _partition.SaveClock(), out _pausedAt);
     }
 
     /// <summary>Goes on after <see cref="Pause"/>; the guest's clocks continue where they stood.</summary>
@@ -160,9 +159,17 @@ internal sealed partial class VirtualMachine : IDisposable
     {
         if (_pausedClock is { } clock)
         {
-            // A restored TSC has run since; the paravirtual clock has to agree with it, or guests distrust one of the two.
-            ulong since = _tscRunsSince != 0 ? HostNanoseconds() - _tscRunsSince : 0;
-            _partition.RestoreClock(clock with { Nanoseconds = clock.Nanoseconds + since });
+            if (_tscRunsSince == 0)
+            {
+                _partition.RestoreClock(clock);
+            }
+            else
+            {
+                // A restored TSC has run since; the paravirtual clock has to agree with it, or guests distrust one of the two.
+                AtOneInstant(
+                    () => _partition.RestoreClock(clock with { Nanoseconds = clock.Nanoseconds + HostNanoseconds() - _tscRunsSince }), out _);
+            }
+
             _pausedClock = null;
             _tscRunsSince = 0;
         }
@@ -328,6 +335,12 @@ internal sealed partial class VirtualMachine : IDisposable
     private void LoadKernel(VmConfig config, PhysicalLayout layout)
     {
         PayloadConfig payload = config.Payload ?? throw new MachineBuildException("payload: there is no kernel to boot; give payload.kernel (--kernel)");
+        if (config.HasGenerationId)
+        {
+            _chipset.AddGenerationId(_memory);
+            _chipset.GenerationId?.Set(RandomId.Make());
+        }
+
         ulong rsdp = FirmwareTables.Write(config, layout, Topology(config.Cpus), _bootCpuid!, _virtio.MmioTransports, _memory);
         try
         {

@@ -1,3 +1,4 @@
+using Cnvm.Hypervisor.Memory;
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
@@ -11,15 +12,13 @@ namespace Cnvm.Vmm;
 /// <content>Snapshot and restore.</content>
 public sealed partial class VmmService
 {
-    private const int IdBytes = 16;
-
     public void Snapshot(VmSnapshotConfig snapshot)
     {
         RequestValidator.ThrowIfInvalid(snapshot);
         VirtualMachine machine = RequirePaused("vm.snapshot");
         string folder = SnapshotFiles.FolderOf(snapshot.DestinationUrl, "destination_url");
-        DirtyPages? changes = snapshot.Incremental ? machine.Changes : null;
-        if (snapshot.Incremental && changes is null)
+        DirtyPages? recorded = machine.Changes;
+        if (snapshot.Incremental && recorded is null)
         {
             throw new VmmException(
                 VmmErrorKind.Invalid, "incremental: nothing was recorded; take the snapshot before with track_changes");
@@ -28,23 +27,33 @@ public sealed partial class VmmService
         Emit("vm", "snapshotting");
         try
         {
-            byte[] id = NewId();
+            byte[] id = RandomId.Make();
+
+            // What can fail comes before the files have their names: a snapshot that is there has succeeded.
+            if (snapshot.TrackChanges && recorded is null)
+            {
+                machine.TrackChanges(id);
+            }
+
+            DirtyPages? changes = snapshot.Incremental || snapshot.TrackChanges ? machine.Changes : null;
+            DirtyBitmap? changed = changes?.Collect();
             RamSource ram = machine.Ram;
-            MemoryState memory = MemoryFileWriter.Plan(ram) with { Parent = changes?.Parent };
-            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory, changes?.Collect());
+            MemoryState memory = MemoryFileWriter.Plan(ram) with { Parent = snapshot.Incremental ? recorded!.Parent : null };
+            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory, snapshot.Incremental ? changed : null);
             SnapshotFolder.Write(
                 folder,
                 _options.ConfigCodec.Write(_config!),
                 Array.Exists(memory.Ranges, r => r.IsSaved) ? writeMemory : null,
                 () => machine.Save(id, $"cnvm {_options.Ping.Version}", memory));
             changes?.Saved(id);
-            if (snapshot.TrackChanges && changes is null)
-            {
-                machine.TrackChanges(id);
-            }
         }
         catch (Exception e) when (IsHostFailure(e))
         {
+            if (recorded is null)
+            {
+                machine.StopTrackingChanges();
+            }
+
             throw new VmmException(VmmErrorKind.Internal, "The VM could not be snapshotted; it is as it was", e);
         }
 
@@ -74,7 +83,6 @@ public sealed partial class VmmService
             VmConfig config = ForThisHost(_options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder)), restore, descriptors);
             VmConfigValidator.ThrowIfInvalid(config);
             StartRestored(config, state, folder, restore);
-            _descriptors.AddRange(descriptors);
         }
         catch (Exception e) when (IsHostFailure(e))
         {
@@ -82,18 +90,21 @@ public sealed partial class VmmService
         }
 
         Emit("vm", "restored");
-        if (restore.Resume)
+        try
         {
-            Resume();
+            if (restore.Resume)
+            {
+                Resume();
+            }
         }
-    }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            // Whoever is refused keeps the descriptors and closes them: nothing may go on using them.
+            Delete();
+            throw new VmmException(VmmErrorKind.Internal, "The VM was restored and could not be resumed; it is deleted again", e);
+        }
 
-    private static byte[] NewId()
-    {
-        var id = new byte[IdBytes];
-        using var entropy = new EntropySource("/dev/urandom");
-        nint read = entropy.Read(id);
-        return read == IdBytes ? id : throw new LinuxException("getrandom", (int)-read);
+        _descriptors.AddRange(descriptors);
     }
 
     /// <summary>What the request says differs from the host that the snapshot was taken on.</summary>
@@ -152,6 +163,7 @@ public sealed partial class VmmService
             throw new VmmException(VmmErrorKind.Internal, $"This host cannot run the snapshot's guest: {string.Join("; ", obstacles)}");
         }
 
+        byte[] generation = RandomId.Make();
         ConsoleSet consoles = ConsoleSet.Open(config, Quit);
         try
         {
@@ -159,6 +171,7 @@ public sealed partial class VmmService
             var image = new MemoryImage(Path.Combine(folder, SnapshotFiles.Memory), state.Memory, request.MemoryRestoreMode, request.Prefault);
             _machine = VirtualMachine.Restore(_hypervisor, shown, consoles, _options.Logging, OnGuestRequest, state, image);
             _machine.ObserveDevices(_deviceEvents.Add);
+            _machine.ChangeGeneration(generation);
             _consoles = consoles;
             _config = shown;
             _names = new DeviceNames();

@@ -244,7 +244,7 @@ public sealed partial class VmmService : IVmm, IDisposable
         machine?.Dispose();
     }
 
-    private VirtualMachine Machine() => _machine ?? throw (_config is null ? VmmException.NotCreated() : VmmException.NotBooted());
+    internal VirtualMachine Machine() => _machine ?? throw (_config is null ? VmmException.NotCreated() : VmmException.NotBooted());
 
     /// <summary>Called on a vCPU's thread; the machine has begun to park.</summary>
     private void OnGuestRequest(VirtualMachine source, GuestRequest request, string? report) =>

@@ -81,6 +81,7 @@ public static class GuestRamAllocator
         {
             BackingFd = piece.Image is null ? fd : -1,
             BackingOffset = (long)piece.FileOffset,
+            IsAnonymous = fd < 0 && !piece.HugePages,
             ZoneId = piece.ZoneId,
         };
     }

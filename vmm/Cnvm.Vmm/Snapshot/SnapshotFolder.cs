@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Cnvm.Hypervisor.State.Format;
+using Cnvm.Linux;
 
 namespace Cnvm.Vmm.Snapshot;
 
@@ -14,7 +15,7 @@ public static class SnapshotFolder
     private const long MaxConfigFileBytes = 16 << 20;
 
     /// <summary>
-    /// Writes a snapshot under temporary names and renames it when it is whole, the state last. When anything fails, nothing of it stays.
+    /// Writes a snapshot under temporary names and renames it when it is whole and on the disk, the state last. When anything fails, nothing of it stays.
     /// </summary>
     /// <param name="folder">An existing folder without a snapshot.</param>
     /// <param name="config">Contents of <see cref="SnapshotFiles.Config"/>.</param>
@@ -47,6 +48,7 @@ public static class SnapshotFolder
             {
                 using var memory = Create(folder, SnapshotFiles.Memory, made);
                 writeMemory(memory);
+                RandomAccess.FlushToDisk(memory);
             }
 
             WriteFile(folder, SnapshotFiles.Config, config, made);
@@ -57,6 +59,8 @@ public static class SnapshotFolder
                 File.Move(temporary, final);
                 made[made.IndexOf(temporary)] = final;
             }
+
+            DirectoryFlush.Flush(folder);
         }
         catch (Exception e)
         {
@@ -65,7 +69,7 @@ public static class SnapshotFolder
                 File.Delete(path);
             }
 
-            if (e is IOException or UnauthorizedAccessException)
+            if (e is IOException or UnauthorizedAccessException or LinuxException)
             {
                 throw new SnapshotException($"the snapshot cannot be written to {folder}: {e.Message}", e);
             }
@@ -116,6 +120,7 @@ public static class SnapshotFolder
     {
         using var file = Create(folder, name, made);
         RandomAccess.Write(file, contents, 0);
+        RandomAccess.FlushToDisk(file);
     }
 
     private static byte[] ReadFile(string path, long limit)

@@ -1,0 +1,37 @@
+using Cnvm.Bench.Machines;
+
+namespace Cnvm.Bench.Figures;
+
+/// <summary>
+/// vm.restore with resume, on a process that waits for it, until the guest has been seen to run: on demand, against a copy of all memory.
+/// </summary>
+/// <param name="memoryMiB">Guest memory, all of it in the snapshot.</param>
+internal sealed class SnapshotRestore(Workspace workspace, int memoryMiB) : Experiment
+{
+    private const string CopySide = "cnvm-copy";
+    private SnapshotPlace? _place;
+    private string _folder = "";
+    private int _count;
+
+    public override IReadOnlyList<Measure> Measures { get; } =
+        [new($"restore-{memoryMiB}m", "ms", $"vm.restore of {memoryMiB} MiB on demand (against memory_restore_mode Copy) to the first guest instruction")];
+
+    public override IReadOnlyList<string> Sides { get; } = ["cnvm", CopySide];
+
+    protected override void SetUp()
+    {
+        _place = new SnapshotPlace();
+        _folder = _place.Folder();
+        using SnapshotGuest guest = SnapshotGuest.Boot(workspace, workspace.File($"restore-{memoryMiB}"), memoryMiB);
+        guest.Pause();
+        guest.Snapshot(_folder);
+    }
+
+    protected override void TearDown() => _place?.Dispose();
+
+    protected override double[] Sample(string side)
+    {
+        using SnapshotGuest guest = SnapshotGuest.Empty(workspace, workspace.File($"restored-{memoryMiB}-{_count++}"));
+        return [guest.Restore(_folder, side == CopySide ? "Copy" : "OnDemand") / 1e6];
+    }
+}
