@@ -86,7 +86,10 @@ public sealed unsafe class SocketStream : Stream
     public void Abort()
     {
         _isAborted = true;
-        _ = Libc.shutdown(_fd.Value, Libc.SHUT_RDWR);
+        if (!_fd.IsClosed)
+        {
+            _ = Libc.shutdown(_fd.Value, Libc.SHUT_RDWR);
+        }
     }
 
     /// <summary>Says that nothing more will be sent; receiving goes on.</summary>

@@ -25,6 +25,9 @@ internal sealed class MigrationLink(SocketStream socket, Stream stream) : IDispo
     /// <summary>Ends what other threads do with it.</summary>
     public void Abort() => socket.Abort();
 
+    /// <summary>Says that nothing more comes.</summary>
+    public void CloseWriting() => socket.CloseWriting();
+
     /// <summary>Says that nothing more comes and reads until the peer has closed too, for a moment at most, so that it gets the last message.</summary>
     public void CloseGently()
     {

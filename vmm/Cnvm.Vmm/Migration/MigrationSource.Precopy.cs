@@ -80,12 +80,14 @@ internal sealed partial class MigrationSource
     private bool SendRound(PageSender sender, DirtyBitmap pages, Func<bool> goesOn)
     {
         bool isWhole = true;
+        Pace();
         sender.Send(pages, () =>
         {
             Pace();
             Note(sender);
             return isWhole = goesOn();
         });
+        Pace();
         Note(sender);
         uint round = _progress.Info().Rounds + 1;
         _progress.Set(i => i with { Rounds = round });

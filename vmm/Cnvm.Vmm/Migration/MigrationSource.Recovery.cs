@@ -6,6 +6,7 @@ namespace Cnvm.Vmm.Migration;
 internal sealed partial class MigrationSource
 {
     private const int PauseMilliseconds = 200;
+    private const int MomentMilliseconds = 2000;
 
     /// <summary>What to tell people. A peer that closes has usually said why.</summary>
     private string Reason(Exception e)
@@ -77,6 +78,10 @@ internal sealed partial class MigrationSource
         try
         {
             _writer?.WriteReason(FrameType.Cancel, reason);
+
+            // Closed at once, the connection might take the message with it.
+            _link?.CloseWriting();
+            _replies?.WaitForEnd(TimeSpan.FromMilliseconds(MomentMilliseconds));
         }
         catch (Exception e) when (e is IOException or InvalidOperationException)
         {

@@ -30,6 +30,7 @@ internal sealed partial class MigrationTarget : IDisposable
     private byte[] _session = [];
     private Thread? _answers;
     private bool _isStarting;
+    private volatile bool _isKnown;
 
     /// <param name="listener">Owned.</param>
     /// <param name="wrap">Makes a link of a connection (TLS).</param>
@@ -97,6 +98,7 @@ internal sealed partial class MigrationTarget : IDisposable
             if (_reader!.Read().Type == FrameType.Bye)
             {
                 // Nobody will ask.
+                _isKnown = true;
                 _listener.GiveUp();
             }
         }
@@ -104,6 +106,8 @@ internal sealed partial class MigrationTarget : IDisposable
         {
             LogSourceGone(_logger, e.Message);
         }
+
+        _link!.Dispose();
     }
 
     /// <summary>Ends it from another thread; false if the order to run has come already.</summary>
@@ -129,7 +133,7 @@ internal sealed partial class MigrationTarget : IDisposable
     }
 
     /// <summary>A source may still have to ask how it ended.</summary>
-    public bool MayBeAsked => _answers is { IsAlive: true };
+    public bool MayBeAsked => _answers is not null && !_isKnown;
 
     /// <summary>Ends answering. Not while <see cref="Run"/> runs.</summary>
     public void Dispose()
@@ -267,6 +271,8 @@ internal sealed partial class MigrationTarget : IDisposable
         {
             LogSourceGone(_logger, e.Message);
         }
+
+        _link!.Dispose();
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "the source of the migration is gone: {Reason}")]

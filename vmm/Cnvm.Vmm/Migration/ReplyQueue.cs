@@ -75,6 +75,9 @@ internal sealed class ReplyQueue : IDisposable
         }
     }
 
+    /// <summary>Waits until the target has closed the connection, or the time is over.</summary>
+    public void WaitForEnd(TimeSpan time) => _thread.Join(time);
+
     /// <summary>Ends the connection and the thread.</summary>
     public void Dispose()
     {
