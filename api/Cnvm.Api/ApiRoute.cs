@@ -11,6 +11,11 @@ namespace Cnvm.Api;
 /// <param name="Handle">Carries out a request that has the right method, and a body if and only if there is to be one.</param>
 internal sealed record ApiRoute(string Method, string Name, string? Failure, Func<HttpRequest, HttpResponse> Handle)
 {
+    /// <summary>
+    /// Instead of <see cref="Handle"/>, for what takes long: begins it, and calls back once with the answer, at any time and on any thread.
+    /// </summary>
+    public Action<HttpRequest, Action<HttpResponse>>? Begin { get; init; }
+
     /// <summary>Type of the body; null if there must not be one. Made when it is first needed: a start is cheaper without.</summary>
     public Func<JsonTypeInfo>? Body { get; init; }
 

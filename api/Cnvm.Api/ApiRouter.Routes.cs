@@ -82,17 +82,48 @@ internal sealed partial class ApiRouter
             "The VM could not be restored",
             static () => ApiJsonContext.Default.RestoreConfig,
             (c, r) => Take(r, fds => _vmm.Restore(c, fds))),
-        Put(
-            "vm.receive-migration",
-            "The VM could not be received",
-            static () => ApiJsonContext.Default.ReceiveMigrationData,
-            (c, r) => Take(r, fds => _vmm.ReceiveMigration(c, fds))),
+        Receive(),
         Put(
             "vm.send-migration",
             "The VM could not be sent",
             static () => ApiJsonContext.Default.SendMigrationData,
             (c, _) => Done(() => _vmm.SendMigration(c))),
+        new("GET", "vm.migration", "The migration info is not available", _ => Json(_vmm.Migration(), ApiJsonContext.Default.MigrationInfo))
+        {
+            Answer = static () => ApiJsonContext.Default.MigrationInfo,
+        },
+        Action("vm.migration-cancel", "The migration could not be cancelled", _vmm.CancelMigration),
+        Put(
+            "vm.migration-set",
+            "The migration could not be changed",
+            static () => ApiJsonContext.Default.MigrationSettings,
+            (c, _) => Done(() => _vmm.SetMigration(c))),
+        new("PUT", "vm.migration-wait", "The migration could not be waited for", static _ => NoContent)
+        {
+            Begin = (_, respond) => _vmm.WaitForMigration(info => respond(Json(info, ApiJsonContext.Default.MigrationInfo))),
+            Answer = static () => ApiJsonContext.Default.MigrationInfo,
+        },
     ];
+
+    private ApiRoute Receive()
+    {
+        var route = new ApiRoute("PUT", "vm.receive-migration", "The VM could not be received", static _ => NoContent)
+        {
+            Body = static () => ApiJsonContext.Default.ReceiveMigrationData,
+        };
+        return route with
+        {
+            Begin = (request, respond) =>
+            {
+                ReceiveMigrationData data = JsonBody.Read(request.Body, ApiJsonContext.Default.ReceiveMigrationData);
+                _vmm.ReceiveMigration(
+                    data,
+                    request.Descriptors,
+                    failure => respond(failure is null ? NoContent : Error(StatusOf(failure.Kind), Chain(route, failure))));
+                request.GiveAwayDescriptors();
+            },
+        };
+    }
 
     private static ApiRoute Action(string name, string failure, Action action, Func<HttpResponse>? answer = null) =>
         new("PUT", name, failure, _ =>

@@ -34,27 +34,53 @@ internal sealed partial class ApiRouter
     /// <summary>Whether <see cref="Handle(HttpRequest)"/> returns without waiting for anything.</summary>
     public bool AnswersAtOnce(HttpRequest request) => Find(request)?.AnswersAtOnce is not false;
 
-    /// <summary>Carries out a request; never throws.</summary>
+    /// <summary>Carries out a request that is answered at once; never throws.</summary>
     public HttpResponse Handle(HttpRequest request)
+    {
+        HttpResponse? answer = null;
+        Handle(request, response => answer = response);
+        return answer!;
+    }
+
+    /// <summary>Carries out a request; never throws.</summary>
+    /// <param name="respond">Called once with the answer: before this returns, or later and on another thread.</param>
+    public void Handle(HttpRequest request, Action<HttpResponse> respond)
     {
         ApiRoute? route = Find(request);
         if (route is null)
         {
-            return Error(404, "Error from API", $"There is no {request.Path}");
+            respond(Error(404, "Error from API", $"There is no {request.Path}"));
+            return;
         }
 
         LogRequest(_logger, request.Method, route.Name, request.Body.Length, request.Descriptors.Count);
-        HttpResponse response = Handle(request, route);
-        LogResponse(_logger, route.Name, response.Status);
-        route.Latency.Add(Stopwatch.GetElapsedTime(request.Arrived), response.Status);
-        return response;
+        long arrived = request.Arrived;
+        HttpResponse? response = Handle(request, route, Finish);
+        if (response is not null)
+        {
+            Finish(response);
+        }
+
+        void Finish(HttpResponse finished)
+        {
+            LogResponse(_logger, route.Name, finished.Status);
+            route.Latency.Add(Stopwatch.GetElapsedTime(arrived), finished.Status);
+            respond(finished);
+        }
     }
 
-    private HttpResponse Handle(HttpRequest request, ApiRoute route)
+    /// <summary>The answer; null if it comes later.</summary>
+    private HttpResponse? Handle(HttpRequest request, ApiRoute route, Action<HttpResponse> respond)
     {
         try
         {
             CheckForm(request, route);
+            if (route.Begin is { } begin)
+            {
+                begin(request, respond);
+                return null;
+            }
+
             return route.Handle(request);
         }
         catch (VmmException e)

@@ -107,13 +107,15 @@ public sealed partial class ApiServer : IDisposable
         while (!_stopping)
         {
             int count = Wait(entries);
+            _wake.Drain();
+
+            // Also when the server ends: who waited for something to be over, and it is, shall know.
+            FinishRequests();
             if (_stopping)
             {
                 return;
             }
 
-            _wake.Drain();
-            FinishRequests();
             AnswerWaiting();
             HttpConnection[] unfinished = [.. _unfinished];
             _unfinished.Clear();
@@ -178,12 +180,15 @@ public sealed partial class ApiServer : IDisposable
     /// <summary>On the VMM's thread.</summary>
     private void Handle(HttpConnection connection, HttpRequest request)
     {
-        HttpResponse response;
         using (request)
         {
-            response = _router.Handle(request);
+            _router.Handle(request, response => Finish(connection, response));
         }
+    }
 
+    /// <summary>On whichever thread has the answer.</summary>
+    private void Finish(HttpConnection connection, HttpResponse response)
+    {
         lock (_finishedLock)
         {
             // After the server has stopped there is nobody to wake, and no connection any more.

@@ -4,6 +4,7 @@ using Cnvm.Linux;
 using Cnvm.Vmm;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Metrics;
+using Cnvm.Vmm.Migration;
 using Cnvm.Vmm.Requests;
 
 namespace Cnvm.Api.Tests;
@@ -104,7 +105,34 @@ internal sealed class FakeVmm : IVmm
 
     public void SendMigration(SendMigrationData send) => Note($"{send}");
 
-    public void ReceiveMigration(ReceiveMigrationData receive, IReadOnlyList<FileDescriptor> descriptors) => Note($"receive {receive.ReceiverUrl}");
+    public void ReceiveMigration(ReceiveMigrationData receive, IReadOnlyList<FileDescriptor> descriptors, Action<VmmException?> onEnd)
+    {
+        Note($"receive {receive.ReceiverUrl}");
+        onEnd(null);
+    }
+
+    public MigrationInfo Migration()
+    {
+        Note("migration");
+        return new MigrationInfo(
+            MigrationSide.Source, MigrationPhase.Precopy, GuestPlace.Here, "unix:/s", null, null, 2, 1 << 30, 3, 4, 5, 6, 7, 8, 9, null, 0, 10, null);
+    }
+
+    public void CancelMigration() => Note("migration-cancel");
+
+    public void SetMigration(MigrationSettings settings) => Note($"{settings}");
+
+    /// <summary>Who waits for the migration's end; nobody tells them unless a test does.</summary>
+    public List<Action<MigrationInfo>> MigrationWaits { get; } = [];
+
+    public void WaitForMigration(Action<MigrationInfo> onEnd)
+    {
+        Note("migration-wait");
+        lock (MigrationWaits)
+        {
+            MigrationWaits.Add(onEnd);
+        }
+    }
 
     public void ShutdownVmm() => Note("shutdown-vmm");
 

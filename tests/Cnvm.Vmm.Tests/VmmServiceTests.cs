@@ -232,12 +232,18 @@ public sealed class VmmServiceTests : IDisposable
             "vm.restore with vfio_fds or iommufd_fd is not supported yet by cnvm",
             Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig("file:///d", VfioFds: []), [])).Message);
         Assert.Equal(
-            "vm.receive-migration is not supported yet by cnvm",
-            Assert.Throws<VmmException>(() => _service.ReceiveMigration(new ReceiveMigrationData("tcp:127.0.0.1:1"), [])).Message);
+            "tls_dir: TLS is not supported yet by cnvm",
+            Assert.Throws<ConfigException>(() => Receive(new ReceiveMigrationData("tcp:127.0.0.1:1", TlsDir: "/t"))).Message);
+        Refused("memory_mode", () => Receive(new ReceiveMigrationData("tcp:127.0.0.1:1", MemoryMode: MigrationMode.Postcopy)));
+        Refused("vfio_fds", () => Receive(new ReceiveMigrationData("tcp:127.0.0.1:1", VfioFds: [])));
+        Refused("local", () => _service.SendMigration(new SendMigrationData("unix:/s", Local: true)));
+        Refused("connections", () => _service.SendMigration(new SendMigrationData("tcp:h:1", Connections: 2)));
+        Refused("memory_mode", () => _service.SendMigration(new SendMigrationData("tcp:h:1", MemoryMode: MigrationMode.Postcopy)));
+        Refused("tls_dir", () => _service.SendMigration(new SendMigrationData("tcp:h:1", TlsDir: "/t")));
         Refused("source_url", () => _service.Restore(new RestoreConfig("/d"), []));
         Refused("net_fds", () => _service.Restore(new RestoreConfig("file:///d", NetFds: [new RestoredNet("n", 2)], IommufdFd: -1), []));
         Refused("prefault", () => _service.Restore(new RestoreConfig("file:///d", Prefault: true, MemoryRestoreMode: MemoryRestoreMode.OnDemand), []));
-        Refused("receiver_url", () => _service.ReceiveMigration(new ReceiveMigrationData("udp:1"), []));
+        Refused("receiver_url", () => Receive(new ReceiveMigrationData("udp:1")));
         Refused("destination_url", () => _service.SendMigration(new SendMigrationData("tcp:host:0")));
         Refused("connections", () => _service.SendMigration(new SendMigrationData("tcp:h:1", Connections: 129)));
         Refused("connections", () => _service.SendMigration(new SendMigrationData("unix:/s", Connections: 2)));
@@ -248,6 +254,7 @@ public sealed class VmmServiceTests : IDisposable
         Refused("tls_dir", () => _service.SendMigration(new SendMigrationData("unix:/s", TlsDir: "/t")));
         Refused("memory_mode", () => _service.SendMigration(new SendMigrationData("unix:/s", Local: true, MemoryMode: MigrationMode.Postcopy)));
 
+        void Receive(ReceiveMigrationData data) => _service.ReceiveMigration(data, [], _ => { });
         static void Refused(string field, Action call) => Assert.Equal(field, Assert.Throws<ConfigException>(call).Problems[0].Field);
     }
 

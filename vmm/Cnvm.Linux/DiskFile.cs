@@ -22,6 +22,7 @@ public sealed unsafe partial class DiskFile : IDisposable
     private const int F_OFD_SETLK = 37;
     private const short F_RDLCK = 0;
     private const short F_WRLCK = 1;
+    private const short F_UNLCK = 2;
     private const int SEEK_END = 2;
     private const nuint BLKSSZGET = 0x1268;
     private const nuint BLKIOMIN = 0x1278;
@@ -130,6 +131,15 @@ public sealed unsafe partial class DiskFile : IDisposable
 
         LinuxError.Throw($"lock {Path}");
         return false;
+    }
+
+    /// <summary>Gives up whatever lock this open file description has.</summary>
+    public void Unlock()
+    {
+        FileLock l = new() { Type = F_UNLCK };
+
+        // SAFETY: the kernel reads one local.
+        LinuxError.Check(fcntl(_fd.Value, F_OFD_SETLK, (nint)(&l)), $"unlock {Path}");
     }
 
     /// <summary>The process that holds a lock in the way of an exclusive one; 0 when nobody does, -1 when it cannot be told.</summary>

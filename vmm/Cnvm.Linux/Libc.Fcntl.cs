@@ -17,6 +17,8 @@ public static unsafe partial class Libc
     public const int O_DIRECT = 0x4000;
     public const int O_CLOEXEC = 0x80000;
 
+    internal const int F_GETFL = 3;
+    internal const int F_SETFL = 4;
     internal const int F_DUPFD_CLOEXEC = 1030;
 
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

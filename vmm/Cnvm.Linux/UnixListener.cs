@@ -9,7 +9,6 @@ public sealed unsafe partial class UnixListener : IDisposable
 {
     private const int F_GETFL = 3;
     private const int F_SETFL = 4;
-    private const int ECONNABORTED = 103;
     private readonly FileDescriptor _fd;
     private readonly SocketLock? _lock;
     private readonly string? _path;
@@ -78,7 +77,7 @@ public sealed unsafe partial class UnixListener : IDisposable
             return new UnixStream(new FileDescriptor(fd));
         }
 
-        if (LinuxError.Last is not (Errno.EAGAIN or Errno.EINTR or ECONNABORTED))
+        if (LinuxError.Last is not (Errno.EAGAIN or Errno.EINTR or Errno.ECONNABORTED))
         {
             LinuxError.Throw("accept");
         }

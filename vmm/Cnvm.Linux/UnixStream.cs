@@ -122,6 +122,14 @@ public sealed unsafe partial class UnixStream : IDisposable
     /// <summary>Says that nothing more will be sent; receiving goes on.</summary>
     public void CloseWriting() => _ = Libc.shutdown(_fd.Value, Libc.SHUT_WR);
 
+    /// <summary>The socket alone, as one that does not block; this object is of no use afterwards.</summary>
+    internal FileDescriptor TakeNonBlocking()
+    {
+        int flags = LinuxError.Check(Libc.fcntl(_fd.Value, Libc.F_GETFL, 0), "fcntl");
+        LinuxError.Check(Libc.fcntl(_fd.Value, Libc.F_SETFL, flags | Libc.SOCK_NONBLOCK), "fcntl");
+        return _fd;
+    }
+
     public void Dispose() => _fd.Dispose();
 
     /// <exception cref="LinuxException">The path is empty or too long for a socket address.</exception>

@@ -1,6 +1,7 @@
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Metrics;
+using Cnvm.Vmm.Migration;
 using Cnvm.Vmm.Requests;
 
 namespace Cnvm.Vmm;
@@ -100,9 +101,27 @@ public interface IVmm
     /// <summary>Begins to move the VM away; returns at once.</summary>
     void SendMigration(SendMigrationData send);
 
-    /// <summary>Waits for a VM and takes it over.</summary>
+    /// <summary>Begins to wait for a VM, and takes it over when it comes; returns at once.</summary>
     /// <param name="descriptors">As many as <paramref name="receive"/> asks for; they belong to the VMM once this returns.</param>
-    void ReceiveMigration(ReceiveMigrationData receive, IReadOnlyList<FileDescriptor> descriptors);
+    /// <param name="onEnd">Called once, on the thread named <c>vmm</c>: with null when the VM has arrived, else with the reason.</param>
+    void ReceiveMigration(ReceiveMigrationData receive, IReadOnlyList<FileDescriptor> descriptors, Action<VmmException?> onEnd);
+
+    /// <summary>The migration under way, to or from here, or the last one.</summary>
+    /// <exception cref="VmmException">There was none (not found).</exception>
+    MigrationInfo Migration();
+
+    /// <summary>Ends the migration under way; the VM stays where it was.</summary>
+    /// <exception cref="VmmException">There is none, or it is too late.</exception>
+    void CancelMigration();
+
+    /// <summary>Changes the limits of the migration under way from here.</summary>
+    /// <exception cref="VmmException">There is none, or a limit is wrong (invalid).</exception>
+    void SetMigration(MigrationSettings settings);
+
+    /// <summary>Waits for the end of the migration under way.</summary>
+    /// <param name="onEnd">Called once, on the thread named <c>vmm</c>; at once if none is under way.</param>
+    /// <exception cref="VmmException">There was none (not found).</exception>
+    void WaitForMigration(Action<MigrationInfo> onEnd);
 
     /// <summary>
     /// Deletes the VM and prepares the process to end. Returns when that is done; the server then sends its answer and reports the

@@ -7,6 +7,7 @@ using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
+using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
 
@@ -30,7 +31,7 @@ internal sealed partial class VirtualMachine
     public void TrackChanges(byte[] parent)
     {
         StopTrackingChanges();
-        Changes = new DirtyPages(_memory, _partition.DirtyLog, parent);
+        Changes = new DirtyPages(Tracking, parent);
     }
 
     /// <summary>Nobody wants to know any more what changes.</summary>
@@ -61,26 +62,11 @@ internal sealed partial class VirtualMachine
         MachineState state,
         MemoryImage image)
     {
-        // The memory map follows from the width of addresses that the guest was shown, whatever this host has.
-        PhysicalLayout layout = PlanLayout(config, CpuidModel.PhysicalBits(state.Vcpus[0].State.Cpuid, config.Cpus.MaxPhysBits));
-        CheckVcpuCount(hypervisor, config);
-        if (layout.Profile.Name != state.Profile)
-        {
-            throw new MachineBuildException($"the snapshot is of a {state.Profile} machine, the configuration describes a {layout.Profile.Name} machine");
-        }
-
-        if (config.Cpus.BootVcpus != (uint)state.Vcpus.Length)
-        {
-            throw new MachineBuildException($"cpus.boot_vcpus: {config.Cpus.BootVcpus} vCPUs; the snapshot has {state.Vcpus.Length}");
-        }
-
-        // The guest keeps what it was shown: of the profile only the name is of use here.
-        CpuModelProfile profile = CpuModelProfile.Host with { Name = state.CpuProfile };
-        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image);
+        VirtualMachine machine = Prepare(
+            hypervisor, config, consoles, logging, onRequest, state.Profile, GuestPromise.Of(state), image, out Action<MachineState> complete);
         try
         {
-            machine.Build(hypervisor, config, layout, consoles, profile, state);
-            machine.Apply(state);
+            complete(state);
             return machine;
         }
         catch
@@ -93,6 +79,52 @@ internal sealed partial class VirtualMachine
     /// <summary>The guest is told that it is one of those that went on from a snapshot. Paused; nothing happens without the device.</summary>
     /// <param name="id">16 random bytes.</param>
     public void ChangeGeneration(ReadOnlySpan<byte> id) => _chipset.GenerationId?.Change(id);
+
+    /// <summary>
+    /// Makes the memory and the partition of a machine whose state comes later. Whether the host can run the guest at all has been checked
+    /// before.
+    /// </summary>
+    /// <param name="profileName">Machine profile that the state will be of.</param>
+    /// <param name="promise">What the guest was shown.</param>
+    /// <param name="image">Contents of the memory; null if somebody else brings them.</param>
+    /// <param name="complete">Makes devices and vCPUs and gives them their state; throws what <see cref="Restore"/> does. Call it once.</param>
+    /// <exception cref="MachineBuildException">The promise does not fit the configuration.</exception>
+    /// <exception cref="HypervisorException">The hypervisor refused.</exception>
+    /// <exception cref="SnapshotException">The memory file is damaged.</exception>
+    public static VirtualMachine Prepare(
+        IHypervisor hypervisor,
+        VmConfig config,
+        ConsoleSet consoles,
+        ILoggerFactory logging,
+        Action<VirtualMachine, GuestRequest, string?> onRequest,
+        string profileName,
+        GuestPromise promise,
+        MemoryImage? image,
+        out Action<MachineState> complete)
+    {
+        // The memory map follows from the width of addresses that the guest was shown, whatever this host has.
+        PhysicalLayout layout = PlanLayout(config, CpuidModel.PhysicalBits(promise.Cpuid, config.Cpus.MaxPhysBits));
+        CheckVcpuCount(hypervisor, config);
+        if (layout.Profile.Name != profileName)
+        {
+            throw new MachineBuildException($"the saved state is of a {profileName} machine, the configuration describes a {layout.Profile.Name} machine");
+        }
+
+        if (config.Cpus.BootVcpus != promise.Vcpus)
+        {
+            throw new MachineBuildException($"cpus.boot_vcpus: {config.Cpus.BootVcpus} vCPUs; the saved state has {promise.Vcpus}");
+        }
+
+        // The guest keeps what it was shown: of the profile only the name is of use here.
+        CpuModelProfile profile = CpuModelProfile.Host with { Name = promise.CpuProfile };
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image);
+        complete = state =>
+        {
+            machine.Build(hypervisor, config, layout, consoles, profile, state);
+            machine.Apply(state);
+        };
+        return machine;
+    }
 
     /// <summary>Everything but the memory's contents; nothing changes. Paused.</summary>
     /// <param name="memory">Where the memory's contents have been put.</param>

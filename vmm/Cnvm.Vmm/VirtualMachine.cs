@@ -39,6 +39,7 @@ internal sealed partial class VirtualMachine : IDisposable
     private readonly VcpuSet _vcpus = new();
     private readonly List<uint> _apicIds = [];
     private CpuidTable? _bootCpuid;
+    private uint _tscKhz;
     private ConsoleDevice? _console;
     private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
@@ -76,7 +77,7 @@ internal sealed partial class VirtualMachine : IDisposable
                 IoApicPins = layout.Profile.IoApics[0].Pins,
                 TssAddress = Profile.KvmTssAddress,
                 IdentityMapAddress = Profile.KvmIdentityMapAddress,
-                TscKhz = profile.TscKhz,
+                TscKhz = _tscKhz = profile.TscKhz,
 
                 // No machine shows performance counters.
                 HiddenMsrs = PerformanceMsrs.All,
@@ -237,6 +238,7 @@ internal sealed partial class VirtualMachine : IDisposable
             LogObstacle(_logger, obstacle);
         }
 
+        _tscKhz = saved?.Vcpus[0].State.TscKhz ?? _tscKhz;
         AddDevices(config, consoles);
         AddVcpus(hypervisor, config, layout, profile, saved);
     }

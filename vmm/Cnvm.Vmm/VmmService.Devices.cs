@@ -15,6 +15,7 @@ public sealed partial class VmmService
 
     public PciDeviceInfo? AddDevice(IPciDeviceConfig device, IReadOnlyList<FileDescriptor> descriptors)
     {
+        RequireAtRest("vm.add-device");
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(descriptors);
         VmConfig config = _config ?? throw VmmException.NotCreated();
@@ -32,6 +33,7 @@ public sealed partial class VmmService
 
     public void RemoveDevice(string id)
     {
+        RequireAtRest("vm.remove-device");
         VmConfig config = _config ?? throw VmmException.NotCreated();
         VmConfig changed = ConfiguredDevices.Remove(config, id, out IPciDeviceConfig? removed);
         if (removed is null)
@@ -53,6 +55,7 @@ public sealed partial class VmmService
 
     public void Resize(VmResize resize)
     {
+        RequireAtRest("vm.resize");
         ArgumentNullException.ThrowIfNull(resize);
         VmConfig config = _config ?? throw VmmException.NotCreated();
         RequestValidator.ThrowIfInvalid(resize);
@@ -77,6 +80,7 @@ public sealed partial class VmmService
 
     public void ResizeDisk(VmResizeDisk resize)
     {
+        RequireAtRest("vm.resize-disk");
         ArgumentNullException.ThrowIfNull(resize);
         VmConfig config = _config ?? throw VmmException.NotCreated();
         _ = Machine();
@@ -87,6 +91,7 @@ public sealed partial class VmmService
 
     public void ResizeZone(VmResizeZone resize)
     {
+        RequireAtRest("vm.resize-zone");
         ArgumentNullException.ThrowIfNull(resize);
         VmConfig config = _config ?? throw VmmException.NotCreated();
         if (config.Memory.Zones?.Any(z => z.Id == resize.Id) is not true)

@@ -3,7 +3,7 @@ using Cnvm.Vmm.Requests;
 
 namespace Cnvm.Vmm;
 
-// Core files and migration.
+// Core files, and in what state a VM has to be for what.
 public sealed partial class VmmService
 {
     public void Coredump(VmCoredumpData coredump)
@@ -13,23 +13,9 @@ public sealed partial class VmmService
         throw VmmException.NotSupported("vm.coredump");
     }
 
-    public void SendMigration(SendMigrationData send)
-    {
-        RequestValidator.ThrowIfInvalid(send);
-        _ = Machine();
-        throw VmmException.NotSupported("vm.send-migration");
-    }
-
-    public void ReceiveMigration(ReceiveMigrationData receive, IReadOnlyList<FileDescriptor> descriptors)
-    {
-        ArgumentNullException.ThrowIfNull(descriptors);
-        RequestValidator.ThrowIfInvalid(receive, descriptors.Count);
-        RequireNone("vm.receive-migration");
-        throw VmmException.NotSupported("vm.receive-migration");
-    }
-
     private VirtualMachine RequirePaused(string call)
     {
+        RequireAtRest(call);
         VirtualMachine machine = Machine();
         return _state == VmState.Paused
             ? machine
@@ -38,6 +24,7 @@ public sealed partial class VmmService
 
     private void RequireNone(string call)
     {
+        RequireAtRest(call);
         if (_config is not null)
         {
             throw new VmmException(VmmErrorKind.Internal, $"{call} needs a VMM without a VM: send vm.delete first");

@@ -3,11 +3,13 @@ using Cnvm.Arch;
 using Cnvm.Arch.Machine;
 using Cnvm.Devices;
 using Cnvm.Hypervisor;
+using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Virtio.Net;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Memory;
+using Cnvm.Vmm.Migration;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
 
@@ -51,6 +53,7 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Create(VmConfig config)
     {
+        RequireAtRest("vm.create");
         ArgumentNullException.ThrowIfNull(config);
         if (_config is not null)
         {
@@ -74,6 +77,7 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Boot()
     {
+        RequireAtRest("vm.boot");
         VmConfig config = _config ?? throw VmmException.NotCreated();
         if (_machine is not null)
         {
@@ -97,6 +101,11 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public VmInfo Info()
     {
+        if (_config is null && _arrival?.Config is { } arriving)
+        {
+            return new VmInfo(arriving, VmState.Created, arriving.BootMemoryBytes);
+        }
+
         VmConfig config = _config ?? throw VmmException.NotCreated();
         return new VmInfo(config, _state, _machine?.RamBytes ?? config.BootMemoryBytes, _machine?.DescribeDevices());
     }
@@ -105,6 +114,7 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Pause()
     {
+        RequireAtRest("vm.pause");
         VirtualMachine machine = Machine();
         if (_state != VmState.Running)
         {
@@ -119,12 +129,14 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Resume()
     {
+        RequireAtRest("vm.resume");
         VirtualMachine machine = Machine();
         if (_state != VmState.Paused)
         {
             throw new VmmException(VmmErrorKind.Internal, $"The VM could not be resumed: it is {_state}, not Paused");
         }
 
+        TakeDisksAgain(machine);
         Emit("vm", "resuming");
         machine.Resume();
         _state = VmState.Running;
@@ -133,6 +145,7 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Reboot()
     {
+        RequireAtRest("vm.reboot");
         _ = Machine();
         Emit("vm", "rebooting");
         VmConfig config = _config!;
@@ -152,6 +165,7 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void PowerButton()
     {
+        RequireAtRest("vm.power-button");
         VirtualMachine machine = Machine();
         if (!machine.PressPowerButton())
         {
@@ -159,10 +173,15 @@ public sealed partial class VmmService : IVmm, IDisposable
         }
     }
 
-    public void Nmi() => Machine().InjectNmi();
+    public void Nmi()
+    {
+        RequireAtRest("vm.nmi");
+        Machine().InjectNmi();
+    }
 
     public void Shutdown()
     {
+        RequireAtRest("vm.shutdown");
         _ = Machine();
         StopMachine();
         _state = VmState.Shutdown;
@@ -171,17 +190,13 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Delete()
     {
+        RequireAtRest("vm.delete");
         if (_config is null)
         {
             return;
         }
 
-        StopMachine();
-        _consoles?.Dispose();
-        _consoles = null;
-        _config = null;
-        _names = null;
-        CloseAll();
+        Release();
         Emit("vm", "deleted");
     }
 
@@ -194,10 +209,28 @@ public sealed partial class VmmService : IVmm, IDisposable
     /// <summary>Stops the machine if there is one and releases everything. On the VMM's thread, or after it has ended.</summary>
     public void Dispose()
     {
-        Delete();
+        EndMigrations();
+        if (_config is not null)
+        {
+            Release();
+            Emit("vm", "deleted");
+        }
+
         EmitEnd();
         _hypervisor?.Dispose();
         _hypervisor = null;
+    }
+
+    /// <summary>Gives back all that a VM has.</summary>
+    private void Release()
+    {
+        StopMachine();
+        _areDisksUnlocked = false;
+        _consoles?.Dispose();
+        _consoles = null;
+        _config = null;
+        _names = null;
+        CloseAll();
     }
 
     /// <summary>The VMM's terminal has a new size. On the VMM's thread.</summary>
@@ -258,6 +291,14 @@ public sealed partial class VmmService : IVmm, IDisposable
             return;
         }
 
+        if (_source is not null && request != GuestRequest.Panic)
+        {
+            // A machine that ends or begins anew does not move; what it asked for comes after the move has been given up.
+            _sourceStop!.Ask($"the guest asked for {request}");
+            _afterMigration = () => Carry(source, request, report);
+            return;
+        }
+
         try
         {
             switch (request)
@@ -309,7 +350,8 @@ public sealed partial class VmmService : IVmm, IDisposable
         }
     }
 
-    private void Emit(string source, string name) => Record(new VmmEvent(source, name));
+    private void Emit(string source, string name, string? reason = null) =>
+        Record(new VmmEvent(source, name, reason is null ? null : new Dictionary<string, string> { ["reason"] = reason }));
 
     private void Record(VmmEvent happened)
     {
@@ -321,7 +363,10 @@ public sealed partial class VmmService : IVmm, IDisposable
     private static bool IsHostFailure(Exception e) =>
         e is HypervisorException or GuestRamException or MachineLayoutException or GuestAddressException or LinuxException
             or IOException or UnauthorizedAccessException or VmmException or MachineBuildException or SnapshotException
-            or DeviceStateException;
+            or DeviceStateException or StateFormatException;
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "migration: {Phase}, the guest is {Place} ({Reason})")]
+    private partial void LogMigration(MigrationPhase phase, GuestPlace place, string reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "guest asked for a reset")]
     private partial void LogReset();

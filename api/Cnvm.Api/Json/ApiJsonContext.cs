@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Cnvm.Vmm;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Migration;
 using Cnvm.Vmm.Requests;
 
 namespace Cnvm.Api.Json;
@@ -20,6 +21,8 @@ namespace Cnvm.Api.Json;
         typeof(ExactEnumConverter<HotplugMethod>), typeof(ExactEnumConverter<ImageType>), typeof(ExactEnumConverter<LockGranularity>),
         typeof(ExactEnumConverter<VhostMode>), typeof(ExactEnumConverter<ConsoleMode>), typeof(MachineProfileConverter),
         typeof(ExactEnumConverter<MemoryRestoreMode>), typeof(ExactEnumConverter<MigrationMode>), typeof(ExactEnumConverter<TimeoutStrategy>),
+        typeof(ExactEnumConverter<MigrationCompression>), typeof(ExactEnumConverter<MigrationSide>),
+        typeof(ExactEnumConverter<MigrationPhase>), typeof(ExactEnumConverter<GuestPlace>),
     ])]
 [JsonSerializable(typeof(VmConfig))]
 [JsonSerializable(typeof(VmInfo))]
@@ -35,6 +38,8 @@ namespace Cnvm.Api.Json;
 [JsonSerializable(typeof(RestoreConfig))]
 [JsonSerializable(typeof(SendMigrationData))]
 [JsonSerializable(typeof(ReceiveMigrationData))]
+[JsonSerializable(typeof(MigrationInfo))]
+[JsonSerializable(typeof(MigrationSettings))]
 [JsonSerializable(typeof(string[]))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>>), TypeInfoPropertyName = "Counters")]
 internal sealed partial class ApiJsonContext : JsonSerializerContext;

@@ -88,6 +88,15 @@ public sealed class BlockDevice : VirtioDevice
 
     internal ReadOnlySpan<byte> SerialBytes => _serial;
 
+    /// <inheritdoc cref="IBlockImage.Flush"/>
+    public void FlushImage() => Image.Flush();
+
+    /// <inheritdoc cref="IBlockImage.Unlock"/>
+    public void UnlockImage() => Image.Unlock();
+
+    /// <inheritdoc cref="IBlockImage.Lock"/>
+    public void LockImage() => Image.Lock();
+
     public override void ReadConfiguration(uint offset, Span<byte> data) => CopyConfiguration(_config, offset, data);
 
     public override void WriteConfiguration(uint offset, ReadOnlySpan<byte> data)

@@ -33,4 +33,21 @@ public interface IBlockImage : IDisposable
     /// <param name="depth">Requests that may be in flight.</param>
     /// <param name="name">For the threads that it may need.</param>
     IBlockQueue OpenQueue(int depth, string name);
+
+    /// <summary>Brings what has been written to stable storage. Any thread, with requests in flight too.</summary>
+    /// <exception cref="BlockImageException">The host cannot.</exception>
+    void Flush()
+    {
+    }
+
+    /// <summary>Lets others open the image; nothing is in flight until <see cref="Lock"/>. An image without a lock does nothing.</summary>
+    void Unlock()
+    {
+    }
+
+    /// <summary>Takes the image again after <see cref="Unlock"/>.</summary>
+    /// <exception cref="BlockImageException">Somebody else has it.</exception>
+    void Lock()
+    {
+    }
 }

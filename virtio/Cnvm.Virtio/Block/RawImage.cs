@@ -12,6 +12,7 @@ public sealed class RawImage : IBlockImage
     private const ulong SectorMask = DefaultBlockSize - 1;
 
     private readonly DiskFile _file;
+    private readonly RawImageOptions _options;
     private readonly bool _useIoUring;
     private readonly Lock _threadsLock = new();
     private IoThreads? _threads;
@@ -19,6 +20,7 @@ public sealed class RawImage : IBlockImage
     private RawImage(DiskFile file, RawImageOptions options, bool useIoUring)
     {
         _file = file;
+        _options = options;
         _useIoUring = useIoUring;
         IsReadOnly = options.IsReadOnly;
         CanDiscard = options.IsSparse && !options.IsReadOnly;
@@ -115,6 +117,19 @@ public sealed class RawImage : IBlockImage
             return new ThreadedBlockQueue(_file, _threads, depth);
         }
     }
+
+    public void Flush()
+    {
+        int result = IsReadOnly ? 0 : _file.DataSync();
+        if (result < 0)
+        {
+            throw new BlockImageException($"disk {_options.Path} cannot be flushed: {new LinuxException("fdatasync", -result).Message}");
+        }
+    }
+
+    public void Unlock() => _file.Unlock();
+
+    public void Lock() => Lock(_file, _options);
 
     public void Dispose()
     {

@@ -101,6 +101,9 @@ public sealed class DirtyBitmap
         }
     }
 
+    /// <summary>Takes one word of a region out of the bitmap; bit n of word w is page 64 w + n.</summary>
+    public ulong TakeWord(int region, int word) => Interlocked.Exchange(ref _words[region][word], 0);
+
     public bool IsDirty(int region, ulong page) => (Volatile.Read(ref _words[region][page >> 6]) & (1UL << (int)(page & 63))) != 0;
 
     /// <summary>Words of one region; bit n of word w is page 64 w + n.</summary>

@@ -14,17 +14,20 @@ public static class GuestContract
     private const uint XsaveLeaf = 0xd;
 
     /// <summary>Everything that keeps the guest from running there, by name; empty when nothing does.</summary>
-    public static IReadOnlyList<string> Obstacles(MachineState guest, HostCapabilities host)
+    public static IReadOnlyList<string> Obstacles(MachineState guest, HostCapabilities host) => Obstacles(GuestPromise.Of(guest), host);
+
+    /// <inheritdoc cref="Obstacles(MachineState, HostCapabilities)"/>
+    public static IReadOnlyList<string> Obstacles(GuestPromise guest, HostCapabilities host)
     {
         ArgumentNullException.ThrowIfNull(guest);
         ArgumentNullException.ThrowIfNull(host);
         var obstacles = new List<string>();
-        if ((uint)guest.Vcpus.Length > host.MaxVcpus)
+        if (guest.Vcpus > host.MaxVcpus)
         {
-            obstacles.Add($"vCPUs: the guest has {guest.Vcpus.Length}, {host.Hypervisor} there runs at most {host.MaxVcpus}");
+            obstacles.Add($"vCPUs: the guest has {guest.Vcpus}, {host.Hypervisor} there runs at most {host.MaxVcpus}");
         }
 
-        CpuidTable shown = guest.Vcpus[0].State.Cpuid;
+        CpuidTable shown = guest.Cpuid;
         foreach (CpuFeature feature in CpuFeature.Missing(shown, host.Cpuid))
         {
             obstacles.Add($"CPU feature {feature.Name}: the guest was shown it, the host lacks it");
@@ -33,11 +36,11 @@ public static class GuestContract
         CheckVendor(obstacles, guest, host, shown);
         CheckAddresses(obstacles, host, shown);
         CheckComponents(obstacles, host, shown);
-        CheckTsc(obstacles, host, guest.Vcpus[0].State.TscKhz);
+        CheckTsc(obstacles, host, guest.TscKhz);
         return obstacles;
     }
 
-    private static void CheckVendor(List<string> obstacles, MachineState guest, HostCapabilities host, CpuidTable shown)
+    private static void CheckVendor(List<string> obstacles, GuestPromise guest, HostCapabilities host, CpuidTable shown)
     {
         // A guest with a profile was made to do without a vendor's own ways.
         if (guest.CpuProfile == CpusConfig.HostProfile && shown.TryGet(0, 0, out CpuidEntry theirs) && host.Cpuid.TryGet(0, 0, out CpuidEntry ours)
@@ -69,7 +72,7 @@ public static class GuestContract
     private static void CheckTsc(List<string> obstacles, HostCapabilities host, uint khz)
     {
         ulong difference = khz > host.TscKhz ? khz - host.TscKhz : host.TscKhz - khz;
-        if (!host.TscScaling && host.TscKhz != 0 && difference * 1_000_000 > (ulong)host.TscKhz * TscTolerancePpm)
+        if (!host.TscScaling && khz != 0 && host.TscKhz != 0 && difference * 1_000_000 > (ulong)host.TscKhz * TscTolerancePpm)
         {
             obstacles.Add(string.Create(
                 CultureInfo.InvariantCulture,

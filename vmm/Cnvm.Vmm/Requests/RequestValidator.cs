@@ -1,3 +1,4 @@
+using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 
 namespace Cnvm.Vmm.Requests;
@@ -71,6 +72,14 @@ public static class RequestValidator
         RequireDescriptors("vfio_fds", receive.ExpectedDescriptors, descriptors);
     }
 
+    /// <inheritdoc cref="ThrowIfInvalid(VmResize)"/>
+    public static void ThrowIfInvalid(MigrationSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        Require(settings.DowntimeMs is not 0, "downtime_ms", "is 0");
+        Require(settings.TimeoutS is not 0, "timeout_s", "is 0");
+    }
+
     private static void RequireFileUrl(string field, string url) => Require(
         url.StartsWith(FileScheme, StringComparison.Ordinal) && url.Length > FileScheme.Length && !url.Contains('\0'),
         field,
@@ -79,18 +88,9 @@ public static class RequestValidator
     /// <summary>Returns whether it is a Unix socket's.</summary>
     private static bool RequireMigrationUrl(string field, string url)
     {
-        bool unix = url.StartsWith("unix:", StringComparison.Ordinal) && url.Length > "unix:".Length && !url.Contains('\0');
-        Require(unix || IsTcp(url), field, $"'{url}' is neither tcp:HOST:PORT nor unix:PATH");
-        return unix;
-    }
-
-    private static bool IsTcp(string url)
-    {
-        const string Scheme = "tcp:";
-        int colon = url.LastIndexOf(':');
-        return url.StartsWith(Scheme, StringComparison.Ordinal) && colon > Scheme.Length
-            && ushort.TryParse(url.AsSpan(colon + 1), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out ushort port)
-            && port > 0;
+        bool isEndpoint = StreamEndpoint.TryParse(url, out StreamEndpoint? endpoint);
+        Require(isEndpoint, field, $"'{url}' is neither tcp:HOST:PORT nor unix:PATH");
+        return endpoint!.Path is not null;
     }
 
     private static void RequireDescriptors(string field, ulong expected, int came) => Require(

@@ -9,6 +9,8 @@ namespace Cnvm.Vmm.Requests;
 /// <param name="DowntimeMs">Aim for the time in which the guest runs nowhere, in milliseconds, from 1.</param>
 /// <param name="TimeoutS">Longest time for all of it, in seconds, from 1.</param>
 /// <param name="Connections">TCP connections side by side, 1 to 128.</param>
+/// <param name="MaxBytesPerS">Most bytes a second on the connection; 0 for as many as go. cnvm's own.</param>
+/// <param name="Compression">cnvm's own.</param>
 /// <param name="TlsDir">Directory with certificates and keys; null is without TLS.</param>
 public sealed record SendMigrationData(
     [property: JsonRequired] string DestinationUrl = "",
@@ -19,7 +21,9 @@ public sealed record SendMigrationData(
     TimeoutStrategy TimeoutStrategy = TimeoutStrategy.Cancel,
     uint Connections = 1,
     string? TlsDir = null,
-    MigrationMode MemoryMode = MigrationMode.Precopy)
+    MigrationMode MemoryMode = MigrationMode.Precopy,
+    ulong MaxBytesPerS = 0,
+    MigrationCompression Compression = MigrationCompression.Auto)
 {
     public const ulong DefaultDowntimeMs = 300;
     public const ulong DefaultTimeoutS = 3600;

@@ -9,21 +9,17 @@ namespace Cnvm.Vmm.Snapshot;
 /// </summary>
 internal sealed class DirtyPages : IDisposable
 {
-    private readonly GuestMemory _memory;
-    private readonly IDirtyLog _log;
+    private readonly DirtyTracking _tracking;
     private readonly DirtyBitmap _pages;
 
     /// <summary>Begins to record. The machine is paused, and all that was written so far has been saved.</summary>
     /// <param name="parent">The snapshot that has it.</param>
     /// <exception cref="HypervisorException">The hypervisor cannot record.</exception>
-    public DirtyPages(GuestMemory memory, IDirtyLog log, byte[] parent)
+    public DirtyPages(DirtyTracking tracking, byte[] parent)
     {
-        _memory = memory;
-        _log = log;
-        _pages = new DirtyBitmap(memory.Regions);
+        _tracking = tracking;
+        _pages = tracking.Add();
         Parent = parent;
-        memory.StartDirtyTracking();
-        log.Start();
     }
 
     /// <summary>Id of the snapshot that changes count from.</summary>
@@ -32,8 +28,7 @@ internal sealed class DirtyPages : IDisposable
     /// <summary>All that changed since <see cref="Parent"/>. The machine is paused.</summary>
     public DirtyBitmap Collect()
     {
-        _log.Collect(_pages);
-        _memory.CollectDeviceWrites(_pages);
+        _tracking.Collect();
         return _pages;
     }
 
@@ -44,9 +39,5 @@ internal sealed class DirtyPages : IDisposable
         Parent = id;
     }
 
-    public void Dispose()
-    {
-        _log.Stop();
-        _memory.StopDirtyTracking();
-    }
+    public void Dispose() => _tracking.Remove(_pages);
 }

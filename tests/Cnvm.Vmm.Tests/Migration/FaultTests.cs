@@ -1,0 +1,152 @@
+using Cnvm.Vmm.Migration;
+using Xunit.Abstractions;
+
+namespace Cnvm.Vmm.Tests.Migration;
+
+/// <summary>
+/// Every message of the protocol is cut off, damaged, delayed, doubled, reordered and lost, and afterwards either side is gone: the guest
+/// is runnable at exactly one place with all its memory, and nobody hangs.
+/// </summary>
+public sealed class FaultTests(ITestOutputHelper output)
+{
+    private static readonly FrameType[] SourceSays =
+    [
+        FrameType.Hello, FrameType.Offer, FrameType.Pages, FrameType.Pages, FrameType.Zeros, FrameType.Round, FrameType.Pages, FrameType.Round,
+        FrameType.Pages, FrameType.Round, FrameType.State, FrameType.Run, FrameType.Bye,
+    ];
+
+    private static readonly FrameType[] TargetSays =
+    [
+        FrameType.Welcome, FrameType.Accept, FrameType.RoundDone, FrameType.RoundDone, FrameType.RoundDone, FrameType.Ready, FrameType.Running,
+    ];
+
+    private static bool IsWhole => Environment.GetEnvironmentVariable("CNVM_SOAK") == "1";
+
+    [Fact]
+    public void These_are_the_messages()
+    {
+        using var move = new Move();
+        using var between = new Disturber(move.ProxyPath, move.TargetPath);
+        RunThrough(move);
+        Assert.Equal(SourceSays, between.FromSource);
+        Assert.Equal(TargetSays, between.FromTarget);
+        Assert.Equal(MigrationPhase.Completed, move.SourceProgress.Phase);
+    }
+
+    [Theory]
+    [InlineData(Fault.CutBefore)]
+    [InlineData(Fault.CutInside)]
+    [InlineData(Fault.CutAfter)]
+    [InlineData(Fault.CorruptHeader)]
+    [InlineData(Fault.CorruptEnd)]
+    [InlineData(Fault.Delay)]
+    [InlineData(Fault.Duplicate)]
+    [InlineData(Fault.Reorder)]
+    [InlineData(Fault.Drop)]
+    public void One_place_has_the_guest_whatever_happens_to_a_message(Fault fault)
+    {
+        var moves = new List<(string Name, bool FromSource, int Index)>();
+        moves.AddRange(SourceSays.Select((type, i) => ($"source's {i} {type}", true, i)));
+        moves.AddRange(TargetSays.Select((type, i) => ($"target's {i} {type}", false, i)));
+        if (!IsWhole && fault is Fault.Drop or Fault.Reorder)
+        {
+            // Each is missed only after a while: the telling ones are enough.
+            FrameType[] telling = [FrameType.Offer, FrameType.Zeros, FrameType.State, FrameType.Run, FrameType.Ready, FrameType.Running];
+            moves.RemoveAll(m => !telling.Any(t => m.Name.EndsWith($" {t}", StringComparison.Ordinal)));
+        }
+
+        Parallel.ForEach(moves, new ParallelOptions { MaxDegreeOfParallelism = 6 }, m =>
+        {
+            // Lost without a trace, a message is missed after the time that a peer may be silent.
+            using var move = new Move { Patience = TimeSpan.FromSeconds(fault is Fault.Drop or Fault.Reorder ? 1 : 20) };
+            using var between = new Disturber(move.ProxyPath, move.TargetPath) { Plan = (m.FromSource, m.Index, fault) };
+            RunThrough(move);
+            output.WriteLine($"{fault,-13} {m.Name,-20} {Outcome(move)}");
+            AssertOnePlace(move, $"{fault} of {m.Name}");
+
+            // The network is well again, so the source has found out.
+            Assert.NotEqual(MigrationPhase.Unknown, move.SourceProgress.Phase);
+            if (fault == Fault.Delay)
+            {
+                Assert.Equal(MigrationPhase.Completed, move.SourceProgress.Phase);
+            }
+        });
+    }
+
+    /// <summary>The connection is lost for good: as if one of the two hosts had died.</summary>
+    [Theory]
+    [InlineData(Fault.CutBefore)]
+    [InlineData(Fault.CutAfter)]
+    public void Without_a_way_to_ask_the_source_never_runs_what_may_run_there(Fault fault)
+    {
+        int unknown = 0;
+        for (int i = 0; i < SourceSays.Length + TargetSays.Length; i++)
+        {
+            bool fromSource = i < SourceSays.Length;
+            int index = fromSource ? i : i - SourceSays.Length;
+            FrameType type = fromSource ? SourceSays[index] : TargetSays[index];
+            using var move = new Move { Patience = TimeSpan.FromSeconds(5), AskingTime = TimeSpan.Zero };
+            using var between = new Disturber(move.ProxyPath, move.TargetPath) { Plan = (fromSource, index, fault), StaysBroken = true };
+            RunThrough(move);
+            output.WriteLine($"{fault,-13} {type,-10} {Outcome(move)}");
+            AssertOnePlace(move, $"{fault} of {type}");
+            bool isUncertain = move.SourceProgress.Phase == MigrationPhase.Unknown;
+            unknown += isUncertain ? 1 : 0;
+            Assert.Equal(isUncertain, (type is FrameType.Run && fromSource) || (type is FrameType.Running && fault == Fault.CutBefore));
+        }
+
+        Assert.Equal(fault == Fault.CutBefore ? 2 : 1, unknown);
+    }
+
+    private static void RunThrough(Move move)
+    {
+        MoveTests.Fill(move.Departure);
+        move.Limits.DowntimeMs = 10_000;
+        move.Departure.OnCollect = n => move.Departure.Write(0x2000, (byte)n);
+        move.StartTarget();
+        move.StartSource(move.ProxyPath);
+        Assert.True(move.WaitForSource(), $"the source hangs: {move.SourceProgress.Info()}");
+
+        // A target whose source went before it came waits for another one.
+        if (move.TargetProgress.Phase == MigrationPhase.Connecting)
+        {
+            Assert.True(move.Target.TryCancel("the source went away"));
+        }
+
+        move.WaitForEnd();
+    }
+
+    private static string Outcome(Move move) =>
+        $"source {move.SourceProgress.Phase}, target {move.TargetProgress.Phase}, runs at the {move.World.Running}; {move.SourceProgress.Info().Error}";
+
+    private static void AssertOnePlace(Move move, string what)
+    {
+        MigrationInfo source = move.SourceProgress.Info();
+        MigrationInfo target = move.TargetProgress.Info();
+        string where = $"{what}: {Outcome(move)}";
+        switch (source.Phase)
+        {
+            case MigrationPhase.Completed:
+                Assert.True(move.World.Running == FakeArrival.Side, where);
+                Assert.True((source.Guest, target.Guest) == (GuestPlace.There, GuestPlace.Here), where);
+                break;
+            case MigrationPhase.Unknown:
+                // It stands still here, complete, and runs there or not.
+                Assert.True(move.Departure.IsStopped && source.Guest == GuestPlace.Unknown, where);
+                Assert.True(move.World.Running == (target.Phase == MigrationPhase.Completed ? FakeArrival.Side : ""), where);
+                break;
+            default:
+                Assert.True(move.World.Running == FakeDeparture.Side, where);
+                Assert.True((source.Guest, target.Guest) == (GuestPlace.Here, GuestPlace.There), where);
+                Assert.False(string.IsNullOrEmpty(source.Error), where);
+                Assert.True(target.Phase is MigrationPhase.Failed or MigrationPhase.Cancelled, where);
+                break;
+        }
+
+        Assert.False(move.Departure.IsTracking, where);
+        if (move.World.Running == FakeArrival.Side)
+        {
+            move.AssertMemoryArrived();
+        }
+    }
+}

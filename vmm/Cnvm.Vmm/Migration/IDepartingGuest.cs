@@ -1,0 +1,40 @@
+using Cnvm.Hypervisor.Memory;
+
+namespace Cnvm.Vmm.Migration;
+
+/// <summary>A machine that is to move away, as the migration sees it. Called on the migration's thread.</summary>
+internal interface IDepartingGuest
+{
+    GuestMemory Memory { get; }
+
+    /// <summary>It does not run: nothing has to be sent twice, and it goes on nowhere.</summary>
+    bool IsPaused { get; }
+
+    MigrationOffer Offer { get; }
+
+    /// <summary>Records from now on which pages are written.</summary>
+    /// <exception cref="Hypervisor.HypervisorException">The hypervisor cannot.</exception>
+    void StartTracking();
+
+    /// <summary>Adds the pages written since the last call.</summary>
+    void Collect(DirtyBitmap into);
+
+    void StopTracking();
+
+    /// <summary>Brings what the disks have cached to stable storage; the guest runs on.</summary>
+    void FlushDisks();
+
+    /// <summary>Stops guest code, clocks and devices, and gives the locks of its disks up.</summary>
+    /// <exception cref="MigrationException">The guest has just ended or been reset: it cannot move now, and runs as before.</exception>
+    void Stop();
+
+    /// <summary>Bytes of the state of everything but the memory's contents.</summary>
+    byte[] Save();
+
+    /// <summary>How long ago <see cref="Stop"/> stopped the clocks, in nanoseconds; 0 for a machine that was paused before.</summary>
+    ulong StoppedFor();
+
+    /// <summary>Goes on here after <see cref="Stop"/>, or stays paused as it was.</summary>
+    /// <exception cref="MigrationException">It cannot: somebody else has taken a disk. It stays paused.</exception>
+    void GoOn();
+}

@@ -1,0 +1,27 @@
+using Cnvm.Hypervisor.State;
+using Cnvm.Vmm.Snapshot;
+
+namespace Cnvm.Vmm.Migration;
+
+/// <summary>
+/// Lets the clocks of a saved machine go on by the time in which it moved. All of them by the same: a guest that compares its clocks finds
+/// no difference, and one that compares them with the world finds them right.
+/// </summary>
+internal static class StateAge
+{
+    private const uint TimeStampCounter = 0x10;
+    private const ulong TicksPerKhzNanosecond = 1_000_000;
+
+    public static MachineState Add(MachineState state, ulong nanoseconds) => state with
+    {
+        Clock = state.Clock with { Nanoseconds = state.Clock.Nanoseconds + nanoseconds },
+        VmTime = state.VmTime + nanoseconds,
+        Vcpus = [.. state.Vcpus.Select(v => v with { State = Add(v.State, nanoseconds) })],
+    };
+
+    private static VcpuState Add(VcpuState vcpu, ulong nanoseconds)
+    {
+        ulong ticks = (ulong)((UInt128)nanoseconds * vcpu.TscKhz / TicksPerKhzNanosecond);
+        return vcpu with { Msrs = [.. vcpu.Msrs.Select(m => m.Index == TimeStampCounter ? m with { Value = m.Value + ticks } : m)] };
+    }
+}

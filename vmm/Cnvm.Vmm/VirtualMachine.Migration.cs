@@ -1,0 +1,67 @@
+using Cnvm.Hypervisor;
+using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Net;
+using Cnvm.Vmm.Cpus;
+using Cnvm.Vmm.Snapshot;
+
+namespace Cnvm.Vmm;
+
+/// <content>What a machine that moves away, or arrives, needs beyond snapshots.</content>
+internal sealed partial class VirtualMachine
+{
+    private DirtyTracking? _tracking;
+
+    /// <summary>What the guest and the devices write.</summary>
+    public DirtyTracking Tracking => _tracking ??= new DirtyTracking(_memory, _partition.DirtyLog);
+
+    /// <summary>Machine profile, as a saved state names it.</summary>
+    public string ProfileName => _profileName;
+
+    /// <summary>The guest has asked for a reset or an end, or has failed, and it has not been carried out yet. Final once paused.</summary>
+    public bool HasEnded => Volatile.Read(ref _ending) != 0;
+
+    /// <summary>What the guest was shown of its processors.</summary>
+    public GuestPromise Promise(IHypervisor hypervisor) =>
+        new((uint)_vcpus.Count, _bootCpuid!, _cpuProfile, _tscKhz != 0 ? _tscKhz : hypervisor.GuestTscKhz);
+
+    /// <summary>How long ago <see cref="Pause"/> stopped the clocks, in nanoseconds.</summary>
+    public ulong PausedFor() => HostNanoseconds() - _pausedAt;
+
+    /// <summary>Brings written data of all disks to stable storage.</summary>
+    /// <exception cref="BlockImageException">The host cannot.</exception>
+    public void FlushDisks()
+    {
+        foreach (BlockDevice disk in _virtio.Devices.OfType<BlockDevice>())
+        {
+            disk.FlushImage();
+        }
+    }
+
+    /// <summary>Lets others open the disks. Paused, until <see cref="LockDisks"/> succeeds.</summary>
+    public void UnlockDisks()
+    {
+        foreach (BlockDevice disk in _virtio.Devices.OfType<BlockDevice>())
+        {
+            disk.UnlockImage();
+        }
+    }
+
+    /// <summary>Takes the disks again.</summary>
+    /// <exception cref="BlockImageException">Somebody else has one of them.</exception>
+    public void LockDisks()
+    {
+        foreach (BlockDevice disk in _virtio.Devices.OfType<BlockDevice>())
+        {
+            disk.LockImage();
+        }
+    }
+
+    /// <summary>Tells the network where the guest is now.</summary>
+    public void Announce()
+    {
+        foreach (NetDevice net in _virtio.Devices.OfType<NetDevice>())
+        {
+            net.Announce();
+        }
+    }
+}
