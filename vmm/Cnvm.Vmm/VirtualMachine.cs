@@ -181,6 +181,8 @@ internal sealed partial class VirtualMachine : IDisposable
             _wakeSerial = false;
             _chipset.WakeSerial();
         }
+
+        StartLoading();
     }
 
     /// <summary>Presses the power button; false when the machine has none.</summary>
@@ -211,6 +213,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _vcpus.Dispose();
         _consoleBackend?.Disconnect();
         _virtio.Dispose();
+        _backgroundLoad?.Dispose();
         _chipset.Dispose();
         _partition.Dispose();
         _memory.Dispose();

@@ -19,7 +19,8 @@ namespace Cnvm.Api.Json;
         typeof(ExactEnumConverter<VmState>), typeof(ExactEnumConverter<CoreScheduling>),
         typeof(ExactEnumConverter<HotplugMethod>), typeof(ExactEnumConverter<ImageType>), typeof(ExactEnumConverter<LockGranularity>),
         typeof(ExactEnumConverter<VhostMode>), typeof(ExactEnumConverter<ConsoleMode>), typeof(MachineProfileConverter),
-        typeof(ExactEnumConverter<MemoryRestoreMode>), typeof(ExactEnumConverter<MigrationMode>), typeof(ExactEnumConverter<TimeoutStrategy>),
+        typeof(ExactEnumConverter<MemoryRestoreMode>), typeof(ExactEnumConverter<ClockRestoreMode>),
+        typeof(ExactEnumConverter<MigrationMode>), typeof(ExactEnumConverter<TimeoutStrategy>),
     ])]
 [JsonSerializable(typeof(VmConfig))]
 [JsonSerializable(typeof(VmInfo))]
