@@ -96,6 +96,8 @@ internal static class HelpText
                                  memory_restore_mode=copy|ondemand (copy), prefault=on|off (off)
                                  resume=on|off   let the guest go on at once; otherwise it is paused (off)
                                  net_fds=[ID@[N,...],...]  TAP descriptors for interfaces that had such
+                                 net_overrides=[ID@MAC,...]  other addresses for interfaces
+                                 clock=hold|advance   the guest's clocks go on where they stood, or have gone on (hold)
           --no-shutdown          keep running when the guest powers off
           --log-file FILE        log there and not on stderr
           --log-format TEXT      with {boottime} {thread} {level} {location} {msg} {pid}

@@ -22,6 +22,10 @@ internal sealed partial class VirtualMachine
     private const ulong UndisturbedNanoseconds = 20_000;
     private const int MaxTries = 9;
 
+    // Until it starts with the guest, and then until it is stopped with the machine.
+    private BackgroundLoad? _backgroundLoad;
+    private bool _isLoading;
+
     /// <summary>What changed since a snapshot; null while nobody records it.</summary>
     public DirtyPages? Changes { get; private set; }
 
@@ -67,6 +71,7 @@ internal sealed partial class VirtualMachine
         try
         {
             complete(state);
+            machine._backgroundLoad = image.LoadInBackground(machine._memory, machine._logger);
             return machine;
         }
         catch
@@ -160,6 +165,15 @@ internal sealed partial class VirtualMachine
     private static ulong HostNanoseconds() => Stopwatch.Frequency == (long)NanosecondsPerSecond
         ? (ulong)Stopwatch.GetTimestamp()
         : (ulong)((UInt128)(ulong)Stopwatch.GetTimestamp() * NanosecondsPerSecond / (ulong)Stopwatch.Frequency);
+
+    private void StartLoading()
+    {
+        if (!_isLoading)
+        {
+            _isLoading = true;
+            _backgroundLoad?.Start();
+        }
+    }
 
     /// <summary>
     /// Reads or sets a clock at a host time that is known: again when this thread was interrupted meanwhile, a few times at most.

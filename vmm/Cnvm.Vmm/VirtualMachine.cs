@@ -182,6 +182,8 @@ internal sealed partial class VirtualMachine : IDisposable
             _wakeSerial = false;
             _chipset.WakeSerial();
         }
+
+        StartLoading();
     }
 
     /// <summary>Presses the power button; false when the machine has none.</summary>
@@ -215,6 +217,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _vcpus.Dispose();
         _consoleBackend?.Disconnect();
         _virtio.Dispose();
+        _backgroundLoad?.Dispose();
         _chipset.Dispose();
         _partition.Dispose();
         _memory.Dispose();

@@ -12,6 +12,8 @@ namespace Cnvm.Vmm;
 /// <content>Snapshot and restore.</content>
 public sealed partial class VmmService
 {
+    private const ulong NanosecondsPerTick = 1_000_000_000 / TimeSpan.TicksPerSecond;
+
     public void Snapshot(VmSnapshotConfig snapshot)
     {
         RequestValidator.ThrowIfInvalid(snapshot);
@@ -80,6 +82,7 @@ public sealed partial class VmmService
                 throw new SnapshotException($"{folder} is a difference to another snapshot: merge the two first");
             }
 
+            state = ClockAdvance.Apply(state, restore.Clock, (ulong)(DateTime.UtcNow - DateTime.UnixEpoch).Ticks * NanosecondsPerTick);
             VmConfig config = ForThisHost(_options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder)), restore, descriptors);
             VmConfigValidator.ThrowIfInvalid(config);
             StartRestored(config, state, folder, restore);
@@ -124,6 +127,17 @@ public sealed partial class VmmService
         }
 
         List<NetConfig>? nets = config.Net?.Select(n => WithQueues(n, given.GetValueOrDefault(n.Id ?? ""))).ToList();
+        foreach (NetOverride other in request.NetOverrides ?? [])
+        {
+            int at = nets?.FindIndex(n => n.Id == other.Id) ?? -1;
+            if (at < 0)
+            {
+                throw new ConfigException("net_overrides", $"the snapshot has no interface '{other.Id}'");
+            }
+
+            nets![at] = nets[at] with { Mac = other.Mac ?? nets[at].Mac, Tap = other.Tap ?? nets[at].Tap };
+        }
+
         List<MemoryZoneConfig>? zones = config.Memory.Zones?.ToList();
         foreach (MemoryZoneUpdate update in request.ZoneUpdates ?? [])
         {
@@ -184,6 +198,8 @@ public sealed partial class VmmService
         }
 
         ResizeConsole();
-        CollectGarbage();
+
+        // After the answer: the guest does not wait for it.
+        _thread.Post(CollectGarbage);
     }
 }

@@ -98,8 +98,8 @@ internal static partial class CommandTable
             Details =
                 """
                 RESTORE is file://FOLDER, or source_url=file://FOLDER[,prefault=on][,resume=on][,memory_restore_mode=copy|ondemand]
-                [,net_fds=[ID@[FD,...],...]][,vfio_fds=[ID@FD,...]][,iommufd_fd=FD][,zone_updates=[ID@NODE,...]]. Descriptors are
-                those of this process.
+                [,net_fds=[ID@[FD,...],...]][,vfio_fds=[ID@FD,...]][,iommufd_fd=FD][,zone_updates=[ID@NODE,...]]
+                [,net_overrides=[ID@MAC,...]][,clock=hold|advance]. Descriptors are those of this process.
                 """,
         },
         new("send-migration", "move the VM to another VMM that waits with receive-migration", MoveRequests.Send)

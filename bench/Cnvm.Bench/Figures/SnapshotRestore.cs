@@ -3,7 +3,7 @@ using Cnvm.Bench.Machines;
 namespace Cnvm.Bench.Figures;
 
 /// <summary>
-/// vm.restore with resume, on a process that waits for it, until the guest has been seen to run: on demand, against a copy of all memory.
+/// vm.restore with resume, on a process that waits for it, until the guest's first output has come through a pipe: on demand, against a copy of all memory.
 /// </summary>
 /// <param name="memoryMiB">Guest memory, all of it in the snapshot.</param>
 internal sealed class SnapshotRestore(Workspace workspace, int memoryMiB) : Experiment
@@ -22,7 +22,7 @@ internal sealed class SnapshotRestore(Workspace workspace, int memoryMiB) : Expe
     {
         _place = new SnapshotPlace();
         _folder = _place.Folder();
-        using SnapshotGuest guest = SnapshotGuest.Boot(workspace, workspace.File($"restore-{memoryMiB}"), memoryMiB);
+        using SnapshotGuest guest = SnapshotGuest.Boot(workspace, workspace.File($"restore-{memoryMiB}"), memoryMiB, prints: true);
         guest.Pause();
         guest.Snapshot(_folder);
     }

@@ -12,7 +12,11 @@ namespace Cnvm.Bench.Machines;
 internal sealed class SnapshotGuest : IDisposable
 {
     private const ulong FillBase = 64 << 20;
-    private const string BeatPort = "0x5e0";
+    private const string DebugPort = "0xe9";
+    private const string NoPort = "0x5e0";
+
+    // What the payload writes all the time.
+    private const string Beat = "\0";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
     private const string HeadEnd = "\r\n\r\n";
     private const string Length = "Content-Length: ";
@@ -30,14 +34,15 @@ internal sealed class SnapshotGuest : IDisposable
     public int ProcessId => _child.Id;
 
     /// <summary>Boots the machine; it has filled its memory.</summary>
-    public static SnapshotGuest Boot(Workspace workspace, string controlSocket, int memoryMiB)
+    /// <param name="prints">It prints all the time, so that one sees it go on; pause it before the pipe is full.</param>
+    public static SnapshotGuest Boot(Workspace workspace, string controlSocket, int memoryMiB, bool prints = false)
     {
         var guest = new SnapshotGuest(workspace, controlSocket);
         try
         {
             ulong pages = (((ulong)memoryMiB << 20) - FillBase) >> 12;
             string config = $$$"""
-                {"payload":{"kernel":"{{{workspace.Image(Payload.Image)}}}","cmdline":"dirty={{{pages}}} base={{{FillBase}}} rounds=1 beat={{{BeatPort}}} console=e9"},
+                {"payload":{"kernel":"{{{workspace.Image(Payload.Image)}}}","cmdline":"dirty={{{pages}}} base={{{FillBase}}} rounds=1 beat={{{(prints ? DebugPort : NoPort)}}} console=e9"},
                 "memory":{"size":{{{(long)memoryMiB << 20}}}},"serial":{"mode":"Null"},"console":{"mode":"Off"},"debug_console":{"mode":"Tty"}}
                 """;
             guest.Put("vm.create", config);
@@ -58,17 +63,12 @@ internal sealed class SnapshotGuest : IDisposable
     /// <summary>Takes a snapshot of the paused machine; returns nanoseconds until the answer.</summary>
     public long Snapshot(string folder, string keys = "") => Put("vm.snapshot", $$"""{"destination_url":"file://{{folder}}"{{keys}}}""");
 
-    /// <summary>Restores and resumes; returns nanoseconds until the guest has left guest mode for the first time.</summary>
+    /// <summary>Restores and resumes; returns nanoseconds until the guest's first output has come through a pipe.</summary>
     public long Restore(string folder, string mode)
     {
         long asked = Child.Now;
-        Put("vm.restore", $$"""{"source_url":"file://{{folder}}","memory_restore_mode":"{{mode}}","resume":true}""");
-        while (Exits() == 0)
-        {
-            // Asks again at once: an answer takes some tens of microseconds.
-        }
-
-        return Child.Now - asked;
+        Send(Request("vm.restore", $$"""{"source_url":"file://{{folder}}","memory_restore_mode":"{{mode}}","resume":true}"""));
+        return _child.WaitFor(Beat) - asked;
     }
 
     public void Pause() => Put("vm.pause");
@@ -84,19 +84,19 @@ internal sealed class SnapshotGuest : IDisposable
     private long Put(string call, string body = "")
     {
         long asked = Child.Now;
-        string answer = Ask($"PUT /api/v1/{call} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}");
+        string answer = Ask(Request(call, body));
         long took = Child.Now - asked;
         return answer.StartsWith("HTTP/1.1 204", StringComparison.Ordinal) ? took : throw new MeasurementException($"{call} was answered with '{answer}'");
     }
 
-    /// <summary>Exits of all kinds that the machine has made.</summary>
-    private double Exits() => Ask("GET /api/v1/vmm.metrics HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n").Split('\n')
-        .Where(l => l.StartsWith("cnvm_vcpu_exits_total{", StringComparison.Ordinal))
-        .Sum(l => double.Parse(l.AsSpan(l.LastIndexOf(' ') + 1), CultureInfo.InvariantCulture));
+    private static string Request(string call, string body) =>
+        $"PUT /api/v1/{call} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}";
+
+    private void Send(string request) => _socket.Send(Encoding.ASCII.GetBytes(request));
 
     private string Ask(string question)
     {
-        _socket.Send(Encoding.ASCII.GetBytes(question));
+        Send(question);
         string text = "";
         int end;
         while ((end = text.IndexOf(HeadEnd, StringComparison.Ordinal)) < 0)

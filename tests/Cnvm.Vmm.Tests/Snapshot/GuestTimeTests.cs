@@ -97,6 +97,28 @@ public sealed class GuestTimeTests(ITestOutputHelper output) : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(ClockRestoreMode.Hold, 0)]
+    [InlineData(ClockRestoreMode.Advance, 3600)]
+    public void Clocks_stand_still_or_have_gone_on_as_asked(ClockRestoreMode mode, int seconds)
+    {
+        const ulong Then = 1_700_000_000_000_000_000;
+        MachineState state = SampleState.Make();
+        state = state with { Clock = state.Clock with { RealtimeNanoseconds = Then } };
+        MachineState moved = ClockAdvance.Apply(state, mode, Then + 3_600_000_000_000);
+        Assert.Equal((ulong)seconds * 1_000_000_000, moved.Clock.Nanoseconds - state.Clock.Nanoseconds);
+        Assert.Equal((ulong)seconds * 1_000_000_000, moved.Clock.RealtimeNanoseconds - state.Clock.RealtimeNanoseconds);
+        Assert.Equal((ulong)seconds * 1_000_000_000, moved.VmTime - state.VmTime);
+
+        // A host whose clock is behind does not turn a guest's back, and one that knows no time is named.
+        Assert.Equal(state.VmTime, ClockAdvance.Apply(state, mode, Then - 5).VmTime);
+        MachineState unknown = state with { Clock = state.Clock with { RealtimeNanoseconds = 0 } };
+        if (mode == ClockRestoreMode.Advance)
+        {
+            Assert.Contains("Hold", Assert.Throws<SnapshotException>(() => ClockAdvance.Apply(unknown, mode, Then)).Message, StringComparison.Ordinal);
+        }
+    }
+
     /// <summary>Saves the memory, throws the machine away and makes it anew from what was saved.</summary>
     /// <param name="restored">When its clocks may first have run.</param>
     private VirtualMachine Replace(

@@ -36,6 +36,10 @@ public sealed class TscAlignmentTests
     }
 
     [Fact]
+    public void A_tsc_goes_on_at_its_own_frequency() =>
+        Assert.Equal(1_000_000UL + (Khz * 1_500UL), Tsc(TscAlignment.Advance(Vcpu(1_000_000, 0), 1_500_000_000)));
+
+    [Fact]
     public void A_tsc_tells_since_when_it_runs_unless_it_cannot_be_set()
     {
         VcpuState set = Vcpu(1_000_000, 0);

@@ -40,6 +40,11 @@ internal static class TscAlignment
         return [.. vcpus.Select((v, i) => ticks[i] is { } tsc ? WithTsc(v, tsc, instant) : v)];
     }
 
+    /// <summary>A vCPU whose TSC has gone on for a while.</summary>
+    public static VcpuState Advance(VcpuState vcpu, ulong nanoseconds) => TryGetTsc(vcpu, out ulong tsc)
+        ? WithTsc(vcpu, tsc + (ulong)((UInt128)nanoseconds * vcpu.TscKhz / TicksPerKhzNanosecond), vcpu.TscTimestamp)
+        : vcpu;
+
     /// <summary>Host time at which a TSC that was set began to run.</summary>
     /// <param name="set">The vCPU's state as it was set.</param>
     /// <param name="now">Its state a moment later.</param>
