@@ -62,9 +62,13 @@ internal static class GuestPrograms
         // Kept until this process ends, and removed then or by the next one.
         var directory = new TemporaryDirectory(Path.GetTempPath(), "cnvm-programs-");
         AppDomain.CurrentDomain.ProcessExit += (_, _) => directory.Dispose();
-        Output("gcc", [.. CompilerFlags, "-o", directory.File("selfcheck"), Source("selfcheck.c")]);
+        foreach (string program in (string[])["selfcheck", "steady"])
+        {
+            Output("gcc", [.. CompilerFlags, "-o", directory.File(program), Source(program + ".c")]);
+        }
+
         File.Copy(Source("load.sh"), directory.File("load.sh"));
-        Output("tar", "-cf", directory.File("programs.tar"), "-C", directory.Path, "selfcheck", "load.sh");
+        Output("tar", "-cf", directory.File("programs.tar"), "-C", directory.Path, "selfcheck", "steady", "load.sh");
         return directory.Path;
     }
 
