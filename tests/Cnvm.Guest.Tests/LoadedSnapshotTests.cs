@@ -20,7 +20,7 @@ public abstract partial class LoadedSnapshotTests(GuestHostFixture fixture, ITes
     /// <summary>Saves and restores of the short form, two at a time.</summary>
     protected virtual int UsualPulses => 3;
 
-    [SkippableFact]
+    [GuestFact]
     public async Task What_a_busy_guest_does_survives_snapshots()
     {
         foreach ((string kernel, int cpus) in Soak.IsOn ? [("debian", 1), ("debian", 2), ("debian", 4), ("small", 4)] : Usual)

@@ -7,7 +7,7 @@ public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixtu
 {
     private const string Reseeds = "dmesg | grep -c 'crng reseeded due to virtual machine fork' || true";
 
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData(1, "copy")]
     [InlineData(2, "ondemand")]
     public async Task A_busy_guest_goes_on_in_a_new_process(int cpus, string mode)
@@ -30,7 +30,7 @@ public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixtu
     }
 
     /// <summary>Linux with the driver reads its random numbers anew after every restore (Debian's generic kernel has it built in).</summary>
-    [SkippableFact]
+    [GuestFact]
     public async Task A_guest_learns_that_it_is_another_one()
     {
         GuestSetup setup = GuestSetup.Small with { Kernel = "nested-vmlinux", MemoryMiB = 512, Pulses = false };
@@ -49,7 +49,7 @@ public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixtu
     }
 
     /// <summary>Two machines from one snapshot run at the same time, each with a TAP and an address of its own.</summary>
-    [SkippableFact]
+    [GuestFact]
     public async Task Clones_run_side_by_side_with_their_own_addresses()
     {
         await using var scratch = new ScratchDirectory(Host);
