@@ -52,6 +52,12 @@ internal sealed class FakeVmm : IVmm
 
     public void Pause() => Move("pause", VmState.Paused);
 
+    VmSavedState IVmm.State()
+    {
+        Note("state");
+        return _config is null ? throw VmmException.NotCreated() : new VmSavedState("cnvm-state", 1, [1, 2, 3]);
+    }
+
     public void Resume() => Move("resume", VmState.Running);
 
     public void Reboot() => Move("reboot", VmState.Running);

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using Cnvm.Hypervisor.Memory;
+using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
@@ -63,6 +64,35 @@ public sealed partial class VmmService
         }
 
         Emit("vm", "snapshotted");
+    }
+
+    public VmSavedState State()
+    {
+        VirtualMachine machine = Machine();
+        bool runs = _state == VmState.Running;
+        try
+        {
+            if (runs)
+            {
+                machine.Pause();
+            }
+
+            MemoryState memory = MemoryFileWriter.Plan(machine.Ram);
+            memory = memory with { Ranges = [.. memory.Ranges.Select(r => r with { IsSaved = false, FileOffset = 0 })] };
+            MachineState state = machine.Save(RandomId.Make(), $"cnvm {_options.Ping.Version}", memory);
+            return new VmSavedState(SnapshotFolder.FormatName, StateFormat.Version, StateWriter.Write(state, MachineElements.Describe));
+        }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            throw new VmmException(VmmErrorKind.Internal, "The VM's state could not be read", e);
+        }
+        finally
+        {
+            if (runs)
+            {
+                machine.Resume();
+            }
+        }
     }
 
     public void Restore(RestoreConfig restore, IReadOnlyList<FileDescriptor> descriptors)
