@@ -55,7 +55,7 @@ internal sealed class FakeVmm : IVmm
     VmSavedState IVmm.State()
     {
         Note("state");
-        return _config is null ? throw VmmException.NotCreated() : new VmSavedState("cnvm-state", 1, [1, 2, 3]);
+        return _config is null ? throw VmmException.NotCreated() : new VmSavedState("cnvm-state", 1, "AQID");
     }
 
     public void Resume() => Move("resume", VmState.Running);

@@ -73,7 +73,8 @@ public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixtu
             Assert.Contains($"clone{number}", (await space.RunAsync("ip -o link")).Output, StringComparison.Ordinal);
         }
 
-        await one.PowerOffAsync();
+        // Only the last one leaves nothing behind.
+        await one.DisposeAsync();
         await two.PowerOffAsync();
 
         async Task<GuestVm> CloneAsync(int number)

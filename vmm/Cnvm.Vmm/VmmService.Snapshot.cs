@@ -80,7 +80,7 @@ public sealed partial class VmmService
             MemoryState memory = MemoryFileWriter.Plan(machine.Ram);
             memory = memory with { Ranges = [.. memory.Ranges.Select(r => r with { IsSaved = false, FileOffset = 0 })] };
             MachineState state = machine.Save(RandomId.Make(), $"cnvm {_options.Ping.Version}", memory);
-            return new VmSavedState(SnapshotFolder.FormatName, StateFormat.Version, StateWriter.Write(state, MachineElements.Describe));
+            return new VmSavedState(SnapshotFolder.FormatName, StateFormat.Version, Convert.ToBase64String(StateWriter.Write(state, MachineElements.Describe)));
         }
         catch (Exception e) when (IsHostFailure(e))
         {

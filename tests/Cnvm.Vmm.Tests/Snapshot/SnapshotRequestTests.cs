@@ -95,7 +95,7 @@ public sealed class SnapshotRequestTests : IDisposable
         Assert.True(Read(_service.State()).VmTime > saved.VmTime);
         Assert.Equal(VmState.Running, _service.Info().State);
         WaitForRound(_service.Machine(), round + 1);
-        static MachineState Read(VmSavedState state) => StateReader.Read<MachineState>(state.State, MachineElements.Describe);
+        static MachineState Read(VmSavedState state) => StateReader.Read<MachineState>(Convert.FromBase64String(state.State), MachineElements.Describe);
     }
 
     [SkippableFact]
