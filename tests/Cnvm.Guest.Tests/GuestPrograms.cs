@@ -73,10 +73,13 @@ internal static class GuestPrograms
         // Kept until this process ends, and removed then or by the next one.
         var directory = new TemporaryDirectory(Path.GetTempPath(), "cnvm-programs-");
         AppDomain.CurrentDomain.ProcessExit += (_, _) => directory.Dispose();
-        Output("gcc", [.. CompilerFlags, "-o", directory.File("selfcheck"), Source("selfcheck.c")]);
-        Output("gcc", "-O2", "-static", "-Wall", "-Wextra", "-o", directory.File("vsockcheck"), Source("vsockcheck.c"));
+        foreach (string program in (string[])["selfcheck", "steady", "vsockcheck"])
+        {
+            Output("gcc", [.. CompilerFlags, "-o", directory.File(program), Source(program + ".c")]);
+        }
+
         File.Copy(Source("load.sh"), directory.File("load.sh"));
-        Output("tar", "-cf", directory.File("programs.tar"), "-C", directory.Path, "selfcheck", "vsockcheck", "load.sh");
+        Output("tar", "-cf", directory.File("programs.tar"), "-C", directory.Path, "selfcheck", "steady", "vsockcheck", "load.sh");
         return directory.Path;
     }
 

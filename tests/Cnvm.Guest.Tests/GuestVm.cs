@@ -56,12 +56,12 @@ public sealed partial class GuestVm : IAsyncDisposable
     }
 
     /// <summary>Starts the VMM with no machine, for requests.</summary>
-    public static Task<GuestVm> StartAsync(GuestHost host) => StartAsync(host, "", null);
+    public static Task<GuestVm> StartAsync(GuestHost host, string? networkNamespace = null) => StartAsync(host, "", networkNamespace);
 
     /// <summary>Starts the VMM with a snapshot whose guest is at its shell; it runs.</summary>
-    public static async Task<GuestVm> RestoreAsync(GuestHost host, string folder, string keys = "")
+    public static async Task<GuestVm> RestoreAsync(GuestHost host, string folder, string keys = "", string? networkNamespace = null)
     {
-        GuestVm guest = await StartAsync(host, $"--restore source_url=file://{folder},resume=on{keys}", null);
+        GuestVm guest = await StartAsync(host, $"--restore source_url=file://{folder},resume=on{keys}", networkNamespace);
         return await guest.OrDisposeAsync(guest.WaitForEventAsync("vm", "resumed"));
     }
 

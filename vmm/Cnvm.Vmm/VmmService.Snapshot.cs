@@ -1,4 +1,6 @@
+using System.Runtime.ExceptionServices;
 using Cnvm.Hypervisor.Memory;
+using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
@@ -12,6 +14,8 @@ namespace Cnvm.Vmm;
 /// <content>Snapshot and restore.</content>
 public sealed partial class VmmService
 {
+    // Reading JSON of a depth that is limited.
+    private const int ReaderStackBytes = 256 << 10;
     private const ulong NanosecondsPerTick = 1_000_000_000 / TimeSpan.TicksPerSecond;
 
     public void Snapshot(VmSnapshotConfig snapshot)
@@ -62,6 +66,35 @@ public sealed partial class VmmService
         Emit("vm", "snapshotted");
     }
 
+    public VmSavedState State()
+    {
+        VirtualMachine machine = Machine();
+        bool runs = _state == VmState.Running;
+        try
+        {
+            if (runs)
+            {
+                machine.Pause();
+            }
+
+            MemoryState memory = MemoryFileWriter.Plan(machine.Ram);
+            memory = memory with { Ranges = [.. memory.Ranges.Select(r => r with { IsSaved = false, FileOffset = 0 })] };
+            MachineState state = machine.Save(RandomId.Make(), $"cnvm {_options.Ping.Version}", memory);
+            return new VmSavedState(SnapshotFolder.FormatName, StateFormat.Version, Convert.ToBase64String(StateWriter.Write(state, MachineElements.Describe)));
+        }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            throw new VmmException(VmmErrorKind.Internal, "The VM's state could not be read", e);
+        }
+        finally
+        {
+            if (runs)
+            {
+                machine.Resume();
+            }
+        }
+    }
+
     public void Restore(RestoreConfig restore, IReadOnlyList<FileDescriptor> descriptors)
     {
         ArgumentNullException.ThrowIfNull(descriptors);
@@ -76,14 +109,9 @@ public sealed partial class VmmService
         Emit("vm", "restoring");
         try
         {
-            MachineState state = SnapshotFolder.ReadState(folder);
-            if (state.Memory.Parent is not null)
-            {
-                throw new SnapshotException($"{folder} is a difference to another snapshot: merge the two first");
-            }
-
+            VmConfig saved = ReadConfig(folder, () => OpenState(folder), out MachineState state);
             state = ClockAdvance.Apply(state, restore.Clock, (ulong)(DateTime.UtcNow - DateTime.UnixEpoch).Ticks * NanosecondsPerTick);
-            VmConfig config = ForThisHost(_options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder)), restore, descriptors);
+            VmConfig config = ForThisHost(saved, restore, descriptors);
             VmConfigValidator.ThrowIfInvalid(config);
             StartRestored(config, state, folder, restore);
         }
@@ -108,6 +136,53 @@ public sealed partial class VmmService
         }
 
         _descriptors.AddRange(descriptors);
+    }
+
+    /// <summary>
+    /// Reads a snapshot's configuration on a thread of its own, and its state here: the first use of either takes milliseconds.
+    /// </summary>
+    private VmConfig ReadConfig(string folder, Func<MachineState> readState, out MachineState state)
+    {
+        VmConfig? config = null;
+        ExceptionDispatchInfo? failure = null;
+        void Read()
+        {
+            try
+            {
+                config = _options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder));
+            }
+            catch (Exception e)
+            {
+                failure = ExceptionDispatchInfo.Capture(e);
+            }
+        }
+
+        var reader = new Thread(Read, ReaderStackBytes) { Name = "config", IsBackground = true };
+        reader.Start();
+        try
+        {
+            state = readState();
+        }
+        finally
+        {
+            reader.Join();
+        }
+
+        failure?.Throw();
+        return config!;
+    }
+
+    /// <summary>A snapshot's state, and the hypervisor for it.</summary>
+    private MachineState OpenState(string folder)
+    {
+        MachineState state = SnapshotFolder.ReadState(folder);
+        if (state.Memory.Parent is not null)
+        {
+            throw new SnapshotException($"{folder} is a difference to another snapshot: merge the two first");
+        }
+
+        _hypervisor ??= _options.OpenHypervisor();
+        return state;
     }
 
     /// <summary>What the request says differs from the host that the snapshot was taken on.</summary>
@@ -170,8 +245,7 @@ public sealed partial class VmmService
 
     private void StartRestored(VmConfig config, MachineState state, string folder, RestoreConfig request)
     {
-        _hypervisor ??= _options.OpenHypervisor();
-        IReadOnlyList<string> obstacles = GuestContract.Obstacles(state, HostCapabilities.Of(_hypervisor));
+        IReadOnlyList<string> obstacles = GuestContract.Obstacles(state, HostCapabilities.Of(_hypervisor!));
         if (obstacles.Count > 0)
         {
             throw new VmmException(VmmErrorKind.Internal, $"This host cannot run the snapshot's guest: {string.Join("; ", obstacles)}");
@@ -183,7 +257,7 @@ public sealed partial class VmmService
         {
             VmConfig shown = consoles.WithPaths(config);
             var image = new MemoryImage(Path.Combine(folder, SnapshotFiles.Memory), state.Memory, request.MemoryRestoreMode, request.Prefault);
-            _machine = VirtualMachine.Restore(_hypervisor, shown, consoles, _options.Logging, OnGuestRequest, state, image);
+            _machine = VirtualMachine.Restore(_hypervisor!, shown, consoles, _options.Logging, OnGuestRequest, state, image);
             _machine.ObserveDevices(_deviceEvents.Add);
             _machine.ChangeGeneration(generation);
             _consoles = consoles;

@@ -64,20 +64,20 @@ internal static partial class CommandTable
                 that follow one another are merged one by one, the oldest first.
                 """,
         },
-        new("inspect", "print the state in a snapshot, for people or as JSON", SnapshotCommands.Inspect)
+        new("inspect", "print the state of a VM or in a snapshot, for people or as JSON", SnapshotCommands.Inspect)
         {
             Vm = VmUse.None,
-            Operands = ["SNAPSHOT_FOLDER"],
+            Operands = ["VM|SNAPSHOT_FOLDER"],
             Details =
                 """
                 Numbers are hexadecimal for people and decimal in JSON; long byte strings are cut for people only. Elements of newer
-                versions are printed too.
+                versions are printed too. A VM is named as elsewhere, or by its socket's path; a running one is paused for a moment.
                 """,
         },
-        new("check", "whether a host can run a snapshot's guest, or every obstacle", SnapshotCommands.Check)
+        new("check", "whether a host can run a VM's or a snapshot's guest, or every obstacle", SnapshotCommands.Check)
         {
             Vm = VmUse.None,
-            Operands = ["SNAPSHOT_FOLDER"],
+            Operands = ["VM|SNAPSHOT_FOLDER"],
             Options =
             [
                 new("--against", "FILE|host", "what cnvm host-capabilities --json printed on another host; host (default) is this one")

@@ -63,12 +63,14 @@ internal sealed class SnapshotGuest : IDisposable
     /// <summary>Takes a snapshot of the paused machine; returns nanoseconds until the answer.</summary>
     public long Snapshot(string folder, string keys = "") => Put("vm.snapshot", $$"""{"destination_url":"file://{{folder}}"{{keys}}}""");
 
-    /// <summary>Restores and resumes; returns nanoseconds until the guest's first output has come through a pipe.</summary>
-    public long Restore(string folder, string mode)
+    /// <summary>Restores and resumes; returns nanoseconds, elapsed and of processor time, until the guest's first output has come through a pipe.</summary>
+    public (long Elapsed, long Processor) Restore(string folder, string mode)
     {
+        long cpu = _child.ProcessorTime;
         long asked = Child.Now;
         Send(Request("vm.restore", $$"""{"source_url":"file://{{folder}}","memory_restore_mode":"{{mode}}","resume":true}"""));
-        return _child.WaitFor(Beat) - asked;
+        long elapsed = _child.WaitFor(Beat) - asked;
+        return (elapsed, _child.ProcessorTime - cpu);
     }
 
     public void Pause() => Put("vm.pause");

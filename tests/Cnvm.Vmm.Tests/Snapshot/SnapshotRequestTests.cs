@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Cnvm.Api;
+using Cnvm.Hypervisor.State.Format;
 using Cnvm.Vmm.Requests;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -76,6 +77,25 @@ public sealed class SnapshotRequestTests : IDisposable
         MemoryState memory = SnapshotFolder.ReadState(nothing).Memory;
         Assert.Equal(SnapshotFolder.ReadState(second).Id, memory.Parent);
         Assert.Equal(0, memory.Ranges.Sum(r => r.Pages.Sum(w => (long)System.Numerics.BitOperations.PopCount(w))));
+    }
+
+    /// <summary>Looking at a machine changes nothing: it runs on, and is what it was.</summary>
+    [SkippableFact]
+    public void The_state_of_a_running_machine_is_that_of_its_snapshot()
+    {
+        StartPaused();
+        MachineState seen = Read(_service.State());
+        string folder = Take("one");
+        MachineState saved = SnapshotFolder.ReadState(folder);
+        Assert.Equal("", Cnvm.Hypervisor.State.VcpuStateComparison.Differences(saved.Vcpus[0].State, seen.Vcpus[0].State));
+        Assert.Equal(saved.VmTime, seen.VmTime);
+        Assert.All(seen.Memory.Ranges, r => Assert.False(r.IsSaved));
+        _service.Resume();
+        ulong round = Round(_service.Machine());
+        Assert.True(Read(_service.State()).VmTime > saved.VmTime);
+        Assert.Equal(VmState.Running, _service.Info().State);
+        WaitForRound(_service.Machine(), round + 1);
+        static MachineState Read(VmSavedState state) => StateReader.Read<MachineState>(Convert.FromBase64String(state.State), MachineElements.Describe);
     }
 
     [SkippableFact]

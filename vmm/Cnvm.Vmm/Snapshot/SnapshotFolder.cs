@@ -7,7 +7,8 @@ namespace Cnvm.Vmm.Snapshot;
 /// <summary>A snapshot on disk.</summary>
 public static class SnapshotFolder
 {
-    private const string FormatName = "cnvm-state";
+    internal const string FormatName = "cnvm-state";
+
     private const string TemporarySuffix = ".cnvm-partial";
 
     // The state in base64 and a few words around it.
@@ -100,6 +101,11 @@ public static class SnapshotFolder
         string path = Path.Combine(folder, SnapshotFiles.State);
         return OpenEnvelope(ReadFile(path, MaxStateFileBytes), path);
     }
+
+    /// <summary>The state in an answer to <c>vm.state</c>, which is made as the file is.</summary>
+    /// <param name="from">Where it comes from, for messages.</param>
+    /// <exception cref="SnapshotException">It is none.</exception>
+    public static byte[] StateBytes(byte[] envelope, string from) => OpenEnvelope(envelope, from);
 
     /// <summary>The configuration's JSON.</summary>
     /// <exception cref="SnapshotException">There is none.</exception>
