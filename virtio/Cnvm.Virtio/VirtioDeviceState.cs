@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
@@ -14,4 +15,5 @@ namespace Cnvm.Virtio;
 [JsonDerivedType(typeof(RngState), "rng")]
 [JsonDerivedType(typeof(ConsoleState), "console")]
 [JsonDerivedType(typeof(VsockState), "vsock")]
+[JsonDerivedType(typeof(BalloonState), "balloon")]
 public abstract record VirtioDeviceState;

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Cnvm.Devices.Serial;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
@@ -38,6 +39,7 @@ public sealed class DeviceFuzzTests : IDisposable
     [InlineData("rng")]
     [InlineData("console")]
     [InlineData("vsock")]
+    [InlineData("balloon")]
     public void Noise_does_no_harm(string kind)
     {
         Skip.If(kind == "block-uring" && !Cnvm.Linux.IoUring.IsAvailable(), "the kernel gives no io_uring");
@@ -220,6 +222,8 @@ public sealed class DeviceFuzzTests : IDisposable
             NullLogger.Instance),
         "net" => new NetDevice(new NetOptions { Id = "_net0" }, new Sink(), NullLogger.Instance),
         "vsock" => new VsockDevice(new VsockOptions { Id = "_vsock0", Cid = 3, SocketPath = _host.Path }, NullLogger.Instance),
+        "balloon" => new BalloonDevice(
+            new BalloonOptions { Id = "__balloon", FreePageReporting = true, Statistics = true }, NullLogger.Instance),
         "rng" => new RngDevice("__rng", "/dev/urandom", NullLogger.Instance),
         _ => new ConsoleDevice("__console", new NullSerialBackend(), NullLogger.Instance),
     };

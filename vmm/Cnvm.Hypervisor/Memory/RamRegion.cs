@@ -12,6 +12,9 @@ public sealed record RamRegion(ulong Gpa, ulong Size, nint HostAddress)
     /// <summary>Offset of the region in its backing file, in bytes.</summary>
     public long BackingOffset { get; init; }
 
+    /// <summary>How pages are given back to the host so that they read as zero.</summary>
+    public RamRelease Release { get; init; }
+
     /// <summary>Memory zone the region belongs to; null for the machine's plain RAM.</summary>
     public string? ZoneId { get; init; }
 

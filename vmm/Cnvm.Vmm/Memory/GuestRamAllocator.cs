@@ -81,6 +81,7 @@ public static class GuestRamAllocator
         {
             BackingFd = piece.Image is null ? fd : -1,
             BackingOffset = (long)piece.FileOffset,
+            Release = piece.Shared ? RamRelease.PunchHole : fd >= 0 ? RamRelease.Replace : RamRelease.Drop,
             ZoneId = piece.ZoneId,
         };
     }
