@@ -6,7 +6,9 @@ using Cnvm.Devices.Serial;
 using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Console;
+using Cnvm.Virtio.RateLimits;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Cpus;
@@ -40,6 +42,7 @@ internal sealed partial class VirtualMachine : IDisposable
     private readonly List<uint> _apicIds = [];
     private CpuidTable? _bootCpuid;
     private ConsoleDevice? _console;
+    private BalloonDevice? _balloon;
     private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
     private ulong _pausedAt;
@@ -188,6 +191,12 @@ internal sealed partial class VirtualMachine : IDisposable
         return true;
     }
 
+    /// <summary>Bytes that the guest has given up to the balloon.</summary>
+    public ulong BalloonBytes => _balloon?.Counters.ActualBytes ?? 0;
+
+    /// <summary>Asks the guest to give up so many bytes. It has a balloon.</summary>
+    public void ResizeBalloon(ulong bytes) => _balloon!.Resize(bytes);
+
     /// <summary>Tells the guest's virtio console how large the terminal is.</summary>
     public void ResizeConsole(ushort columns, ushort rows) => _console?.Resize(columns, rows);
 
@@ -263,9 +272,12 @@ internal sealed partial class VirtualMachine : IDisposable
             AddConsole(config, consoles);
         }
 
+        Dictionary<string, RateLimiter?> groups =
+            (config.RateLimitGroups ?? []).ToDictionary(g => g.Id, g => DeviceFactory.CreateLimiter(g.RateLimiterConfig));
         foreach (DiskConfig disk in config.Disks ?? [])
         {
-            _virtio.Add(DeviceFactory.CreateDisk(disk, _logger), disk.PciSegment, disk.PciDeviceId);
+            RateLimiter? limiter = disk.RateLimitGroup is { } group ? groups[group] : DeviceFactory.CreateLimiter(disk.RateLimiterConfig);
+            _virtio.Add(DeviceFactory.CreateDisk(disk, limiter, _logger), disk.PciSegment, disk.PciDeviceId);
         }
 
         foreach (NetConfig net in config.Net ?? [])
@@ -277,6 +289,12 @@ internal sealed partial class VirtualMachine : IDisposable
         if (config.Vsock is { } vsock)
         {
             _virtio.Add(DeviceFactory.CreateVsock(vsock, _logger), vsock.PciSegment, vsock.PciDeviceId);
+        }
+
+        if (config.Balloon is { } balloon)
+        {
+            _balloon = DeviceFactory.CreateBalloon(balloon, _logger);
+            _virtio.Add(_balloon, balloon.PciSegment, balloon.PciDeviceId);
         }
     }
 

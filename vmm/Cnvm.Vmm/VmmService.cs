@@ -95,7 +95,7 @@ public sealed partial class VmmService : IVmm, IDisposable
     public VmInfo Info()
     {
         VmConfig config = _config ?? throw VmmException.NotCreated();
-        return new VmInfo(config, _state, _machine?.RamBytes ?? config.BootMemoryBytes);
+        return new VmInfo(config, _state, _machine is { } machine ? machine.RamBytes - Math.Min(machine.BalloonBytes, machine.RamBytes) : config.BootMemoryBytes);
     }
 
     public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() => Machine().Counters();

@@ -6,8 +6,6 @@ public sealed partial class VmConfigValidator
     private void CheckSupported()
     {
         VmConfig c = _config;
-        Refuse(c.RateLimitGroups is { Count: > 0 }, "rate_limit_groups", "rate limits are");
-        Refuse(c.Balloon is not null, "balloon", "the balloon is");
         Refuse(c.GenericVhostUser is { Count: > 0 }, "generic_vhost_user", "vhost-user is");
         Refuse(c.Fs is { Count: > 0 }, "fs", "virtio-fs is");
         Refuse(c.Pmem is { Count: > 0 }, "pmem", "virtio-pmem is");

@@ -1,0 +1,4 @@
+namespace Cnvm.Guest.Tests.Soft;
+
+[Collection(SoftGuests.Name)]
+public sealed class Balloon(SoftHostFixture fixture) : BalloonTests(fixture);
