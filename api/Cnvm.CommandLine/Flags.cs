@@ -84,6 +84,7 @@ internal static class Flags
         Vm(Vsock, FlagArity.One),
         Vm(Balloon, FlagArity.One),
         Vm(Pvpanic, FlagArity.None),
+        Vm(Watchdog, FlagArity.None),
         Vm(PciSegment, FlagArity.Many),
 
         // Read, and refused by the validator as long as cnvm does not have them.
@@ -99,7 +100,6 @@ internal static class Flags
         Vm(Tpm, FlagArity.One),
         Vm(UserDevice, FlagArity.Many),
         Vm(Vdpa, FlagArity.Many),
-        Vm(Watchdog, FlagArity.None),
 
         Missing("--dbus-object-path", "D-Bus is"),
         Missing("--dbus-service-name", "D-Bus is"),

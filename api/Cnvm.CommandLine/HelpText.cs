@@ -81,6 +81,7 @@ internal static class HelpText
           --console MODE         off | null | tty | pty | file=PATH   the virtio console (tty)
           --debug-console MODE   off | null | tty | pty | file=PATH [,iobase=PORT]   the debug port (off, 0xe9)
           --pvpanic              a device through which the guest reports a panic
+          --watchdog             a device that resets a guest which has reported to it and then stops for 20 seconds
 
         The machine:
           --machine PROFILE      cloud: PCI and ACPI (default); microvm: virtio-mmio, PIC and PIT
@@ -93,7 +94,7 @@ internal static class HelpText
 
         Cloud Hypervisor's flags that are read, and refused by name as long as cnvm does not have what they ask for:
           --device --firmware --fs --generic-vhost-user --landlock --landlock-rules --numa --pmem
-          --rtc --tpm --user-device --vdpa --watchdog
+          --rtc --tpm --user-device --vdpa
 
         The VMM:
           --api-socket WHERE     PATH, path=PATH or fd=N: serve the REST API there

@@ -186,7 +186,6 @@ public sealed class CommandLineTests
     [InlineData("user_devices: ", "--kernel", "/k", "--user-device", "socket=/s,id=u")]
     [InlineData("vdpa: ", "--kernel", "/k", "--vdpa", "path=/dev/vhost-vdpa-0,num_queues=2")]
     [InlineData("vsock.iommu: ", "--kernel", "/k", "--vsock", "cid=3,socket=/s,iommu=on")]
-    [InlineData("watchdog: ", "--kernel", "/k", "--watchdog")]
     [InlineData("pci_segments[0].pci_segment: ", "--kernel", "/k", "--pci-segment", "pci_segment=1")]
     public void A_machine_that_cannot_be_is_refused_by_field(string field, params string[] words)
     {

@@ -80,7 +80,6 @@ public sealed class ConfigValidationTests
         { "vsock.socket", "0" },
         { "vsock.socket", "109" },
         { "vsock.iommu", "IOMMU" },
-        { "watchdog", "watchdog" },
         { "tpm", "TPM" },
     };
 
@@ -99,8 +98,8 @@ public sealed class ConfigValidationTests
     public void All_problems_are_told_at_once()
     {
         ConfigException e = Assert.Throws<ConfigException>(() =>
-            VmConfigValidator.ThrowIfInvalid(new VmConfig(Memory: new MemoryConfig(0), Watchdog: true)));
-        Assert.Equal(["watchdog", "memory.size", "payload.kernel"], e.Problems.Select(p => p.Field));
+            VmConfigValidator.ThrowIfInvalid(new VmConfig(Memory: new MemoryConfig(0), Iommu: true)));
+        Assert.Equal(["iommu", "memory.size", "payload.kernel"], e.Problems.Select(p => p.Field));
         Assert.Equal(VmmErrorKind.Invalid, e.Kind);
     }
 
@@ -109,7 +108,7 @@ public sealed class ConfigValidationTests
     {
         VmConfig twice = Good with { Disks = [new DiskConfig("/a"), new DiskConfig("/x/../a")] };
         Assert.Equal(VmmErrorKind.Conflict, Assert.Throws<ConfigException>(() => VmConfigValidator.ThrowIfInvalid(twice)).Kind);
-        VmConfig both = twice with { Watchdog = true };
+        VmConfig both = twice with { Iommu = true };
         Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<ConfigException>(() => VmConfigValidator.ThrowIfInvalid(both)).Kind);
     }
 
@@ -227,7 +226,6 @@ public sealed class ConfigValidationTests
             ("vsock.socket", "0") => Good with { Vsock = new VsockConfig(3, "") },
             ("vsock.socket", _) => Good with { Vsock = new VsockConfig(3, "/" + new string('s', 108)) },
             ("vsock.iommu", _) => Good with { Vsock = new VsockConfig(3, "/s", Iommu: true) },
-            ("watchdog", _) => Good with { Watchdog = true },
             ("tpm", _) => Good with { Tpm = new TpmConfig("/s") },
             _ => throw new ArgumentException($"no case for {field}"),
         };

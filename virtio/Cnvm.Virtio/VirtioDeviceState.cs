@@ -5,6 +5,7 @@ using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Vsock;
+using Cnvm.Virtio.Watchdog;
 
 namespace Cnvm.Virtio;
 
@@ -16,4 +17,5 @@ namespace Cnvm.Virtio;
 [JsonDerivedType(typeof(ConsoleState), "console")]
 [JsonDerivedType(typeof(VsockState), "vsock")]
 [JsonDerivedType(typeof(BalloonState), "balloon")]
+[JsonDerivedType(typeof(WatchdogState), "watchdog")]
 public abstract record VirtioDeviceState;

@@ -9,6 +9,7 @@ using Cnvm.Hypervisor.State;
 using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.RateLimits;
+using Cnvm.Virtio.Watchdog;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Cpus;
@@ -295,6 +296,11 @@ internal sealed partial class VirtualMachine : IDisposable
         {
             _balloon = DeviceFactory.CreateBalloon(balloon, _logger);
             _virtio.Add(_balloon, balloon.PciSegment, balloon.PciDeviceId);
+        }
+
+        if (config.Watchdog)
+        {
+            _virtio.Add(new WatchdogDevice(DeviceNames.Watchdog, () => Request(GuestRequest.Reset, "watchdog"), _logger));
         }
     }
 

@@ -161,7 +161,7 @@ public sealed partial class VmConfigValidator
     {
         var ids = new HashSet<string>(StringComparer.Ordinal);
         var slots = new HashSet<(ushort, byte)>();
-        var counts = new Dictionary<ushort, int> { [0] = _config.Pvpanic ? 1 : 0 };
+        var counts = new Dictionary<ushort, int> { [0] = (_config.Pvpanic ? 1 : 0) + (_config.Watchdog ? 1 : 0) };
         foreach ((string field, IPciDeviceConfig device) in _config.NamedPciDevices())
         {
             CheckId($"{field}.id", device.Id, ids);

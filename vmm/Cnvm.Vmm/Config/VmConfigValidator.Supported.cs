@@ -14,7 +14,6 @@ public sealed partial class VmConfigValidator
         Refuse(c.Vdpa is { Count: > 0 }, "vdpa", "vDPA is");
         Refuse(c.Iommu, "iommu", "the virtual IOMMU is");
         Refuse(c.Numa is { Count: > 0 }, "numa", "guest NUMA is");
-        Refuse(c.Watchdog, "watchdog", "the watchdog is");
         Refuse(c.Rtc is not null, "rtc", "virtio-rtc is");
         Refuse(c.Gdb is true, "gdb", "the gdb stub is");
         Refuse(c.Pvmemcontrol is not null, "pvmemcontrol", "pvmemcontrol is");

@@ -8,6 +8,7 @@ using Cnvm.Virtio.Queues;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Transport;
 using Cnvm.Virtio.Vsock;
+using Cnvm.Virtio.Watchdog;
 
 namespace Cnvm.Vmm.Snapshot;
 
@@ -84,6 +85,7 @@ internal static class VirtioElements
             v.Optional(4, "console", s as ConsoleState, Console),
             v.Optional(5, "vsock", s as VsockState, Vsock),
             v.Optional(6, "balloon", s as BalloonState, Balloon),
+            v.Optional(7, "watchdog", s as WatchdogState, Watchdog),
         ];
         VirtioDeviceState[] there = [.. kinds.OfType<VirtioDeviceState>()];
         v.Require(there.Length == 1, $"{there.Length} kinds of device in one");
@@ -110,6 +112,8 @@ internal static class VirtioElements
         TargetPages = v.U32(1, "target_pages", s?.TargetPages),
         ActualPages = v.U32(2, "actual_pages", s?.ActualPages),
     };
+
+    private static WatchdogState Watchdog(StateVisitor v, WatchdogState? s) => new() { IsArmed = v.Bool(1, "armed", s?.IsArmed) };
 
     private static ConsoleState Console(StateVisitor v, ConsoleState? s) => new()
     {
