@@ -80,12 +80,14 @@ internal static class Flags
         Vm(DebugConsole, FlagArity.One),
         Vm(Platform, FlagArity.One),
         Vm(Machine, FlagArity.One),
+        Vm(RateLimitGroup, FlagArity.Many),
         Vm(Vsock, FlagArity.One),
+        Vm(Balloon, FlagArity.One),
         Vm(Pvpanic, FlagArity.None),
+        Vm(Watchdog, FlagArity.None),
         Vm(PciSegment, FlagArity.Many),
 
         // Read, and refused by the validator as long as cnvm does not have them.
-        Vm(Balloon, FlagArity.One),
         Vm(Device, FlagArity.Many),
         Vm(Firmware, FlagArity.One),
         Vm(Fs, FlagArity.Many),
@@ -94,12 +96,10 @@ internal static class Flags
         Vm(LandlockRules, FlagArity.Many),
         Vm(Numa, FlagArity.Many),
         Vm(Pmem, FlagArity.Many),
-        Vm(RateLimitGroup, FlagArity.Many),
         Vm(Rtc, FlagArity.One),
         Vm(Tpm, FlagArity.One),
         Vm(UserDevice, FlagArity.Many),
         Vm(Vdpa, FlagArity.Many),
-        Vm(Watchdog, FlagArity.None),
 
         Missing("--dbus-object-path", "D-Bus is"),
         Missing("--dbus-service-name", "D-Bus is"),

@@ -63,15 +63,25 @@ internal static class HelpText
                                  mtu=N, num_queues=N (2: one pair), queue_size=N (256)
                                  offload_tso, offload_ufo, offload_csum = on|off (on)
                                  id=NAME, pci_segment=N (0), pci_device_id=N
+          --rate-limit-group KEYS...  id=NAME and limits as below: disks with rate_limit_group=NAME share them
+                                 Limits of --disk, --net and groups: bw_size=SIZE, ops_size=N (tokens in the bucket),
+                                 bw_refill_time, ops_refill_time = MILLISECONDS (until an empty one is full),
+                                 bw_one_time_burst=SIZE, ops_one_time_burst=N (at the start on top)
           --rng KEYS             src=FILE        source of randomness (/dev/urandom)
           --vsock KEYS           cid=N           the guest's context id, from 3
                                  socket=PATH     host programs write "CONNECT PORT" there; a guest that connects to
                                                  port N of the host reaches the socket PATH_N
                                  id=NAME, pci_segment=N (0), pci_device_id=N
+          --balloon KEYS         size=SIZE       RAM that the guest is asked to give up; vm.resize changes it
+                                 deflate_on_oom=on|off   it may take some back when it runs out of memory (off)
+                                 free_page_reporting=on|off   free pages go back to the host by themselves (off)
+                                 statistics=on|off   vm.counters has the guest's figures of its memory (off)
+                                 id=NAME, pci_segment=N (0), pci_device_id=N
           --serial MODE          off | null | tty | pty | file=PATH | socket=PATH   the first serial port (null)
           --console MODE         off | null | tty | pty | file=PATH   the virtio console (tty)
           --debug-console MODE   off | null | tty | pty | file=PATH [,iobase=PORT]   the debug port (off, 0xe9)
           --pvpanic              a device through which the guest reports a panic
+          --watchdog             a device that resets a guest which has reported to it and then stops for 20 seconds
 
         The machine:
           --machine PROFILE      cloud: PCI and ACPI (default); microvm: virtio-mmio, PIC and PIT
@@ -84,8 +94,8 @@ internal static class HelpText
           --pci-segment KEYS...  pci_segment=N, mmio32_aperture_weight=N (1), mmio64_aperture_weight=N (1)
 
         Cloud Hypervisor's flags that are read, and refused by name as long as cnvm does not have what they ask for:
-          --balloon --device --firmware --fs --generic-vhost-user --landlock --landlock-rules --numa --pmem
-          --rate-limit-group --rtc --tpm --user-device --vdpa --watchdog
+          --device --firmware --fs --generic-vhost-user --landlock --landlock-rules --numa --pmem
+          --rtc --tpm --user-device --vdpa
 
         The VMM:
           --api-socket WHERE     PATH, path=PATH or fd=N: serve the REST API there

@@ -76,7 +76,7 @@ public sealed class JsonTests
     {
         string[] fields = [.. VmConfigValidator.Validate(Read(KataGo)).Select(p => p.Field)];
         Assert.Equal(
-            ["balloon", "fs", "devices", "memory.hotplug_size", "cpus.max_vcpus", "disks[0].rate_limiter_config"], fields);
+            ["fs", "devices", "memory.hotplug_size", "cpus.max_vcpus"], fields);
     }
 
     [Fact]
@@ -269,7 +269,7 @@ public sealed class JsonTests
                     true, 1, 3),
             ],
             Rng: new RngConfig("/r", "r", true, 1, 4),
-            Balloon: new BalloonConfig(1, true, true, "b"),
+            Balloon: new BalloonConfig(1, true, true, true, "b"),
             GenericVhostUser: [new GenericVhostUserConfig("/s", [1], 2)],
             Fs: [new FsConfig("t", "/s")],
             Pmem: [new PmemConfig("/p", 1, true)],

@@ -37,6 +37,9 @@ public sealed record GuestSetup
 
     public int MemoryMiB { get; init; } = 256;
 
+    /// <summary>Further keys of --memory, with a comma before each.</summary>
+    public string MemoryKeys { get; init; } = "";
+
     /// <summary>cloud or microvm.</summary>
     public string Machine { get; init; } = "cloud";
 

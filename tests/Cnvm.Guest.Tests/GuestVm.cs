@@ -50,7 +50,7 @@ public sealed partial class GuestVm : IAsyncDisposable
             host,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus}{setup.CpuKeys} --memory size={setup.MemoryMiB}M --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
+                $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus}{setup.CpuKeys} --memory size={setup.MemoryMiB}M{setup.MemoryKeys} --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
             setup.NetworkNamespace);
         return await guest.OrDisposeAsync(guest.FirstLightAsync(setup.Pulses));
     }

@@ -6,7 +6,10 @@ using Cnvm.Devices.Serial;
 using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Console;
+using Cnvm.Virtio.RateLimits;
+using Cnvm.Virtio.Watchdog;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Cpus;
@@ -41,6 +44,7 @@ internal sealed partial class VirtualMachine : IDisposable
     private CpuidTable? _bootCpuid;
     private uint _tscKhz;
     private ConsoleDevice? _console;
+    private BalloonDevice? _balloon;
     private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
     private ulong _pausedAt;
@@ -198,6 +202,12 @@ internal sealed partial class VirtualMachine : IDisposable
         return true;
     }
 
+    /// <summary>Bytes that the guest has given up to the balloon.</summary>
+    public ulong BalloonBytes => _balloon?.Counters.ActualBytes ?? 0;
+
+    /// <summary>Asks the guest to give up so many bytes. It has a balloon.</summary>
+    public void ResizeBalloon(ulong bytes) => _balloon!.Resize(bytes);
+
     /// <summary>Tells the guest's virtio console how large the terminal is.</summary>
     public void ResizeConsole(ushort columns, ushort rows) => _console?.Resize(columns, rows);
 
@@ -278,9 +288,12 @@ internal sealed partial class VirtualMachine : IDisposable
             AddConsole(config, consoles);
         }
 
+        Dictionary<string, RateLimiter?> groups =
+            (config.RateLimitGroups ?? []).ToDictionary(g => g.Id, g => DeviceFactory.CreateLimiter(g.RateLimiterConfig));
         foreach (DiskConfig disk in config.Disks ?? [])
         {
-            _virtio.Add(DeviceFactory.CreateDisk(disk, _logger), disk.PciSegment, disk.PciDeviceId);
+            RateLimiter? limiter = disk.RateLimitGroup is { } group ? groups[group] : DeviceFactory.CreateLimiter(disk.RateLimiterConfig);
+            _virtio.Add(DeviceFactory.CreateDisk(disk, limiter, _logger), disk.PciSegment, disk.PciDeviceId);
         }
 
         foreach (NetConfig net in config.Net ?? [])
@@ -292,6 +305,17 @@ internal sealed partial class VirtualMachine : IDisposable
         if (config.Vsock is { } vsock)
         {
             _virtio.Add(DeviceFactory.CreateVsock(vsock, _logger), vsock.PciSegment, vsock.PciDeviceId);
+        }
+
+        if (config.Balloon is { } balloon)
+        {
+            _balloon = DeviceFactory.CreateBalloon(balloon, _logger);
+            _virtio.Add(_balloon, balloon.PciSegment, balloon.PciDeviceId);
+        }
+
+        if (config.Watchdog)
+        {
+            _virtio.Add(new WatchdogDevice(DeviceNames.Watchdog, () => Request(GuestRequest.Reset, "watchdog"), _logger));
         }
     }
 

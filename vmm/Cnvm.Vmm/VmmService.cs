@@ -107,7 +107,8 @@ public sealed partial class VmmService : IVmm, IDisposable
         }
 
         VmConfig config = _config ?? throw VmmException.NotCreated();
-        return new VmInfo(config, _state, _machine?.RamBytes ?? config.BootMemoryBytes, _machine?.DescribeDevices());
+        ulong memory = _machine is { } machine ? machine.RamBytes - Math.Min(machine.BalloonBytes, machine.RamBytes) : config.BootMemoryBytes;
+        return new VmInfo(config, _state, memory, _machine?.DescribeDevices());
     }
 
     public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() => Machine().Counters();

@@ -12,7 +12,7 @@ namespace Cnvm.Api.Tests.Clients;
 /// </summary>
 public sealed class KataTests
 {
-    private static readonly string[] GoLacks = ["fs", "balloon", "cpus.max_vcpus", "memory.hotplug_size", "disks[0].rate_limiter_config"];
+    private static readonly string[] GoLacks = ["fs", "cpus.max_vcpus", "memory.hotplug_size"];
 
     private static readonly string[] RustLacks = ["fs", "cpus.max_vcpus", "memory.hotplug_size"];
 

@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <linux/vm_sockets.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,6 +280,8 @@ static void hold(const char *address)
 int main(int count, char **words)
 {
     struct rlimit files;
+    /* A peer that is gone is an error number here, and no end. */
+    signal(SIGPIPE, SIG_IGN);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);

@@ -1,11 +1,13 @@
 using System.Net.Sockets;
 using Cnvm.Devices.Serial;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Tests.Support;
 using Cnvm.Virtio.Vsock;
+using Cnvm.Virtio.Watchdog;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cnvm.Virtio.Tests.Transport;
@@ -38,6 +40,8 @@ public sealed class DeviceFuzzTests : IDisposable
     [InlineData("rng")]
     [InlineData("console")]
     [InlineData("vsock")]
+    [InlineData("balloon")]
+    [InlineData("watchdog")]
     public void Noise_does_no_harm(string kind)
     {
         Skip.If(kind == "block-uring" && !Cnvm.Linux.IoUring.IsAvailable(), "the kernel gives no io_uring");
@@ -135,7 +139,7 @@ public sealed class DeviceFuzzTests : IDisposable
     private void Attack(PciGuest guest, Random random, Socket? server)
     {
         int count = guest.Function.Device.QueueSizes.Count;
-        DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), 32, true))];
+        DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), Math.Min((ushort)32, guest.Function.Device.QueueSizes[i]), true))];
         guest.Start(random.Next(3) == 0 ? 0 : ~0UL, queues);
 
         // Plausible headers where the noise points, and plain noise.
@@ -204,7 +208,7 @@ public sealed class DeviceFuzzTests : IDisposable
             default:
                 // The last queue takes output (console) or gives entropy: either way the buffer comes back.
                 int count = guest.Function.Device.QueueSizes.Count;
-                DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), 32, true))];
+                DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), Math.Min((ushort)32, guest.Function.Device.QueueSizes[i]), true))];
                 guest.Start(~0UL, queues);
                 queues[^1].Add(kind == "console" ? Piece.In(0x10_0000, 10) : Piece.Out(0x10_0000, 10));
                 guest.Run(count - 1, queues[^1]);
@@ -220,6 +224,9 @@ public sealed class DeviceFuzzTests : IDisposable
             NullLogger.Instance),
         "net" => new NetDevice(new NetOptions { Id = "_net0" }, new Sink(), NullLogger.Instance),
         "vsock" => new VsockDevice(new VsockOptions { Id = "_vsock0", Cid = 3, SocketPath = _host.Path }, NullLogger.Instance),
+        "balloon" => new BalloonDevice(
+            new BalloonOptions { Id = "__balloon", FreePageReporting = true, Statistics = true }, NullLogger.Instance),
+        "watchdog" => new WatchdogDevice("__watchdog", () => { }, NullLogger.Instance, TimeSpan.FromMilliseconds(1)),
         "rng" => new RngDevice("__rng", "/dev/urandom", NullLogger.Instance),
         _ => new ConsoleDevice("__console", new NullSerialBackend(), NullLogger.Instance),
     };

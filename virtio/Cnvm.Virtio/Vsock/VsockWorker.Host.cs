@@ -29,7 +29,7 @@ internal sealed unsafe partial class VsockWorker
             }
             catch (LinuxException e)
             {
-                // No descriptors left, as a rule: tried again with the next program that connects.
+                // No descriptors left, as a rule: tried again when a connection ends or another program connects.
                 _mayAccept = false;
                 if (_acceptLimit.TryTake(out long suppressed))
                 {

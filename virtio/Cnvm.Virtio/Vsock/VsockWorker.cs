@@ -272,6 +272,9 @@ internal sealed unsafe partial class VsockWorker : QueueWorker
         _table.Remove(connection);
         Unwatch(connection.Stream.Fd);
         connection.Dispose();
+
+        // With a descriptor and a place free again, a program that could not be accepted may be now.
+        _mayAccept = true;
     }
 
     /// <summary>Ends a connection without the guest's consent.</summary>

@@ -11,6 +11,26 @@ public sealed partial class VmConfigValidator
     /// <summary>Bytes of a Unix socket's path without the null byte (unix(7)).</summary>
     private const int MaxSocketPath = 107;
 
+    /// <summary>virtio 1.2 §5.5.6: the balloon counts in pages of 4 KiB.</summary>
+    private const ulong BalloonPage = 4096;
+
+    private void CheckBalloon()
+    {
+        if (_config.Balloon is not { } balloon)
+        {
+            return;
+        }
+
+        if (balloon.Size % BalloonPage != 0)
+        {
+            Add("balloon.size", $"{balloon.Size} is not a multiple of {BalloonPage}");
+        }
+        else if (balloon.Size > _config.BootMemoryBytes)
+        {
+            Add("balloon.size", $"{balloon.Size} is more than the VM's RAM ({_config.BootMemoryBytes})");
+        }
+    }
+
     private void CheckVsock()
     {
         if (_config.Vsock is not { } vsock)
