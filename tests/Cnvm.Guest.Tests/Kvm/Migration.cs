@@ -18,7 +18,7 @@ public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper outpu
         perl -MIO::Socket::INET -MIO::Select -e '
             my @l = map { IO::Socket::INET->new(Listen => 1, ReuseAddr => 1, LocalAddr => "0.0.0.0:$_") or die "$_: $!" } @ARGV;
             $| = 1; print "CNVM-RELAY-READY\n";
-            my @c = map { $_->accept } @l; my $s = IO::Select->new(@c);
+            my @c = map { scalar $_->accept } @l; my $s = IO::Select->new(@c);
             while ($s->count == 2) { for my $f ($s->can_read) { my $t = $f == $c[0] ? $c[1] : $c[0];
                 my $n = sysread $f, my $b, 1 << 18; if (!$n) { exit } my $o = 0; while ($o < $n) { my $w = syswrite $t, $b, $n - $o, $o; exit unless $w; $o += $w } } }'
         """;
@@ -53,7 +53,7 @@ public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper outpu
         await receiving;
         await second.AssertEndAsync(othersRun: true);
         await GuestLoad.AssertGoesOnAsync(third, 2);
-        Assert.Equal("0", await third.AskAsync("dmesg | grep -ciE 'soft lockup|rcu.*stall|Oops|BUG:|unstable' || true"));
+        Assert.Equal("", await third.AskAsync(Complaints));
         await third.PowerOffAsync();
     }
 
