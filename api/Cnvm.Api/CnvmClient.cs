@@ -4,6 +4,7 @@ using Cnvm.Api.Json;
 using Cnvm.Linux;
 using Cnvm.Vmm;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Migration;
 
 namespace Cnvm.Api;
 
@@ -32,6 +33,15 @@ public sealed class CnvmClient : IDisposable
 
     public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() =>
         JsonBody.Read(Call("GET", "vm.counters"), ApiJsonContext.Default.Counters);
+
+    /// <summary>The migration under way, or the last one.</summary>
+    public MigrationInfo Migration() => JsonBody.Read(Call("GET", "vm.migration"), ApiJsonContext.Default.MigrationInfo);
+
+    /// <summary>Waits until the migration under way is over.</summary>
+    public MigrationInfo WaitForMigration() => JsonBody.Read(Call("PUT", "vm.migration-wait"), ApiJsonContext.Default.MigrationInfo);
+
+    /// <summary>As the VMM writes it.</summary>
+    public static byte[] Write(MigrationInfo info) => JsonBody.Write(info, ApiJsonContext.Default.MigrationInfo);
 
     public void Create(VmConfig config) => Call("PUT", "vm.create", JsonBody.Write(config, ApiJsonContext.Default.VmConfig));
 

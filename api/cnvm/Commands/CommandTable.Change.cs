@@ -102,6 +102,27 @@ internal static partial class CommandTable
                 [,net_overrides=[ID@MAC,...]][,clock=hold|advance]. Descriptors are those of this process.
                 """,
         },
+        new("migrate", "move a running VM to another VMM, and show how far it is", MigrateCommand.Run)
+        {
+            Operands = ["URL"],
+            Options =
+            [
+                new("--downtime", "TIME", "how long the guest may stand still (300ms)"),
+                new("--timeout", "TIME", "how long it may take in all (1h)"),
+                new("--finish", null, "past the timeout stop the guest and finish, instead of giving up"),
+                new("--bandwidth", "SIZE", "send at most so much a second"),
+                new("--compression", "HOW", "auto (LZ4 over TCP), none or lz4") { Choices = ["auto", "none", "lz4"] },
+            ],
+            Details =
+                """
+                URL is tcp:HOST:PORT or unix:PATH of a VMM that waits with cnvm receive-migration. Whatever goes wrong, the guest
+                is at one of the two, and the message says at which. Ctrl-C cancels.
+
+                Example:
+                  there:  cnvm start web2 && cnvm receive-migration web2 tcp:0.0.0.0:7000
+                  here:   cnvm migrate web tcp:there:7000
+                """,
+        },
         new("send-migration", "move the VM to another VMM that waits with receive-migration", MoveRequests.Send)
         {
             Operands = ["DESTINATION"],
@@ -109,6 +130,7 @@ internal static partial class CommandTable
                 """
                 DESTINATION is tcp:HOST:PORT or unix:PATH, or destination_url=URL[,local=on][,preserve_source=on][,downtime_ms=N]
                 [,timeout_s=N][,timeout_strategy=cancel|ignore][,connections=N][,tls_dir=FOLDER][,memory_mode=precopy|postcopy].
+                Returns at once; cnvm migrate waits and shows how far it is.
                 """,
         },
         new("receive-migration", "wait for a VM that send-migration moves here", MoveRequests.Receive)

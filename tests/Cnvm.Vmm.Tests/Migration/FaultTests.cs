@@ -79,7 +79,6 @@ public sealed class FaultTests(ITestOutputHelper output)
     [InlineData(Fault.CutAfter)]
     public void Without_a_way_to_ask_the_source_never_runs_what_may_run_there(Fault fault)
     {
-        int unknown = 0;
         for (int i = 0; i < SourceSays.Length + TargetSays.Length; i++)
         {
             bool fromSource = i < SourceSays.Length;
@@ -91,11 +90,12 @@ public sealed class FaultTests(ITestOutputHelper output)
             output.WriteLine($"{fault,-13} {type,-10} {Outcome(move)}");
             AssertOnePlace(move, $"{fault} of {type}");
             bool isUncertain = move.SourceProgress.Phase == MigrationPhase.Unknown;
-            unknown += isUncertain ? 1 : 0;
-            Assert.Equal(isUncertain, (type is FrameType.Run && fromSource) || (type is FrameType.Running && fault == Fault.CutBefore));
-        }
+            bool must = type == FrameType.Run || (type == FrameType.Running && fault == Fault.CutBefore);
 
-        Assert.Equal(fault == Fault.CutBefore ? 2 : 1, unknown);
+            // The order may be on its way into a connection that has just been lost.
+            bool may = type == FrameType.Ready && fault == Fault.CutAfter;
+            Assert.True(isUncertain == must || may, $"{fault} of {type}: {Outcome(move)}");
+        }
     }
 
     private static void RunThrough(Move move)

@@ -1,0 +1,179 @@
+using System.Globalization;
+using System.Text.Json;
+using Xunit.Abstractions;
+
+namespace Cnvm.Guest.Tests;
+
+/// <summary>Real Linux guests move to another process while they run.</summary>
+public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper output) : GuestTests(fixture)
+{
+    /// <summary>What a kernel says when its clocks or processors disappoint it.</summary>
+    protected const string Complaints = "dmesg | grep -iE 'soft lockup|rcu.*stall|Oops|BUG:|unstable' || true";
+
+    private const int DiskMiB = 8;
+
+    protected ITestOutputHelper Output => output;
+
+    /// <summary>There and back, with a program that verifies its memory and registers all the while, and a disk that both may write.</summary>
+    [SkippableTheory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(4)]
+    public async Task A_busy_guest_moves_there_and_back(int cpus)
+    {
+        Skip.If(cpus != 2 && !Soak.IsOn, "1 and 4 vCPUs are part of the long form: CNVM_SOAK=1");
+        await using var scratch = new ScratchDirectory(Host);
+        await scratch.MakeFileAsync("disk", $"{DiskMiB}M");
+        string[] disks = [$"path={scratch.Path}/disk,image_type=raw", await GuestPrograms.AddDiskAsync(scratch, Host)];
+        await using GuestVm first = await GuestVm.BootAsync(Host, new GuestSetup { Cpus = cpus, Disks = disks });
+        await GuestPrograms.UnpackAsync(first, "vdb");
+        await GuestLoad.StartAsync(first);
+        await first.AskAsync($"dd if=/dev/urandom of=/dev/vda bs=1M count={DiskMiB} && md5sum </dev/vda >/tmp/disk-sum");
+        await first.TypeAsync($"(/run/selfcheck run 5 {cpus} >/tmp/check 2>&1; echo CNVM-CHECK-''END >>/tmp/check) &");
+
+        await using GuestVm second = await MoveAsync(first, $"unix:{scratch.Path}/there");
+        await GuestLoad.AssertGoesOnAsync(second, cpus);
+        Assert.Equal("same", await second.AskAsync("[ \"$(md5sum </dev/vda)\" = \"$(cat /tmp/disk-sum)\" ] && echo same"));
+        await second.AskAsync("echo moved | dd of=/dev/vda bs=512 conv=notrunc,fsync");
+
+        await using GuestVm third = await MoveAsync(second, $"unix:{scratch.Path}/back");
+        Assert.Equal("moved", await third.AskAsync("head -c 5 /dev/vda"));
+        await GuestLoad.AssertGoesOnAsync(third, cpus);
+        string end = await third.AskAsync("while ! grep -q CNVM-CHECK-END /tmp/check; do sleep 0.2; done; cat /tmp/check");
+        output.WriteLine(end);
+        Assert.Matches(@"selfcheck: checks=\d+ errors=0 rounds=[1-9]", end);
+        Assert.Equal("", await third.AskAsync(Complaints));
+        await third.PowerOffAsync();
+    }
+
+    [SkippableFact]
+    public async Task What_cannot_move_stays_and_says_why()
+    {
+        await using var scratch = new ScratchDirectory(Host);
+        await scratch.MakeFileAsync("disk", "1M");
+        string url = $"unix:{scratch.Path}/there";
+        await using GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup { Disks = [$"path={scratch.Path}/disk,image_type=raw"] });
+        await GuestLoad.StartAsync(guest);
+
+        // Nobody there.
+        await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}"}""");
+        Assert.Contains("cannot be reached", (await EndAsync(guest)).GetProperty("error").GetString(), StringComparison.Ordinal);
+
+        // A target that lacks something: the disk is another file there, as far as the target can see.
+        await using GuestVm target = await GuestVm.StartAsync(Host);
+        Task<string> receiving = await BeginReceivingAsync(target, url, status: 500);
+        (await Host.RunAsync($"mv {scratch.Path}/disk {scratch.Path}/hidden")).OrThrow();
+        await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}"}""");
+        JsonElement end = await EndAsync(guest);
+        (await Host.RunAsync($"mv {scratch.Path}/hidden {scratch.Path}/disk")).OrThrow();
+        Assert.Contains("_disk0", end.GetProperty("error").GetString(), StringComparison.Ordinal);
+        Assert.Equal("Here", end.GetProperty("guest").GetString());
+        Assert.Contains("_disk0", await receiving, StringComparison.Ordinal);
+        Assert.Equal("There", (await target.GetAsync("vm.migration")).GetProperty("guest").GetString());
+        await target.CallAsync("GET", "vm.info", status: 404);
+
+        // The source is killed half-way: the target has nothing, and takes the next guest.
+        receiving = await BeginReceivingAsync(target, url, status: 500);
+        await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","max_bytes_per_s":1000000}""");
+        await target.WaitForEventAsync("vm", "migration-receive-started", 2);
+
+        // Meanwhile everybody answers, and nothing that would disturb is done.
+        await guest.PutAsync("vm.pause", status: 500);
+        await guest.PutAsync("vm.shutdown", status: 500);
+        Assert.Equal("Running", await guest.StateAsync());
+        Assert.Equal(target.ProcessId, (await target.GetAsync("vmm.ping")).GetProperty("pid").GetInt32());
+        Assert.Equal("Created", await target.StateAsync());
+        Assert.Equal("Precopy", (await guest.GetAsync("vm.migration")).GetProperty("phase").GetString());
+        await guest.PutAsync("vm.migration-set", """{"max_bytes_per_s":900000,"downtime_ms":200}""");
+        await guest.PutAsync("vm.migration-cancel");
+        Assert.Equal("Cancelled", (await EndAsync(guest)).GetProperty("phase").GetString());
+        Assert.Contains("it was cancelled", await receiving, StringComparison.Ordinal);
+        await GuestLoad.AssertGoesOnAsync(guest, 1);
+        Assert.Contains("vm:migration-failed", await guest.EventsAsync());
+
+        // A guest that powers off while it moves ends here, and nothing arrives.
+        receiving = await BeginReceivingAsync(target, url, status: 500);
+        await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","max_bytes_per_s":1000000}""");
+        await target.WaitForEventAsync("vm", "migration-receive-started", 3);
+        await guest.TypeAsync("poweroff");
+        await guest.AssertEndAsync(othersRun: true);
+        Assert.Contains("PowerOff", await receiving, StringComparison.Ordinal);
+        await target.PutAsync("vmm.shutdown");
+        await target.AssertEndAsync();
+    }
+
+    [SkippableFact]
+    public async Task Either_side_may_be_killed_and_one_guest_is_left()
+    {
+        await using var scratch = new ScratchDirectory(Host);
+        await scratch.MakeFileAsync("nothing", "0");
+        string url = $"unix:{scratch.Path}/there";
+        await using GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup());
+        await GuestLoad.StartAsync(guest);
+        await using (GuestVm dying = await GuestVm.StartAsync(Host))
+        {
+            Task<string> lost = dying.TryCallAsync("PUT", "vm.receive-migration", $$"""{"receiver_url":"{{url}}"}""");
+            await dying.WaitForEventAsync("vm", "migration-receive-ready");
+            await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","max_bytes_per_s":1000000}""");
+            await dying.WaitForEventAsync("vm", "migration-receive-started");
+            (await Host.RunAsync($"kill -KILL {dying.ProcessId}")).OrThrow();
+            JsonElement end = await EndAsync(guest);
+            Assert.Equal("Here", end.GetProperty("guest").GetString());
+            await lost;
+        }
+
+        await GuestLoad.AssertGoesOnAsync(guest, 1);
+        await using GuestVm target = await GuestVm.StartAsync(Host);
+        Task<string> receiving = await BeginReceivingAsync(target, url, status: 500);
+        await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","max_bytes_per_s":1000000}""");
+        await target.WaitForEventAsync("vm", "migration-receive-started");
+        (await Host.RunAsync($"kill -KILL {guest.ProcessId}")).OrThrow();
+        Assert.Contains("No VM has arrived", await receiving, StringComparison.Ordinal);
+        await target.CallAsync("GET", "vm.info", status: 404);
+        await target.PutAsync("vmm.shutdown");
+        await target.AssertEndAsync();
+    }
+
+    /// <summary>Moves a guest to a new process on the host; the old one ends.</summary>
+    protected async Task<GuestVm> MoveAsync(GuestVm from, string url, GuestHost? there = null)
+    {
+        GuestVm target = await GuestVm.StartAsync(there ?? Host);
+        try
+        {
+            Task<string> receiving = await BeginReceivingAsync(target, url);
+            await SendAsync(from, url);
+            await receiving;
+            await from.AssertEndAsync(othersRun: true);
+            Assert.Equal("Running", await target.StateAsync());
+            Assert.Contains("vm:migration-receive-finished", await target.EventsAsync());
+            return target;
+        }
+        catch
+        {
+            await target.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Begins to receive; the inner task has the answer, which comes when it is over.</summary>
+    protected static async Task<Task<string>> BeginReceivingAsync(GuestVm target, string url, int status = 0)
+    {
+        int before = (await target.EventsAsync()).Count(e => e == "vm:migration-receive-ready");
+        Task<string> receiving = target.PutAsync("vm.receive-migration", $$"""{"receiver_url":"{{url}}"}""", status);
+        await target.WaitForEventAsync("vm", "migration-receive-ready", before + 1);
+        return receiving;
+    }
+
+    protected async Task SendAsync(GuestVm from, string url)
+    {
+        await from.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}"}""");
+        JsonElement end = await EndAsync(from);
+        output.WriteLine(end.ToString());
+        Assert.Equal("Completed", end.GetProperty("phase").GetString());
+        Assert.Equal("There", end.GetProperty("guest").GetString());
+        Assert.True(end.GetProperty("downtime_ms").GetUInt64() < 60_000, string.Create(CultureInfo.InvariantCulture, $"{end}"));
+    }
+
+    protected static async Task<JsonElement> EndAsync(GuestVm guest) =>
+        JsonDocument.Parse(await guest.PutAsync("vm.migration-wait")).RootElement;
+}
