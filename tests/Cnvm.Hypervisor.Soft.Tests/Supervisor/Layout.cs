@@ -114,7 +114,9 @@ internal static class Layout
 
         Put32(ram, Tss32 + 4, (uint)KernelStack);
         Put32(ram, Tss32 + 8, Data);
+        // No permission bitmaps: they would begin behind the limit.
         Put32(ram, Tss32 + 0x64, 0x68u << 16);
+        Put32(ram, Tss64 + 0x64, 0x68u << 16);
 
         Put(ram, Pml4, 0x7000 | 7);
         Put(ram, Pml4 + 8, TestPointers | 7);

@@ -44,7 +44,7 @@ internal static class Outcome
 
             string a = its.GetValueOrDefault(key, "-");
             string c = mine.GetValueOrDefault(key, "-");
-            if (a != c)
+            if (a != c && !IsKnownShortcoming(scenario, its, key, a, c))
             {
                 b.Append(CultureInfo.InvariantCulture, $"  {key}: {(scenario.Manual is null ? "kvm" : "manual")} {a} soft {c}\n");
             }
@@ -52,6 +52,75 @@ internal static class Outcome
 
         return b.ToString();
     }
+
+    /// <summary>Where QEMU's processor, on which kvm_amd runs here, does not do what the manuals say.</summary>
+    private static bool IsKnownShortcoming(Scenario scenario, Dictionary<string, string> reference, string key, string its, string mine)
+    {
+        if (scenario.System.Cr0 >> 31 != 0 && !scenario.IsWide && key is "ma000" or "ma008")
+        {
+            // It marks page-directory-pointer entries as accessed, where that bit is reserved (APM vol. 2 §5.2.3).
+            return true;
+        }
+
+        if (key == "ss" && scenario.IsWide && (its.StartsWith("0/0/0/", StringComparison.Ordinal) || mine.EndsWith("/0/0/10000", StringComparison.Ordinal)))
+        {
+            // An interrupt stack makes SS null only together with a change of level, and a null SS has no attributes (SDM vol. 3 §6.14.4).
+            string[] a = its.Split('/');
+            string[] b = mine.Split('/');
+            return a[0] == b[0] || (!scenario.IsUser && b[0] == "10");
+        }
+
+        if (key == "rdx" && scenario.Name.StartsWith("descriptor", StringComparison.Ordinal) && Hex(its, out ulong access) && Hex(mine, out ulong own))
+        {
+            // LAR leaves bits 19:16 undefined (SDM vol. 2, LAR); AMD's processors have the limit's there, as this one.
+            return (access ^ own) >> 16 is > 0 and < 16 && ((access ^ own) & 0xffff) == 0;
+        }
+
+        if (key is "m9008" or "m9020" or "mc008" or "mc020" && Hex(its, out ulong entry) && Hex(mine, out ulong marked))
+        {
+            // As below: the page of the descriptor table is written.
+            return marked == (entry | Layout.Dirty);
+        }
+
+        if (key[0] == 'm' && its == "-" && Hex(key[1..], out ulong at) && (at >> 12) is (Layout.Gdt >> 12) or (Layout.Ldt >> 12) && Hex(mine, out ulong descriptor))
+        {
+            // Loads of CS mark code segments as accessed (APM vol. 2 §4.7.2).
+            return descriptor == (BitConverter.ToUInt64(scenario.Ram, (int)at) | (1ul << 40)) && (descriptor & (0x18ul << 40)) == 0x18ul << 40;
+        }
+
+        if (key[0] != 'm' || !Hex(its, out ulong theirs) || !Hex(mine, out ulong ours))
+        {
+            return false;
+        }
+
+        ulong difference = theirs ^ ours;
+        if (System.Numerics.BitOperations.IsPow2(difference) && System.Numerics.BitOperations.Log2(difference) % 8 == 0 && (ours & difference) != 0
+            && (difference is 0x1_0000 or 0x1_0000_0000_0000 || scenario.Name.StartsWith("gate", StringComparison.Ordinal)
+                || scenario.Name.StartsWith("transfer", StringComparison.Ordinal)))
+        {
+            // RF in the pushed flags of a fault, wherever in the word a stack that is not aligned has them (APM vol. 2 §8.4; SDM vol. 3 §17.3.1.1): it is set only when KVM injects the fault.
+            return true;
+        }
+
+        string end = reference["end"];
+        if (end.EndsWith("vector14", StringComparison.Ordinal))
+        {
+            // A reserved bit is found in a present entry: P is set with RSVD (APM vol. 2 §8.4.2).
+            return (theirs ^ ours) == 1 && (theirs & 8) != 0;
+        }
+
+        if (difference == 1 && (ours & 1) != 0 && end[^8..] is "vector10" or "vector11" or "vector12" or "vector13")
+        {
+            // EXT: met while another event was delivered (APM vol. 2 §8.4.1).
+            return true;
+        }
+
+        // An IDT entry's error code has the vector in bits 15:3 (APM vol. 2 figure 8-1); it puts the entry's offset there in long mode.
+        return scenario.IsWide && (theirs & ours & 2) != 0 && theirs >> 3 == ours >> 3 << 1 && (theirs & 7 & ~1ul) == (ours & 7 & ~1ul);
+    }
+
+    private static bool Hex(string text, out ulong value) =>
+        ulong.TryParse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out value);
 
     private static Dictionary<string, string> Parts(string line) =>
         line[(line.IndexOf('\t', StringComparison.Ordinal) + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries)

@@ -67,7 +67,7 @@ internal static partial class RandomScenarios
         uint type = (uint)(Chance(r, 85) ? Pick(r, 0xe, 0xf) : r.Next(32)) | (Chance(r, 90) ? 0x80u : 0) | (Chance(r, 60) ? 0x60 : (uint)r.Next(4) << 5);
         (int vector, string code) = Pick<(int, string)>(
             r, (0x50, "CD50"), (0x50, "CD50"), (3, "CC"), (6, "0F0B"), (0, "31C9F7F1"), (14, "0FB6042500004000"), (13, "0F20C0" + "B8EFBEADDE" + "8ED8"),
-            (1, "F1"), (0x50, "9090CD50"), (4, "CE"));
+            (0x50, "9090CD50"), (4, "CE"));
         ulong handler = Chance(r, 94) ? Layout.MoreCode : Pick<ulong>(r, 0x8000_0000_0000, 0x40_0000, 0x1_0000_0000);
         s.Gate(vector, handler, target, type, s.IsWide && Chance(r, 40) ? (uint)r.Next(8) : 0);
         if (Chance(r, 8))
@@ -174,6 +174,16 @@ internal static partial class RandomScenarios
         s.Registers[1] = rip;
         s.Registers[2] = rip;
         s.Registers[11] = wide ? flags : 0;
-        s.Code(Pick<string>(r, "0F05", "0F05", "0F07", wide ? "480F07" : "0F07", wide ? "480F07" : "0F07", "0F34", "0F35"));
+        string code = Pick<string>(r, "0F05", "0F05", "0F07", wide ? "480F07" : "0F07", wide ? "480F07" : "0F07", "0F34", "0F35");
+        s.Code(code);
+        if (code == "0F05")
+        {
+            s.Ignore("rflags", "QEMU's processor clears the arithmetic flags; APM vol. 3, SYSCALL: RFLAGS AND NOT SFMASK");
+        }
+
+        if (s.IsWide && code is "0F34" or "0F35")
+        {
+            s.Says("end=vector6", "APM vol. 3, SYSENTER and SYSEXIT: not recognized in long mode, #UD");
+        }
     }
 }

@@ -29,6 +29,9 @@ internal sealed class ScenarioRunner : IDisposable
     private readonly VcpuState _reset;
     private readonly ScenarioBus _bus = new();
 
+    /// <summary>After FNINIT.</summary>
+    private readonly ImmutableArray<byte> _startFpu;
+
     /// <param name="hypervisor">Stays the caller's.</param>
     /// <param name="cpuid">What both hypervisors that are compared can show.</param>
     public ScenarioRunner(IHypervisor hypervisor, CpuidTable cpuid)
@@ -40,6 +43,11 @@ internal sealed class ScenarioRunner : IDisposable
         _vcpu.Bind();
         _bus.Kick = _vcpu.Kick;
         _reset = _vcpu.Save();
+        byte[] xsave = new byte[_reset.Xsave.Length];
+        BinaryPrimitives.WriteUInt16LittleEndian(xsave, 0x37f);
+        BinaryPrimitives.WriteUInt32LittleEndian(xsave.AsSpan(24), 0x1f80);
+        BinaryPrimitives.WriteUInt64LittleEndian(xsave.AsSpan(512), 3);
+        _startFpu = [.. xsave];
     }
 
     private unsafe Span<byte> Ram => new((void*)_memory.Address, Layout.RamSize);
@@ -133,6 +141,7 @@ internal sealed class ScenarioRunner : IDisposable
             DebugAddresses = [.. s.DebugAddresses],
             Dr6 = s.Dr6,
             Dr7 = s.Dr7,
+            Xsave = _startFpu,
             Lapic = [.. Apic(s)],
             Msrs = [.. msrs.OrderBy(static m => m.Key).Select(static m => new MsrValue(m.Key, m.Value))],
             Events = s.Events,
@@ -172,6 +181,12 @@ internal sealed class ScenarioRunner : IDisposable
 
         public void WritePort(ushort port, ReadOnlySpan<byte> data)
         {
+            if (HasStopped)
+            {
+                // Code may come to its block's end before the kick counts.
+                return;
+            }
+
             if (port == Layout.NotePort)
             {
                 byte[] reversed = data.ToArray();

@@ -42,6 +42,11 @@ internal static unsafe class FarOps
             return Arrive(c, op, StackOps.Cut(target, size));
         }
 
+        if ((selector & 0xfffc) != 0 && Segments.Fetch(c, selector, Vectors.GP, wide: false, out ulong gate, out _) && CallGates.IsGate(c, gate))
+        {
+            return CallGates.Enter(c, selector, gate, call, next) ? Arrive(c, op, c->R[17]) : Operand.Fault(c, op);
+        }
+
         if (!FetchCode(c, selector, (uint)c->Cpl, call: true, out ulong d))
         {
             return Operand.Fault(c, op);
