@@ -296,6 +296,12 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         uint attributes = Segments.DescriptorAttributes(code);
+        if (target > Segments.DescriptorLimit(code))
+        {
+            Mmu.Raise(c, Vectors.GP, gateError & 1);
+            return false;
+        }
+
         int level = (attributes & Segments.Conforming) != 0 ? c->Cpl : (int)(attributes >> 5) & 3;
         ulong oldSp = c->R[4];
         ushort oldSs = c->Selector[Segments.SS];

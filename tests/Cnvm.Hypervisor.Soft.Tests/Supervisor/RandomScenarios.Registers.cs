@@ -32,10 +32,10 @@ internal static partial class RandomScenarios
                 return s.Code("0F22C0" + "0F20C3");
             case 2:
                 // Writes that keep the tables: low bits and those above the address.
-                s.Registers[0] = y.Cr3 ^ (Chance(r, 50) ? Bits(r, 12) : s.Bits == 64 ? Bits(r, 64) & ~0xffff_fffful : 0);
+                s.Registers[0] = y.Cr3 ^ (Chance(r, 50) ? Bits(r, 12) : s.Bits == 64 ? Bits(r, 63) & ~0xffff_fffful : 0);
                 return s.Code("0F22D8" + "0F20DB");
             case 3 or 4:
-                s.Registers[0] = y.Cr4 ^ Bits(r, 24);
+                s.Registers[0] = y.Cr4 ^ (Bits(r, 24) & ~3ul);
                 return s.Code("0F22E0" + "0F20E3");
             case 5:
                 s.Registers[0] = (uint)r.Next(18);
@@ -71,7 +71,7 @@ internal static partial class RandomScenarios
     private static readonly uint[] s_msrs =
     [
         0x1b, 0x174, 0x175, 0x176, 0x277, 0xc000_0080, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0100, 0xc000_0101, 0xc000_0102,
-        0xc000_0103, 0x200, 0x201, 0x250, 0x26f, 0x2ff, 0xfe, 0x6e0, 0x802, 0x80d, 0x830, 0x1234, 0xc000_0105, 0x4000_0000, 0x8b, 0x17a, 0x179,
+        0xc000_0103, 0x200, 0x201, 0x250, 0x26f, 0x2ff, 0xfe, 0x6e0, 0x802, 0x80d, 0x830, 0x1234, 0xc000_0105, 0x4000_0000, 0x8b, 0x17a,
         0x20f, 0x210, 0xc001_0117,
     ];
 
@@ -100,9 +100,14 @@ internal static partial class RandomScenarios
             // AMD's have 32 bits (APM vol. 2 §6.1), QEMU's 64.
             value = (uint)value;
         }
+        else if (index == 0x174)
+        {
+            value = (ushort)value;
+        }
 
         s.Msrs[0x250] = s.Msrs[0x26f] = 0x0606_0606_0606_0606;
         s.Msrs[0x2ff] = 0xc06;
+        s.Msrs[0x200] = s.Msrs[0x201] = s.Msrs[0x20f] = s.Msrs[0x17a] = 0;
         s.Msrs[0x8b] = 0x0a10_1148;
         s.Registers[1] = index;
         s.Registers[0] = (uint)value;

@@ -110,6 +110,12 @@ internal static partial class RandomScenarios
             flags &= ~0x4000ul;
         }
 
+        if ((ss & ~3) == 0 && (cs & ~3) is not (Layout.Code64 or (Layout.UserCode64 & ~3)))
+        {
+            // QEMU's processor lets 32-bit code have a null SS.
+            ss = Layout.Data;
+        }
+
         ulong stack = Chance(r, 80) ? Layout.UserStack - 0x80 : Pick<ulong>(r, 0, 0x8000_0000_0000, Word(r));
         s.Flags |= s.IsWide && Chance(r, 6) ? 0x4000ul : 0;
         int size = Pick(r, 4, 4, 4, wide ? 8 : 4, wide ? 8 : 4, 2);
@@ -120,6 +126,12 @@ internal static partial class RandomScenarios
         {
             // Far return: no flags; sometimes arguments.
             frame = [rip, cs, stack, ss];
+        }
+
+        if (size == 2)
+        {
+            // A handler that only ends, in the first 64 KiB.
+            frame[0] = Layout.Handlers + (Layout.EndPort * 16);
         }
 
         for (int i = 0; i < frame.Length; i++)
@@ -173,7 +185,8 @@ internal static partial class RandomScenarios
 
         s.Registers[1] = rip;
         s.Registers[2] = rip;
-        s.Registers[11] = wide ? flags : 0;
+        // QEMU's SYSRET leaves VIF and VIP alone (SDM vol. 2, SYSRET: R11 AND 3C7FD7H).
+        s.Registers[11] = wide ? flags & ~0x18_0000ul : 0;
         string code = Pick<string>(r, "0F05", "0F05", "0F07", wide ? "480F07" : "0F07", wide ? "480F07" : "0F07", "0F34", "0F35");
         s.Code(code);
         if (code == "0F05")

@@ -68,10 +68,9 @@ internal static partial class RandomScenarios
     /// <summary>Where code that only ends stands: reachable from every level.</summary>
     private static void EndsElsewhere(Scenario s)
     {
-        for (ulong at = Layout.MoreCode; at < Layout.MoreCode + 0x40; at += 8)
-        {
-            s.Put(at, 0xfeeb_f0e6_fe_eb_f0_e6ul);
-        }
+        // nop, which single steps stop behind ; out ; jmp to itself
+        s.Put(Layout.MoreCode, 0xfeeb_f0e6_90);
+        s.Put(Layout.MoreCode + 8, 0xfeeb_f0e6_90);
     }
 
     /// <remarks>
@@ -236,6 +235,12 @@ internal static partial class RandomScenarios
             r, "8ED8", "8EC0", "8EE0", "8EE8", "8ED0", "8ED0", "8ED8", "0FA1", "0FA9", wide ? "480FA1" : "1F", wide ? "480FA9" : "17",
             "0F02D1", "0F02D1", "660F02D1", "0F03D1", "0F03D1", "660F03D1", "0F00E1", "0F00E9", "0F00D1", "0F00D1", "0F00D9", "0F00D9",
             wide ? "480F02D1" : "07", wide ? "480F03D1" : "66 1F");
-        return s.Code(code);
+        s.Code(code);
+        if (code == "0F00D9" && !s.IsUser && (selector & ~3) == 0)
+        {
+            s.Says("end=vector13", "APM vol. 3, LTR: #GP for a null selector");
+        }
+
+        return s;
     }
 }

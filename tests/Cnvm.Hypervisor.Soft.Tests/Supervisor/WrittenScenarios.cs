@@ -3,7 +3,7 @@ namespace Cnvm.Hypervisor.Soft.Tests.Supervisor;
 /// <summary>Scenarios written by hand.</summary>
 internal static partial class WrittenScenarios
 {
-    public static IEnumerable<Scenario> All() => Privileged();
+    public static IEnumerable<Scenario> All() => [.. Privileged(), .. Apic(), .. NonMaskable(), .. DoubleFaults(), .. Debugging()];
 
     /// <summary>Where the other processor, which is QEMU's, or KVM's emulator is known to be wrong, or time passes.</summary>
     private static Scenario Judge(Scenario s, string code) => code switch
@@ -48,6 +48,7 @@ internal static partial class WrittenScenarios
                 ulong data = s.IsUser ? Layout.UserData : Layout.KernelData;
                 s.Registers[0] = data;
                 s.Registers[2] = Layout.NotePort;
+                s.Registers[4] -= 0x100;
                 s.Registers[6] = s.Registers[7] = data;
                 s.Flags |= s.IsUser ? 0x3000ul : 0;
                 s.Registers[3] = data;

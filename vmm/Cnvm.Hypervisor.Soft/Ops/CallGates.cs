@@ -64,6 +64,12 @@ internal static unsafe class CallGates
             return false;
         }
 
+        if (!wide && target > Segments.DescriptorLimit(code))
+        {
+            Mmu.Raise(c, Vectors.GP, 0);
+            return false;
+        }
+
         uint codeAttributes = Segments.DescriptorAttributes(code);
         int level = (codeAttributes & Segments.Conforming) != 0 ? c->Cpl : (int)(codeAttributes >> 5) & 3;
         if (call && !(wide ? PushWide(c, level, next) : PushLegacy(c, level, next, size, (int)(gate >> 32) & 31)))

@@ -371,6 +371,12 @@ internal static unsafe class SystemOps
     /// <summary>VMCALL and VMMCALL: KVM's hypercalls (Documentation/virt/kvm/x86/hypercalls.rst).</summary>
     public static nint Hypercall(Cpu* c, Op* op)
     {
+        // KVM takes the other vendor's instruction (VMCALL: Imm 1) at CPL 0 only.
+        if (c->Cpl != 0 && (op->Imm == 1) != SoftVcpu.Of(c).IsIntel)
+        {
+            return Operand.Raise(c, op, Vectors.GP, 0);
+        }
+
         SoftVcpu.Of(c).Hypercall();
         return op[1].Fn(c, op + 1);
     }

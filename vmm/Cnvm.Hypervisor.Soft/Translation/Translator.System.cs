@@ -283,7 +283,7 @@ internal sealed unsafe partial class Translator
                 Add(&SystemOps.AccessFlag)->Imm = _i.Mnemonic == Mnemonic.Stac ? 1 : 0;
                 return true;
             case Mnemonic.Vmcall or Mnemonic.Vmmcall:
-                Add(&SystemOps.Hypercall);
+                Add(&SystemOps.Hypercall)->Imm = _i.Mnemonic == Mnemonic.Vmcall ? 1 : 0;
                 return true;
             case Mnemonic.Xgetbv:
                 Add(&SystemOps.Xgetbv);
