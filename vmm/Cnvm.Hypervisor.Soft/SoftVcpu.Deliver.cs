@@ -35,6 +35,12 @@ internal sealed unsafe partial class SoftVcpu
             }
 
             int second = c->ExcVector;
+            if (second == Vectors.PF)
+            {
+                // Whatever becomes of it.
+                c->Cr2 = c->ExcCr2;
+            }
+
             if (vector == Vectors.DF)
             {
                 _stop = new VcpuStop(VcpuStopReason.Shutdown);
@@ -205,6 +211,11 @@ internal sealed unsafe partial class SoftVcpu
             }
 
             sp = c->Data[0];
+            if (!Mmu.IsCanonical(sp))
+            {
+                Mmu.Raise(c, Vectors.SS, gateError & 1);
+                return false;
+            }
         }
 
         sp &= ~15ul;
@@ -235,6 +246,11 @@ internal sealed unsafe partial class SoftVcpu
         else
         {
             written = Mmu.Write(c, sp - bytes, (int)bytes);
+            if (!written && c->ExcVector == Vectors.PF && ((sp - 8) ^ (sp - bytes)) < 0x1000)
+            {
+                // The stack grows down: the first push is the one that faults.
+                c->ExcCr2 = sp - 8;
+            }
         }
 
         if (!written)

@@ -57,10 +57,11 @@ internal sealed class ScenarioRunner : IDisposable
     /// </summary>
     public static CpuidTable Common(CpuidTable soft, CpuidTable kvm) => new(soft.Select(e =>
     {
+        // KVM leaves it to its user to show the deadline timer, which every KVM of today has.
         kvm.TryGet(e.Leaf, e.Subleaf, out CpuidEntry k);
         return e.Leaf switch
         {
-            1 => e with { Ecx = e.Ecx & (k.Ecx | (1u << 31)), Edx = e.Edx & k.Edx },
+            1 => e with { Ecx = e.Ecx & (k.Ecx | (1u << 31) | (1u << 24)), Edx = e.Edx & k.Edx },
             7 => e with { Ebx = e.Ebx & k.Ebx, Ecx = e.Ecx & k.Ecx },
             0xd => e with { Eax = e.Eax & k.Eax },
             0x8000_0001 => e with { Ecx = e.Ecx & k.Ecx, Edx = e.Edx & k.Edx },

@@ -7,17 +7,21 @@ namespace Cnvm.Hypervisor.Soft.Tests.Supervisor;
 internal static partial class WrittenScenarios
 {
     /// <summary>Notes where #DB stopped and why, and goes on without stepping.</summary>
-    private static Scenario WithDebugHandler(Scenario s, bool keepStepping = false) => s.Handler(1, 8, a =>
+    private static Scenario WithDebugHandler(Scenario s, bool keepStepping = false) => s.Set(static x => x.Registers[14] = Layout.KernelData + 0x400).Handler(1, 8, a =>
     {
+        // Into memory: an exit on the way would make QEMU's processor forget its breakpoints.
         a.push(rax);
         a.mov(eax, __dword_ptr[rsp + 8]);
-        Note(a);
+        a.mov(__dword_ptr[r14], eax);
         a.mov(rax, dr6);
-        Note(a);
+        // It sets bits of breakpoints that are not enabled too, as it may.
+        a.and(eax, keepStepping ? 0xe000 : 0xe00f);
+        a.mov(__dword_ptr[r14 + 4], eax);
         a.mov(eax, 0xffff_0ff0);
         a.mov(dr6, rax);
         a.mov(eax, __dword_ptr[rsp + 24]);
-        Note(a);
+        a.mov(__dword_ptr[r14 + 8], eax);
+        a.add(r14, 16);
         if (!keepStepping)
         {
             a.and(__qword_ptr[rsp + 24], ~0x100);
@@ -29,6 +33,15 @@ internal static partial class WrittenScenarios
     });
 
     private static ulong Dr7(int n, ulong kind, ulong length) => 0x400 | (1ul << (n * 2)) | (kind << (16 + (n * 4))) | (length << (18 + (n * 4)));
+
+    /// <summary>pushfq ; and dword [rsp], ~TF ; popfq ; nop</summary>
+    private const string StopStepping = "9C812424FFFEFFFF9D90";
+
+    private const uint SetWatchLength = 21;
+
+    /// <summary>mov rax, address ; mov drN, rax ; mov eax, dr7 ; mov dr7, rax: QEMU's processor watches what it was told itself.</summary>
+    private static string SetWatch(ulong address, int n, ulong dr7) => "48B8" + Convert.ToHexString(BitConverter.GetBytes(address))
+        + $"0F23{0xc0 | (n << 3):X2}" + "B8" + Convert.ToHexString(BitConverter.GetBytes((uint)dr7)) + "0F23F8";
 
     private static IEnumerable<Scenario> Debugging()
     {
@@ -45,24 +58,22 @@ internal static partial class WrittenScenarios
             Scenario step = new("step-" + name) { Flags = 0x102 };
             step.Registers[7] = Layout.KernelData;
             step.Registers[6] = Layout.KernelData + 0x80;
-            yield return Debugged(WithDebugHandler(step.Code(code), keepStepping: true), name);
+            yield return Debugged(WithDebugHandler(step.Code(code + StopStepping), keepStepping: true), name);
 
             foreach ((string kind, ulong dr7) in ((string, ulong)[])[("write", Dr7(0, 1, 3)), ("access", Dr7(0, 3, 3)), ("byte", Dr7(0, 1, 0))])
             {
-                Scenario data = new($"watch-{kind}-{name}") { Dr7 = dr7 };
-                data.DebugAddresses[0] = Layout.KernelData;
+                Scenario data = new($"watch-{kind}-{name}") ;
                 data.Registers[7] = Layout.KernelData;
                 data.Registers[6] = Layout.KernelData + 0x80;
-                yield return Debugged(WithDebugHandler(data.Code(code)), name);
+                yield return Debugged(WithDebugHandler(data.Code(SetWatch(Layout.KernelData, 0, dr7) + code)), name);
             }
 
             for (uint at = 0; at < 3; at++)
             {
-                Scenario execute = new($"break-{at}-{name}") { Dr7 = Dr7(1, 0, 0) };
-                execute.DebugAddresses[1] = execute.CodeAddress + at;
+                Scenario execute = new($"break-{at}-{name}") ;
                 execute.Registers[7] = Layout.KernelData;
                 execute.Registers[6] = Layout.KernelData + 0x80;
-                yield return Debugged(WithDebugHandler(execute.Code(code)), name);
+                yield return Debugged(WithDebugHandler(execute.Code(SetWatch(execute.CodeAddress + SetWatchLength + at, 1, Dr7(1, 0, 0)) + code)), name);
             }
         }
 
@@ -75,10 +86,8 @@ internal static partial class WrittenScenarios
             }
         }
 
-        yield return WithDebugHandler(new Scenario("user-step", ScenarioMode.LongUser) { Flags = 0x3102 }).Code("9090");
-        yield return WithDebugHandler(new Scenario("resume-flag") { Flags = 0x1_0002, Dr7 = Dr7(0, 0, 0) })
-            .Set(static s => s.DebugAddresses[0] = s.CodeAddress).Code("9090");
-        yield return new Scenario("breakpoint-gate-user", ScenarioMode.LongUser) { Flags = 0x3002 }.Gate(3, Layout.Handlers + 48, Layout.Code64, 0xee).Code("CC");
+        yield return WithDebugHandler(new Scenario("user-step", ScenarioMode.LongUser) { Flags = 0x3102 }).Code("9090" + StopStepping);
+                yield return new Scenario("breakpoint-gate-user", ScenarioMode.LongUser) { Flags = 0x3002 }.Gate(3, Layout.Handlers + 48, Layout.Code64, 0xee).Code("CC");
         yield return new Scenario("overflow-gate-user", ScenarioMode.CompatibilityUser) { Flags = 0x3802 }.Gate(4, Layout.Handlers + 64, Layout.Code64, 0xee).Code("CE");
     }
 

@@ -56,6 +56,12 @@ internal static partial class WrittenScenarios
             s.Handler((int)vector, i, a => Serve(a, vector));
         }
 
+        const string When = "where the interrupt comes is its own business";
+        foreach (string word in (string[])["m14fd8", "m14fe8", "m14fa8", "m14fb8"])
+        {
+            s.Ignore(word, When);
+        }
+
         return s.Assemble(code);
     }
 
@@ -69,7 +75,14 @@ internal static partial class WrittenScenarios
         a.jne(again);
     }
 
-    private static void SendSelf(Assembler a, uint vector) => WriteApic(a, CommandLow, 0x4_4000 | vector);
+    /// <summary>An IPI to itself, and a jump, behind which it has come: how long a store takes to reach the APIC is not defined.</summary>
+    private static void SendSelf(Assembler a, uint vector)
+    {
+        WriteApic(a, CommandLow, 0x4_4000 | vector);
+        Label next = a.CreateLabel();
+        a.jmp(next);
+        a.Label(ref next);
+    }
 
     private static IEnumerable<Scenario> Apic()
     {
@@ -99,7 +112,7 @@ internal static partial class WrittenScenarios
             a.nop();
             a.nop();
         });
-        foreach (uint priority in (uint[])[0x00, 0x30, 0x31, 0x40, 0x4f, 0x50, 0xff])
+        foreach (uint priority in (uint[])[0x00, 0x30, 0x40, 0x50, 0xf0])
         {
             yield return ApicScenario($"priority-{priority:x}", a =>
             {
@@ -190,7 +203,8 @@ internal static partial class WrittenScenarios
         {
             foreach (uint register in (uint[])[TaskPriority, 0xd0, 0xe0, SpuriousVector, CommandHigh, TimerEntry, 0x330, 0x340, 0x350, 0x360, 0x370, Divide])
             {
-                WriteApic(a, register, 0xffff_ffff);
+                // Not the delivery status and remote IRR, which KVM takes, nor priorities' lower half, which it loses.
+                WriteApic(a, register, register == TaskPriority ? 0xf0u : 0xffff_afffu);
                 NoteApic(a, register);
             }
         }).Ignore("apic380", "the timer runs");
@@ -214,7 +228,7 @@ internal static partial class WrittenScenarios
             NoteApic(a, 0x390);
             WriteApic(a, TimerEntry, 0x31);
             WaitFor(a, 100_000);
-        });
+        }).Says("end=00000000,done", "SDM vol. 3 §11.5.4: a masked timer's interrupt is not kept, which KVM does");
         yield return ApicScenario("one-shot-halted", static a =>
         {
             WriteApic(a, Divide, 0xb);
@@ -327,12 +341,15 @@ internal static partial class WrittenScenarios
                     s.Apic[0x20] = 0;
                     s.Apic[0xd0] = 1;
                     s.Apic[0xe0] = 0xffff_ffff;
-                }).Ignore("apice0", "not a register of this mode").Ignore("rax", msr is 0x803 ? "abilities are the host's" : "")
-                    .Set(x =>
+                }).Ignore("apice0", "not a register of this mode").Set(x =>
                     {
-                        if (msr != 0x803)
+                        if (msr == 0x803)
                         {
-                            x.Ignored.Remove("rax");
+                            x.Ignore("rax", "abilities are the host's");
+                        }
+                        else if (write && msr == 0x80b)
+                        {
+                            x.Says("end=vector13", "SDM vol. 3 table 11-6: #GP unless 0 is written");
                         }
                     });
             }

@@ -106,7 +106,7 @@ internal sealed partial class LocalApic
     /// <summary>Posts an interrupt. Any thread.</summary>
     public void Post(int vector, bool level)
     {
-        if (vector < 16 || !IsEnabled)
+        if (vector < 16 || !IsEnabled || !IsSoftwareEnabled)
         {
             return;
         }
