@@ -6,7 +6,7 @@ namespace Cnvm.Guest.Tests;
 /// <summary>A guest's disks take the time that their limits say.</summary>
 public abstract class RateLimitTests(GuestHostFixture fixture) : GuestTests(fixture)
 {
-    [SkippableFact]
+    [GuestFact]
     public async Task Disks_keep_to_limits_of_their_own_and_of_their_group()
     {
         await using var scratch = new ScratchDirectory(Host);

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Cnvm.Guest.Tests;
 
 /// <summary>Real Linux guests go on from snapshots, in new processes.</summary>
@@ -56,7 +58,7 @@ public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixtu
         GuestSetup setup = GuestSetup.Small with { MemoryMiB = 128, Net = "tap=tap0,id=net,mac=52:54:00:00:00:01", NetworkNamespace = space.Name, Pulses = false };
         await using (GuestVm vm = await GuestVm.BootAsync(Host, setup))
         {
-            await LoadAsync(vm);
+            await GuestLoad.StartAsync(vm);
             await SnapshotAsync(vm, folder);
         }
 
@@ -64,7 +66,7 @@ public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixtu
         await using GuestVm two = await CloneAsync(2);
         foreach ((GuestVm vm, int number) in new[] { (one, 1), (two, 2) })
         {
-            await AssertGoesOnAsync(vm, 1);
+            await GuestLoad.AssertGoesOnAsync(vm, 1);
             Assert.Equal("52:54:00:00:00:01", await vm.AskAsync("cat /sys/class/net/eth0/address"));
             await vm.AskAsync("cd /sys/bus/virtio/drivers/virtio_net && d=$(ls -d virtio[0-9]*) && echo $d >unbind && echo $d >bind");
             Assert.Equal($"52:54:00:00:01:0{number}", await vm.AskAsync("cat /sys/class/net/eth0/address"));
