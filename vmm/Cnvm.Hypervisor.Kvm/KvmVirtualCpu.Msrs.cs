@@ -11,7 +11,7 @@ namespace Cnvm.Hypervisor.Kvm;
 internal sealed unsafe partial class KvmVirtualCpu
 {
     private const int MsrsPerCall = 128;
-    private const int MaxTries = 9;
+    private const int MaxTries = 10;
 
     // One ioctl takes a few microseconds.
     private static readonly TimeSpan Undisturbed = TimeSpan.FromMicroseconds(20);
@@ -50,25 +50,31 @@ internal sealed unsafe partial class KvmVirtualCpu
         return values.ToImmutable();
     }
 
-    /// <summary>Reads the TSC, again when this thread was interrupted meanwhile, a few times at most.</summary>
+    /// <summary>Reads the TSC, some times where this thread is interrupted meanwhile, of which the shortest counts.</summary>
     /// <param name="timestamp">Host monotonic time in nanoseconds at which it was read.</param>
     private ulong ReadTsc(out ulong timestamp)
     {
-        for (int tries = 0; ; tries++)
+        ulong tsc = 0;
+        timestamp = 0;
+        var shortest = TimeSpan.MaxValue;
+        for (int tries = 0; tries < MaxTries && shortest > Undisturbed; tries++)
         {
             long before = Stopwatch.GetTimestamp();
-            if (!TryReadMsr(MsrIndex.TimeStampCounter, out ulong tsc))
+            if (!TryReadMsr(MsrIndex.TimeStampCounter, out ulong value))
             {
                 throw new HypervisorException($"vCPU {Index}: KVM does not read the TSC");
             }
 
             long took = Stopwatch.GetTimestamp() - before;
-            timestamp = (ulong)Stopwatch.GetElapsedTime(0, before + (took / 2)).Ticks * 100;
-            if (Stopwatch.GetElapsedTime(0, took) <= Undisturbed || tries == MaxTries)
+            if (Stopwatch.GetElapsedTime(0, took) < shortest)
             {
-                return tsc;
+                shortest = Stopwatch.GetElapsedTime(0, took);
+                tsc = value;
+                timestamp = (ulong)Stopwatch.GetElapsedTime(0, before + (took / 2)).Ticks * 100;
             }
         }
+
+        return tsc;
     }
 
     /// <summary>
