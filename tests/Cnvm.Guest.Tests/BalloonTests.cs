@@ -12,7 +12,7 @@ public abstract class BalloonTests(GuestHostFixture fixture) : GuestTests(fixtur
     /// <summary>Whether the RAM is a memory file, or private memory that is restored on demand.</summary>
     protected abstract bool IsShared { get; }
 
-    [SkippableFact]
+    [GuestFact]
     public async Task Memory_goes_to_the_host_and_comes_back()
     {
         await using var scratch = new ScratchDirectory(Host);

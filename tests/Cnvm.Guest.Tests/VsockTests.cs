@@ -10,7 +10,7 @@ public abstract partial class VsockTests(GuestHostFixture fixture, ITestOutputHe
     /// <summary>Bytes through each of four connections.</summary>
     protected abstract int Bytes { get; }
 
-    [SkippableFact]
+    [GuestFact]
     public async Task Connections_work_both_ways_and_end_with_a_restore()
     {
         await using var scratch = new ScratchDirectory(Host);
