@@ -7,6 +7,7 @@ using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State;
 using Cnvm.Virtio.Balloon;
+using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.RateLimits;
 using Cnvm.Virtio.Watchdog;
@@ -201,6 +202,10 @@ internal sealed partial class VirtualMachine : IDisposable
         ged.Notify(GedEvents.PowerButton);
         return true;
     }
+
+    /// <summary>Gives a disk another size; it has one of this name.</summary>
+    /// <exception cref="BlockImageException">The image cannot have it; nothing has changed.</exception>
+    public void ResizeDisk(string id, ulong bytes) => _virtio.ResizeDisk(id, bytes, resume: _pausedClock is null);
 
     /// <summary>Bytes that the guest has given up to the balloon.</summary>
     public ulong BalloonBytes => _balloon?.Counters.ActualBytes ?? 0;
