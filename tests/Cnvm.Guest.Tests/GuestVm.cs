@@ -56,7 +56,8 @@ public sealed partial class GuestVm : IAsyncDisposable
     }
 
     /// <summary>Starts the VMM with no machine, for requests.</summary>
-    public static Task<GuestVm> StartAsync(GuestHost host) => StartAsync(host, "", null);
+    /// <param name="networkNamespace">Where it runs; null for the host's own.</param>
+    public static Task<GuestVm> StartAsync(GuestHost host, string? networkNamespace = null) => StartAsync(host, "", networkNamespace);
 
     /// <summary>Starts the VMM with a snapshot whose guest is at its shell; it runs.</summary>
     public static async Task<GuestVm> RestoreAsync(GuestHost host, string folder, string keys = "")

@@ -3,6 +3,7 @@ using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Net;
 using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Snapshot;
+using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Vmm;
 
@@ -56,7 +57,19 @@ internal sealed partial class VirtualMachine
         }
     }
 
-    /// <summary>Tells the network where the guest is now.</summary>
+    /// <summary>Shows the switches of the network at which port the guest is now. Before <see cref="Resume"/>.</summary>
+    public void ShowLocation()
+    {
+        foreach (NetDevice net in _virtio.Devices.OfType<NetDevice>())
+        {
+            if (!net.ShowLocation())
+            {
+                LogNotShown(_logger, net.Id);
+            }
+        }
+    }
+
+    /// <summary>Has the guest tell the network where it is now.</summary>
     public void Announce()
     {
         foreach (NetDevice net in _virtio.Devices.OfType<NetDevice>())
@@ -64,4 +77,7 @@ internal sealed partial class VirtualMachine
             net.Announce();
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Device}: the interface did not take the frame that shows the network where the guest is")]
+    private static partial void LogNotShown(ILogger logger, string device);
 }

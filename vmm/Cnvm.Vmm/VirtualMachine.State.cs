@@ -159,11 +159,13 @@ internal sealed partial class VirtualMachine
             }
 
             _vcpus[i].Restore(state.Vcpus[i].State);
-            _tscRunsSince = i == 0 ? HostNanoseconds() : _tscRunsSince;
+            if (i == 0)
+            {
+                // Saved once more before it runs, the machine is still at the instant at which it was saved.
+                _pausedAt = HostNanoseconds();
+                _restoredTsc = TscAlignment.TryGetTsc(state.Vcpus[0].State, out ulong tsc) ? tsc : null;
+            }
         }
-
-        // Saved once more before it runs, the machine is still at the instant at which it was saved.
-        _pausedAt = _tscRunsSince;
 
         _chipset.Clock.Restore(state.VmTime);
         _chipset.Restore(state.Chipset);

@@ -44,7 +44,7 @@ internal sealed partial class VirtualMachine : IDisposable
     private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
     private ulong _pausedAt;
-    private ulong _tscRunsSince;
+    private ulong? _restoredTsc;
     private int _ending;
     private int _panicked;
     private bool _wakeSerial;
@@ -152,8 +152,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _vcpus.Park();
         _virtio.Pause();
         _chipset.Clock.Stop();
-        _pausedClock = _partition.SaveClock();
-        _pausedAt = HostNanoseconds();
+        (_pausedClock, _pausedAt) = ReadClock();
     }
 
     /// <summary>Goes on after <see cref="Pause"/>; the guest's clocks continue where they stood.</summary>
@@ -161,11 +160,16 @@ internal sealed partial class VirtualMachine : IDisposable
     {
         if (_pausedClock is { } clock)
         {
-            // A restored TSC has run since; the paravirtual clock has to agree with it, or guests distrust one of the two.
-            ulong since = _tscRunsSince != 0 ? HostNanoseconds() - _tscRunsSince : 0;
-            _partition.RestoreClock(clock with { Nanoseconds = clock.Nanoseconds + since });
             _pausedClock = null;
-            _tscRunsSince = 0;
+            if (_restoredTsc is { } restored)
+            {
+                _restoredTsc = null;
+                ContinueClocks(clock, restored);
+            }
+            else
+            {
+                _partition.RestoreClock(clock);
+            }
         }
 
         _virtio.Resume();

@@ -40,7 +40,8 @@ internal static class TscAlignment
         return [.. vcpus.Select((v, i) => ticks[i] is { } tsc ? WithTsc(v, tsc, instant) : v)];
     }
 
-    private static bool TryGetTsc(VcpuState vcpu, out ulong tsc)
+    /// <summary>The TSC in a saved state.</summary>
+    public static bool TryGetTsc(VcpuState vcpu, out ulong tsc)
     {
         foreach (MsrValue msr in vcpu.Msrs)
         {
