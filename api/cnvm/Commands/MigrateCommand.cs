@@ -86,6 +86,10 @@ internal static class MigrateCommand
             var other => throw CliException.Usage($"--compression: '{other}' is not one of auto, none, lz4"),
         });
         json.Toggle("wait", true);
+        if (invocation.Has("--auto-converge"))
+        {
+            json.Toggle("auto_converge", true);
+        }
     });
 
     private static ulong? Milliseconds(Invocation invocation, string option) =>

@@ -6,6 +6,8 @@ namespace Cnvm.Guest.Tests.Soft;
 [Collection(SoftGuests.Name)]
 public sealed class Migration(SoftHostFixture fixture, ITestOutputHelper output) : MigrationTests(fixture, output)
 {
+    protected override bool HasSteadyClocks => true;
+
     /// <summary>Two hosts' networks, joined by a cable, and a third party whose connection to the guest lives on.</summary>
     [SkippableFact]
     public async Task Connections_live_on_when_the_guest_moves_to_another_part_of_the_network()
