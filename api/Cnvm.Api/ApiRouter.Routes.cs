@@ -87,11 +87,12 @@ internal sealed partial class ApiRouter
             static () => ApiJsonContext.Default.RestoreConfig,
             (c, r) => Take(r, fds => _vmm.Restore(c, fds))),
         Receive(),
-        Put(
-            "vm.send-migration",
-            "The VM could not be sent",
-            static () => ApiJsonContext.Default.SendMigrationData,
-            (c, _) => Done(() => _vmm.SendMigration(c))),
+        new("PUT", "vm.send-migration", "The VM could not be sent", static _ => NoContent)
+        {
+            Body = static () => ApiJsonContext.Default.SendMigrationData,
+            Begin = Send,
+            Answer = static () => ApiJsonContext.Default.MigrationInfo,
+        },
         new("GET", "vm.migration", "The migration info is not available", _ => Json(_vmm.Migration(), ApiJsonContext.Default.MigrationInfo))
         {
             Answer = static () => ApiJsonContext.Default.MigrationInfo,
@@ -108,6 +109,21 @@ internal sealed partial class ApiRouter
             Answer = static () => ApiJsonContext.Default.MigrationInfo,
         },
     ];
+
+    private void Send(HttpRequest request, Action<HttpResponse> respond)
+    {
+        SendMigrationData data = JsonBody.Read(request.Body, ApiJsonContext.Default.SendMigrationData);
+        _vmm.SendMigration(data);
+        if (data.Wait)
+        {
+            // Asked for in the same breath: a VMM whose guest has moved is not there to be asked afterwards.
+            _vmm.WaitForMigration(info => respond(Json(info, ApiJsonContext.Default.MigrationInfo)));
+        }
+        else
+        {
+            respond(NoContent);
+        }
+    }
 
     private ApiRoute Receive()
     {

@@ -37,8 +37,10 @@ public sealed class CnvmClient : IDisposable
     /// <summary>The migration under way, or the last one.</summary>
     public MigrationInfo Migration() => JsonBody.Read(Call("GET", "vm.migration"), ApiJsonContext.Default.MigrationInfo);
 
-    /// <summary>Waits until the migration under way is over.</summary>
-    public MigrationInfo WaitForMigration() => JsonBody.Read(Call("PUT", "vm.migration-wait"), ApiJsonContext.Default.MigrationInfo);
+    /// <summary>Moves the VM; returns when that is over.</summary>
+    /// <param name="request">Body of <c>vm.send-migration</c>, with <c>wait</c>.</param>
+    public MigrationInfo Migrate(ReadOnlySpan<byte> request) =>
+        JsonBody.Read(Call("PUT", "vm.send-migration", request), ApiJsonContext.Default.MigrationInfo);
 
     /// <summary>As the VMM writes it.</summary>
     public static byte[] Write(MigrationInfo info) => JsonBody.Write(info, ApiJsonContext.Default.MigrationInfo);

@@ -82,6 +82,66 @@ public sealed class RouteTests : IDisposable
         Assert.Equal(400, _client.Request("GET", endpoint).Status);
     }
 
+    [Fact]
+    public void A_migration_is_shown_changed_and_cancelled()
+    {
+        RawAnswer answer = _client.Request("GET", "vm.migration");
+        Assert.Equal(
+            (200, """{"side":"Source","phase":"Precopy","guest":"Here","url":"unix:/s","rounds":2,"memory_bytes":1073741824,"data_pages":3,"zero_pages":4,"transferred_bytes":5,"remaining_bytes":6,"bandwidth_bytes_per_s":7,"dirty_bytes_per_s":8,"expected_downtime_ms":9,"throttle_percent":0,"elapsed_ms":10}"""),
+            (answer.Status, answer.Text));
+        Assert.Equal(204, _client.Request("PUT", "vm.migration-set", """{"downtime_ms":5}""").Status);
+        Assert.Equal(204, _client.Request("PUT", "vm.migration-cancel").Status);
+        Assert.Equal(["migration", "MigrationSettings { DowntimeMs = 5, TimeoutS = , MaxBytesPerS =  }", "migration-cancel"], _server.Vmm.Calls);
+        Assert.Equal(400, _client.Request("PUT", "vm.migration-cancel", "{}").Status);
+    }
+
+    [Fact]
+    public void Sending_answers_at_once_or_when_it_is_over()
+    {
+        _server.Vmm.OnCall = call =>
+        {
+            if (call == "migration-wait")
+            {
+                ThreadPool.QueueUserWorkItem(_ =>
+                {
+                    SpinWait.SpinUntil(() => _server.Vmm.MigrationWaits.Count > 0);
+                    _server.Vmm.MigrationWaits[0](_server.Vmm.Migration());
+                });
+            }
+        };
+        Assert.Equal((204, ""), (_client.Request("PUT", "vm.send-migration", """{"destination_url":"unix:/s"}""").Status, ""));
+        RawAnswer answer = _client.Request("PUT", "vm.send-migration", """{"destination_url":"unix:/s","wait":true}""");
+        Assert.Equal(200, answer.Status);
+        Assert.Contains("\"rounds\":2", answer.Text, StringComparison.Ordinal);
+    }
+
+    /// <summary>Whoever waits for something long keeps nobody else waiting, and has the answer even if the server ends right then.</summary>
+    [Fact]
+    public void An_answer_that_comes_late_holds_up_nobody()
+    {
+        // Ends in the middle of the test, so not the one that all tests have.
+        var server = new ServerFixture();
+        using RawClient waiting = server.Connect();
+        waiting.Send("PUT /api/v1/vm.migration-wait HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        using RawClient other = server.Connect();
+        Assert.True(SpinWait.SpinUntil(() => Waits() == 1, TimeSpan.FromSeconds(30)));
+        Assert.Equal(200, other.Request("GET", "vmm.ping").Status);
+        Assert.Equal(204, other.Request("PUT", "vm.migration-cancel").Status);
+        server.Vmm.MigrationWaits[0](server.Vmm.Migration());
+        server.Dispose();
+        RawAnswer answer = waiting.Receive();
+        Assert.Equal(200, answer.Status);
+        Assert.Contains("\"phase\":\"Precopy\"", answer.Text, StringComparison.Ordinal);
+
+        int Waits()
+        {
+            lock (server.Vmm.MigrationWaits)
+            {
+                return server.Vmm.MigrationWaits.Count;
+            }
+        }
+    }
+
     [Theory]
     [InlineData("vm.add-device", """{"path":"/sys/bus/pci/devices/0000:01:00.0"}""", typeof(DeviceConfig))]
     [InlineData("vm.add-user-device", """{"socket":"/s"}""", typeof(UserDeviceConfig))]

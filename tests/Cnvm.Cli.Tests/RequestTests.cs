@@ -168,6 +168,10 @@ public sealed class RequestTests : IDisposable
     [InlineData("create --kernel k --net fd=3")]
     [InlineData("wait --state asleep")]
     [InlineData("wait --timeout soon")]
+    [InlineData("migrate")]
+    [InlineData("migrate unix:/s --downtime soon")]
+    [InlineData("migrate unix:/s --bandwidth much")]
+    [InlineData("migrate unix:/s --compression zip")]
     [InlineData("console --escape xx")]
     public void What_is_wrong_is_said_before_anything_is_sent(string command)
     {
@@ -176,6 +180,36 @@ public sealed class RequestTests : IDisposable
         Assert.Equal(2, result.ExitCode);
         Assert.StartsWith("cnvm: ", result.Error, StringComparison.Ordinal);
         Assert.Empty(vmm.Requests);
+    }
+
+    [Theory]
+    [InlineData("Completed", 0)]
+    [InlineData("Failed", 1)]
+    public void A_migration_is_waited_for_and_summed_up(string phase, int exitCode)
+    {
+        string end = $$"""
+            {"side":"Source","phase":"{{phase}}","guest":"There","url":"tcp:h:1","peer":"cnvm 9","compression":"lz4","rounds":3,"memory_bytes":1073741824,
+            "data_pages":1024,"zero_pages":261120,"transferred_bytes":2097152,"remaining_bytes":0,"bandwidth_bytes_per_s":0,"dirty_bytes_per_s":0,
+            "downtime_ms":12,"throttle_percent":0,"elapsed_ms":3400{{(exitCode == 0 ? "" : ",\"error\":\"no room there\"")}}}
+            """.ReplaceLineEndings("");
+        using var vmm = new FakeVmm(Socket, FakeVmm.Answer(200, end));
+        CliResult result = _cli.Run(
+            "--api-socket", Socket, "migrate", "tcp:h:1", "--downtime", "50ms", "--timeout=2m", "--finish", "--bandwidth", "100M", "--compression=lz4");
+        Assert.EndsWith(
+            """{"destination_url":"tcp:h:1","downtime_ms":50,"timeout_s":120,"timeout_strategy":"Ignore","max_bytes_per_s":104857600,"compression":"Lz4","wait":true}""",
+            Assert.Single(vmm.Requests),
+            StringComparison.Ordinal);
+        Assert.Equal(exitCode, result.ExitCode);
+        if (exitCode == 0)
+        {
+            Assert.Contains("has moved to tcp:h:1 (cnvm 9)", result.Output, StringComparison.Ordinal);
+            Assert.Contains("3.4 s in 3 rounds, of which the guest stood still 12 ms", result.Output, StringComparison.Ordinal);
+            Assert.Contains("1 GiB; 4 MiB sent, 1020 MiB of zeros left out", result.Output, StringComparison.Ordinal);
+        }
+        else
+        {
+            Assert.Contains("has not moved: no room there", result.Error, StringComparison.Ordinal);
+        }
     }
 
     private static JsonElement Body(FakeVmm vmm)

@@ -56,6 +56,7 @@ public sealed partial class GuestVm : IAsyncDisposable
     }
 
     /// <summary>Starts the VMM with no machine, for requests.</summary>
+    /// <param name="networkNamespace">Where it runs; null for the host's own.</param>
     public static Task<GuestVm> StartAsync(GuestHost host, string? networkNamespace = null) => StartAsync(host, "", networkNamespace);
 
     /// <summary>Starts the VMM with a snapshot whose guest is at its shell; it runs.</summary>

@@ -3,6 +3,8 @@ using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Net;
 using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Snapshot;
+using Cnvm.Vmm.Vcpus;
+using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Vmm;
 
@@ -10,6 +12,7 @@ namespace Cnvm.Vmm;
 internal sealed partial class VirtualMachine
 {
     private DirtyTracking? _tracking;
+    private VcpuThrottle? _throttle;
 
     /// <summary>What the guest and the devices write.</summary>
     public DirtyTracking Tracking => _tracking ??= new DirtyTracking(_memory, _partition.DirtyLog);
@@ -23,6 +26,25 @@ internal sealed partial class VirtualMachine
     /// <summary>What the guest was shown of its processors.</summary>
     public GuestPromise Promise(IHypervisor hypervisor) =>
         new((uint)_vcpus.Count, _bootCpuid!, _cpuProfile, _tscKhz != 0 ? _tscKhz : hypervisor.GuestTscKhz);
+
+    /// <summary>Holds the vCPUs back for a share of their time. One thread.</summary>
+    /// <param name="percent">0 to 99; 0: no longer.</param>
+    public void Throttle(int percent)
+    {
+        if (percent == 0)
+        {
+            _throttle?.Dispose();
+            _throttle = null;
+        }
+        else if (_throttle is null)
+        {
+            _throttle = new VcpuThrottle(_vcpus, percent);
+        }
+        else
+        {
+            _throttle.Percent = percent;
+        }
+    }
 
     /// <summary>How long ago <see cref="Pause"/> stopped the clocks, in nanoseconds.</summary>
     public ulong PausedFor() => HostNanoseconds() - _pausedAt;
@@ -56,7 +78,19 @@ internal sealed partial class VirtualMachine
         }
     }
 
-    /// <summary>Tells the network where the guest is now.</summary>
+    /// <summary>Shows the switches of the network at which port the guest is now. Before <see cref="Resume"/>.</summary>
+    public void ShowLocation()
+    {
+        foreach (NetDevice net in _virtio.Devices.OfType<NetDevice>())
+        {
+            if (!net.ShowLocation())
+            {
+                LogNotShown(_logger, net.Id);
+            }
+        }
+    }
+
+    /// <summary>Has the guest tell the network where it is now.</summary>
     public void Announce()
     {
         foreach (NetDevice net in _virtio.Devices.OfType<NetDevice>())
@@ -64,4 +98,7 @@ internal sealed partial class VirtualMachine
             net.Announce();
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Device}: the interface did not take the frame that shows the network where the guest is")]
+    private static partial void LogNotShown(ILogger logger, string device);
 }

@@ -171,9 +171,17 @@ internal sealed partial class VirtualMachine : IDisposable
             }
             else
             {
-                // A restored TSC has run since; the paravirtual clock has to agree with it, or guests distrust one of the two.
+                // A restored TSC has run since; the other clocks have to agree with it, or guests distrust one of them.
+                ulong vmTime = _chipset.Clock.Nanoseconds;
+                ulong since = 0;
                 AtOneInstant(
-                    () => _partition.RestoreClock(clock with { Nanoseconds = clock.Nanoseconds + HostNanoseconds() - _tscRunsSince }), out _);
+                    () =>
+                    {
+                        since = HostNanoseconds() - _tscRunsSince;
+                        _partition.RestoreClock(clock with { Nanoseconds = clock.Nanoseconds + since });
+                    },
+                    out _);
+                _chipset.Clock.Restore(vmTime + since);
             }
 
             _pausedClock = null;

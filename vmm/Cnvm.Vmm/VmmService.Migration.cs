@@ -56,6 +56,7 @@ public sealed partial class VmmService
         var options = new MigrationOptions
         {
             Producer = Producer,
+            AutoConverge = send.AutoConverge,
             FinishAfterTimeout = send.TimeoutStrategy == TimeoutStrategy.Ignore,
             Compress = send.Compression == MigrationCompression.Lz4
                 || (send.Compression == MigrationCompression.Auto && endpoint!.Path is null),

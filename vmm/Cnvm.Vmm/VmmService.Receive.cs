@@ -171,6 +171,7 @@ public sealed partial class VmmService
                 machine.ObserveDevices(service._deviceEvents.Add);
                 if (resume)
                 {
+                    machine.ShowLocation();
                     machine.Resume();
                     machine.Announce();
                 }

@@ -110,6 +110,7 @@ internal static partial class CommandTable
                 new("--downtime", "TIME", "how long the guest may stand still (300ms)"),
                 new("--timeout", "TIME", "how long it may take in all (1h)"),
                 new("--finish", null, "past the timeout stop the guest and finish, instead of giving up"),
+                new("--auto-converge", null, "hold back vCPUs of a guest that writes faster than the connection carries"),
                 new("--bandwidth", "SIZE", "send at most so much a second"),
                 new("--compression", "HOW", "auto (LZ4 over TCP), none or lz4") { Choices = ["auto", "none", "lz4"] },
             ],

@@ -20,14 +20,14 @@ internal static class MigrateCommand
     public static int Run(Invocation invocation)
     {
         VmTarget target = VmTarget.Find(invocation);
+        byte[] request = Request(invocation);
         using CnvmClient client = target.Connect();
-        client.Call("PUT", "vm.send-migration", Request(invocation));
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context =>
         {
             context.Cancel = true;
             Cancel(target);
         });
-        MigrationInfo end = Wait(target, client);
+        MigrationInfo end = Wait(target, client, request);
         if (invocation.Json)
         {
             Stdio.Print(CnvmClient.Write(end));
@@ -85,6 +85,11 @@ internal static class MigrateCommand
             "lz4" => "Lz4",
             var other => throw CliException.Usage($"--compression: '{other}' is not one of auto, none, lz4"),
         });
+        json.Toggle("wait", true);
+        if (invocation.Has("--auto-converge"))
+        {
+            json.Toggle("auto_converge", true);
+        }
     });
 
     private static ulong? Milliseconds(Invocation invocation, string option) =>
@@ -104,7 +109,7 @@ internal static class MigrateCommand
     }
 
     /// <summary>Waits on one connection and asks for figures on another.</summary>
-    private static MigrationInfo Wait(VmTarget target, CnvmClient client)
+    private static MigrationInfo Wait(VmTarget target, CnvmClient client, byte[] request)
     {
         MigrationInfo? end = null;
         Exception? failure = null;
@@ -112,7 +117,7 @@ internal static class MigrateCommand
         {
             try
             {
-                end = client.WaitForMigration();
+                end = client.Migrate(request);
             }
             catch (Exception e) when (e is ApiCallException or LinuxException)
             {
@@ -124,10 +129,9 @@ internal static class MigrateCommand
         };
         waiting.Start();
         bool shows = Terminal.IsTerminal(Stdio.Stderr);
-        using CnvmClient? asking = shows ? target.Connect() : null;
         while (!waiting.Join(shows ? AskMilliseconds : Timeout.Infinite))
         {
-            shows = TryShow(asking!);
+            shows = TryShow(target);
         }
 
         if (Terminal.IsTerminal(Stdio.Stderr))
@@ -135,14 +139,20 @@ internal static class MigrateCommand
             Stdio.Write(Stdio.Stderr, "\r\e[K"u8);
         }
 
+        if (failure is ApiCallException refused)
+        {
+            throw refused;
+        }
+
         return end ?? throw new CliException(
             ExitCode.Failure, $"the VMM of {target.Display} ended before it said what became of the migration: {failure?.Message}");
     }
 
-    private static bool TryShow(CnvmClient client)
+    private static bool TryShow(VmTarget target)
     {
         try
         {
+            using CnvmClient client = CnvmClient.Connect(target.Socket);
             Stdio.Write(Stdio.Stderr, System.Text.Encoding.UTF8.GetBytes($"\r\e[K{Line(client.Migration())}"));
             return true;
         }

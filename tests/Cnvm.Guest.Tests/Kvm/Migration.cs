@@ -8,6 +8,9 @@ namespace Cnvm.Guest.Tests.Kvm;
 [Collection(KvmGuests.Name)]
 public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper output) : MigrationTests(fixture, output)
 {
+    // An emulated processor that has to wait for a real one: guests say so now and then, also without a move.
+    protected override bool HasSteadyClocks => false;
+
     private const int PortIn = 7100;
     private const int PortOut = 7101;
     private const int PortOver = 7102;
@@ -32,6 +35,7 @@ public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper outpu
         var outside = new GuestHost(new LocalHost(), "soft", "", memory.Path, Environment.IsPrivilegedProcess, IsAlone: false);
         await using GuestVm first = await GuestVm.BootAsync(Host, new GuestSetup { CpuKeys = ",profile=x86-64-v2", Cpus = 2 });
         await GuestLoad.StartAsync(first);
+        string complaints = await first.AskAsync(Complaints);
 
         // Out: the source connects to the relay inside, and what it says is carried to the target outside.
         await using HostProcess relay = await Host.StartAsync(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Relay.ReplaceLineEndings(" ")} {PortOut} {PortOver}"));
@@ -53,7 +57,7 @@ public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper outpu
         await receiving;
         await second.AssertEndAsync(othersRun: true);
         await GuestLoad.AssertGoesOnAsync(third, 2);
-        Assert.Equal("", await third.AskAsync(Complaints));
+        await AssertNoComplaintAsync(third, complaints);
         await third.PowerOffAsync();
     }
 

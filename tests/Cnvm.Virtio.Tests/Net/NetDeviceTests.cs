@@ -220,6 +220,23 @@ public sealed class NetDeviceTests : IDisposable
     }
 
     [Fact]
+    public void Switches_are_shown_where_the_guest_is()
+    {
+        using PciGuest guest = Make(out SocketBackend backend, out NetDevice device);
+        Assert.True(device.ShowLocation());
+        byte[] frame = new byte[200];
+        Assert.Equal(72, backend.Far[0].Receive(frame));
+        byte[] mac = device.Mac.GetAddressBytes();
+
+        // No offloads; to everybody, from the guest; RARP: Ethernet and IPv4, request, the guest asks for itself.
+        byte[] expected =
+        [
+            .. new byte[12], 255, 255, 255, 255, 255, 255, .. mac, 0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3, .. mac, 0, 0, 0, 0, .. mac, .. new byte[22],
+        ];
+        Assert.Equal(expected, frame[..72]);
+    }
+
+    [Fact]
     public void Nothing_is_lost_when_another_instance_takes_over()
     {
         PciGuest guest = Make(out SocketBackend backend, out NetDevice device, pairs: 2);

@@ -67,7 +67,23 @@ internal sealed class FakeDeparture : IDepartingGuest, IDisposable
         _written.Clear();
     }
 
-    public void StopTracking() => IsTracking = false;
+    public void StopTracking()
+    {
+        IsTracking = false;
+        Throttled = 0;
+    }
+
+    /// <summary>Percent.</summary>
+    public int Throttled { get; private set; }
+
+    public int MostThrottled { get; private set; }
+
+    public void Throttle(int percent)
+    {
+        Assert.True(IsTracking);
+        Throttled = percent;
+        MostThrottled = Math.Max(percent, MostThrottled);
+    }
 
     public void FlushDisks()
     {

@@ -41,6 +41,8 @@ internal sealed class Move : IDisposable
 
     public bool FinishAfterTimeout { get; init; }
 
+    public bool AutoConverge { get; init; }
+
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(20);
 
     public TimeSpan AskingTime { get; init; } = TimeSpan.FromSeconds(20);
@@ -66,6 +68,7 @@ internal sealed class Move : IDisposable
         Producer = "test",
         Compress = Compress,
         FinishAfterTimeout = FinishAfterTimeout,
+        AutoConverge = AutoConverge,
         Patience = Patience,
         GreetingPatience = Patience,
         AskingTime = AskingTime,

@@ -116,6 +116,30 @@ public sealed class MoveTests
     }
 
     [Fact]
+    public void A_guest_that_writes_too_fast_is_held_back_until_it_fits()
+    {
+        using var move = new Move { AutoConverge = true };
+        Fill(move.Departure);
+        move.Limits.DowntimeMs = 2;
+        move.Limits.BandwidthBytesPerS = 64 << 20;
+        move.Departure.OnCollect = n =>
+        {
+            // It writes all it can in the time that it is left.
+            for (ulong page = 0; page < 512 * (ulong)(100 - move.Departure.Throttled) / 100; page++)
+            {
+                move.Departure.Write(page << 12, (byte)n);
+            }
+        };
+        move.Run();
+        MigrationInfo info = move.SourceProgress.Info();
+        Assert.Equal(MigrationPhase.Completed, info.Phase);
+        Assert.InRange(info.ThrottlePercent, 20u, 99u);
+        Assert.Equal((int)info.ThrottlePercent, move.Departure.MostThrottled);
+        Assert.Equal(0, move.Departure.Throttled);
+        move.AssertMemoryArrived();
+    }
+
+    [Fact]
     public void A_bandwidth_limit_holds()
     {
         using var move = new Move();

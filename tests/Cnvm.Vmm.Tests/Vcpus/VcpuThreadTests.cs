@@ -7,6 +7,32 @@ public sealed class VcpuThreadTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
+    /// <summary>Held back, a vCPU does not run, whatever else is asked of it, and goes on where that has led.</summary>
+    [Fact]
+    public void A_held_vcpu_waits_and_parks_as_any_other()
+    {
+        var vcpu = new FakeVcpu();
+        using var thread = new VcpuThread(vcpu, null, (_, _) => { });
+        thread.Start();
+        thread.Run();
+        Assert.True(vcpu.Entered.Wait(Patience));
+        thread.Hold(true);
+        Assert.True(SpinWait.SpinUntil(() => !vcpu.IsInside, Patience));
+        vcpu.Entered.Reset();
+        thread.RequestPark();
+        thread.WaitParked();
+        thread.Run();
+        Assert.False(vcpu.Entered.Wait(TimeSpan.FromMilliseconds(50)));
+        thread.Hold(false);
+        Assert.True(vcpu.Entered.Wait(Patience));
+        thread.Hold(true);
+        thread.RequestPark();
+        thread.WaitParked();
+        vcpu.Entered.Reset();
+        thread.Hold(false);
+        Assert.False(vcpu.Entered.Wait(TimeSpan.FromMilliseconds(50)));
+    }
+
     [Fact]
     public void It_starts_parked_and_bound_and_runs_only_when_told()
     {

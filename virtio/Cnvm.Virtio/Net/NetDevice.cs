@@ -13,7 +13,7 @@ namespace Cnvm.Virtio.Net;
 /// Network device (virtio 1.2 §5.1): a receive and a transmit queue for each pair of the back end, and a control queue, each
 /// with its thread. Owns the back end.
 /// </summary>
-public sealed class NetDevice : VirtioDevice
+public sealed partial class NetDevice : VirtioDevice
 {
     private readonly INetBackend _backend;
     private readonly ILogger _logger;

@@ -32,8 +32,11 @@ internal sealed class DepartingMachine(VirtualMachine machine, MigrationOffer of
         into.TakeFrom(_written!);
     }
 
+    public void Throttle(int percent) => machine.Throttle(percent);
+
     public void StopTracking()
     {
+        machine.Throttle(0);
         machine.Tracking.Remove(_written!);
         _written = null;
     }

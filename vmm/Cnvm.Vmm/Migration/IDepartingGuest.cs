@@ -19,7 +19,12 @@ internal interface IDepartingGuest
     /// <summary>Adds the pages written since the last call.</summary>
     void Collect(DirtyBitmap into);
 
+    /// <summary>Ends recording, and <see cref="Throttle"/>.</summary>
     void StopTracking();
+
+    /// <summary>Holds the guest back for this share of its time, so that it writes less.</summary>
+    /// <param name="percent">1 to 99.</param>
+    void Throttle(int percent);
 
     /// <summary>Brings what the disks have cached to stable storage; the guest runs on.</summary>
     void FlushDisks();

@@ -9,6 +9,9 @@ internal sealed record MigrationOptions
     /// <summary>Past the time: false ends the migration, true stops the guest and finishes it.</summary>
     public bool FinishAfterTimeout { get; init; }
 
+    /// <summary>Hold a guest back that writes faster than the connection carries.</summary>
+    public bool AutoConverge { get; init; }
+
     /// <summary>Use LZ4 where both sides have it.</summary>
     public bool Compress { get; init; }
 

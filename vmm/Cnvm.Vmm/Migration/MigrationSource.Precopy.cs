@@ -10,6 +10,13 @@ internal sealed partial class MigrationSource
     /// <summary>A round of fewer pages says little about the bandwidth.</summary>
     private const long MeasurablePages = 512;
 
+    /// <summary>A guest that dirties more than this share of what the connection carries is held back, if that is wanted.</summary>
+    private const double ConvergingShare = 0.5;
+
+    private const int FirstThrottle = 20;
+    private const int ThrottleStep = 15;
+    private const int MostThrottle = 99;
+
     /// <summary>A bandwidth limit holds over stretches of this length; longer ones would save up for bursts.</summary>
     private const double PaceSeconds = 10;
 
@@ -24,6 +31,7 @@ internal sealed partial class MigrationSource
         _progress.Enter(MigrationPhase.Precopy);
         double bandwidth = 0;
         bool areDisksFlushed = false;
+        int throttle = 0;
         while (true)
         {
             long before = sender.DataPages;
@@ -61,6 +69,13 @@ internal sealed partial class MigrationSource
                 _guest.FlushDisks();
                 areDisksFlushed = true;
                 continue;
+            }
+
+            if (isWhole && _options.AutoConverge && dirtied > bandwidth * ConvergingShare)
+            {
+                throttle = throttle == 0 ? FirstThrottle : Math.Min(throttle + ThrottleStep, MostThrottle);
+                _guest.Throttle(throttle);
+                _progress.Set(i => i with { ThrottlePercent = (uint)throttle });
             }
 
             if (IsLate)

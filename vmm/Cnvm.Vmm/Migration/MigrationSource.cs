@@ -9,7 +9,7 @@ namespace Cnvm.Vmm.Migration;
 /// Moves a machine away (PROTOCOL.md). Whatever happens, the guest runs at most at one side: until the order to run has been sent it is
 /// here, afterwards it goes on here only if the target has said that it does not run there.
 /// </summary>
-internal sealed partial class MigrationSource
+internal sealed partial class MigrationSource : IDisposable
 {
     private const ulong NanosecondsPerMillisecond = 1_000_000;
 
@@ -74,9 +74,15 @@ internal sealed partial class MigrationSource
         finally
         {
             StopTracking();
-            _replies?.Dispose();
-            _link?.Dispose();
+            Dispose();
         }
+    }
+
+    /// <summary>Ends the connection; <see cref="Run"/> does it too.</summary>
+    public void Dispose()
+    {
+        _replies?.Dispose();
+        _link?.Dispose();
     }
 
     private MigrationLink Connect()

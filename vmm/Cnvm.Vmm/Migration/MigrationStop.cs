@@ -1,9 +1,12 @@
+using System.Diagnostics;
+
 namespace Cnvm.Vmm.Migration;
 
 /// <summary>Somebody wants a migration to end: the reason, and an event to wait for. The first reason stands. Any thread.</summary>
 internal sealed class MigrationStop
 {
-    private readonly ManualResetEventSlim _asked = new(false);
+    // Waited on, so a plain object.
+    private readonly object _gate = new();
     private string? _reason;
 
     /// <summary>Null while nobody wants it.</summary>
@@ -13,10 +16,30 @@ internal sealed class MigrationStop
 
     public void Ask(string reason)
     {
-        Interlocked.CompareExchange(ref _reason, reason, null);
-        _asked.Set();
+        lock (_gate)
+        {
+            _reason ??= reason;
+            Monitor.PulseAll(_gate);
+        }
     }
 
     /// <summary>Waits for it; false after the time.</summary>
-    public bool Wait(TimeSpan time) => _asked.Wait(time);
+    public bool Wait(TimeSpan time)
+    {
+        long started = Stopwatch.GetTimestamp();
+        lock (_gate)
+        {
+            for (TimeSpan left = time; _reason is null; left = time - Stopwatch.GetElapsedTime(started))
+            {
+                if (left <= TimeSpan.Zero)
+                {
+                    return false;
+                }
+
+                Monitor.Wait(_gate, left);
+            }
+
+            return true;
+        }
+    }
 }

@@ -11,6 +11,8 @@ namespace Cnvm.Vmm.Requests;
 /// <param name="Connections">TCP connections side by side, 1 to 128.</param>
 /// <param name="MaxBytesPerS">Most bytes a second on the connection; 0 for as many as go. cnvm's own.</param>
 /// <param name="Compression">cnvm's own.</param>
+/// <param name="AutoConverge">vCPUs are held back, more with every round, when the guest writes faster than the connection carries. cnvm's own.</param>
+/// <param name="Wait">The answer comes when it is over and says how. cnvm's own.</param>
 /// <param name="TlsDir">Directory with certificates and keys; null is without TLS.</param>
 public sealed record SendMigrationData(
     [property: JsonRequired] string DestinationUrl = "",
@@ -23,7 +25,9 @@ public sealed record SendMigrationData(
     string? TlsDir = null,
     MigrationMode MemoryMode = MigrationMode.Precopy,
     ulong MaxBytesPerS = 0,
-    MigrationCompression Compression = MigrationCompression.Auto)
+    MigrationCompression Compression = MigrationCompression.Auto,
+    bool Wait = false,
+    bool AutoConverge = false)
 {
     public const ulong DefaultDowntimeMs = 300;
     public const ulong DefaultTimeoutS = 3600;

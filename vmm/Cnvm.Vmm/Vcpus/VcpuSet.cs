@@ -47,6 +47,15 @@ internal sealed class VcpuSet : IDisposable
         }
     }
 
+    /// <inheritdoc cref="VcpuThread.Hold"/>
+    public void Hold(bool held)
+    {
+        foreach (VcpuThread thread in _threads)
+        {
+            thread.Hold(held);
+        }
+    }
+
     public IReadOnlyList<VcpuExitCounters> ExitCounters() => _threads.ConvertAll(t => t.Vcpu.ExitCounters);
 
     public void InjectNmi()

@@ -18,6 +18,7 @@ internal sealed class VcpuThread : IDisposable
     private readonly object _gate = new();
     private bool _mayRun;
     private bool _isWaiting;
+    private bool _isHeld;
     private bool _exit;
     private Exception? _startFailure;
 
@@ -66,6 +67,21 @@ internal sealed class VcpuThread : IDisposable
         }
 
         _vcpu.Kick();
+    }
+
+    /// <summary>While held, no guest code runs, whether the vCPU is parked or not. Returns at once; any thread.</summary>
+    public void Hold(bool held)
+    {
+        lock (_gate)
+        {
+            _isHeld = held;
+            Monitor.PulseAll(_gate);
+        }
+
+        if (held)
+        {
+            _vcpu.Kick();
+        }
     }
 
     /// <summary>Waits until the vCPU has parked. Not on the vCPU's own thread.</summary>
@@ -145,7 +161,7 @@ internal sealed class VcpuThread : IDisposable
         {
             _isWaiting = true;
             Monitor.PulseAll(_gate);
-            while (!_mayRun && !_exit)
+            while ((!_mayRun || _isHeld) && !_exit)
             {
                 Monitor.Wait(_gate);
             }
