@@ -221,7 +221,9 @@ internal static class Outcome
 
     private static void Segment(StringBuilder b, string key, in SegmentRegister s)
     {
-        b.Append(CultureInfo.InvariantCulture, $" {key}={s.Selector:x}/{s.Base:x}/{s.Limit:x}/{s.Attributes:x}");
+        // 64-bit code has no base, whatever the register's hidden part keeps.
+        ulong @base = key == "cs" && s.Long ? 0 : s.Base;
+        b.Append(CultureInfo.InvariantCulture, $" {key}={s.Selector:x}/{@base:x}/{s.Limit:x}/{s.Attributes:x}");
     }
 
     private static void Memory(StringBuilder b, ReadOnlySpan<byte> before, ReadOnlySpan<byte> after)

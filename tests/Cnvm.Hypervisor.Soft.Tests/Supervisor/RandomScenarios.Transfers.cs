@@ -31,7 +31,7 @@ internal static partial class RandomScenarios
         bool wide = s.Bits == 64;
         bool far64 = wide && Chance(r, 40);
         // In the first 64 KiB, for 16-bit code.
-        s.Put(at, Chance(r, 92) ? s.IsUser ? Layout.MoreCode : Layout.Handlers + (Layout.EndPort * 16) : Word(r));
+        s.Put(at, Chance(r, 92) ? s.IsUser ? Layout.MoreCode : Layout.Handlers + (Layout.EndPort * 16) : far64 ? Word(r) : 0x40_0000);
         s.Put(at + (far64 ? 8u : 4), selector);
         s.Registers[7] = at;
         return s.Code((far64 ? "48" : "") + Pick<string>(r, "FF2F", "FF1F"));

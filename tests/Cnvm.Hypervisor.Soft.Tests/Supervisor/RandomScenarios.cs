@@ -201,6 +201,12 @@ internal static partial class RandomScenarios
             attributes &= ~0x4000u;
         }
 
+        if ((attributes & 0x2018) == 0x18 && !s.Name.StartsWith("descriptor", StringComparison.Ordinal))
+        {
+            // Their code lies where 16-bit code cannot branch to.
+            attributes |= 0x4000;
+        }
+
         // Nor does it look at limits where far transfers and returns go.
         if (Chance(r, 20) && !s.Name.StartsWith("return", StringComparison.Ordinal) && !s.Name.StartsWith("transfer", StringComparison.Ordinal))
         {
@@ -208,7 +214,8 @@ internal static partial class RandomScenarios
             attributes &= Chance(r, 50) ? ~0x8000u : ~0u;
         }
 
-        return Layout.Descriptor(Chance(r, 75) ? 0 : Pick(r, Layout.KernelData, Layout.Tss64, 0xff00_0000, Layout.Tss64 + 0x8000_0000), limit, attributes);
+        // And begins at 0.
+        return Layout.Descriptor(Chance(r, 75) || s.Name.StartsWith("return", StringComparison.Ordinal) ? 0 : Pick(r, Layout.KernelData, Layout.Tss64, 0xff00_0000, Layout.Tss64 + 0x8000_0000), limit, attributes);
     }
 
     /// <summary>A selector of a random descriptor, or one that is wrong in another way.</summary>
