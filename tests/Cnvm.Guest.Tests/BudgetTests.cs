@@ -19,7 +19,7 @@ public abstract class BudgetTests(GuestHostFixture fixture, ITestOutputHelper ou
         Assert.InRange(size, 1, MaxProgramBytes);
     }
 
-    /// <summary>One vCPU, disk, network and random numbers; the guest has used all of them and waits at its shell.</summary>
+    /// <summary>One vCPU, disk, network, sockets, balloon and random numbers; the guest has used all of them and waits at its shell.</summary>
     [GuestTheory]
     [InlineData("cloud")]
     [InlineData("microvm")]
@@ -36,6 +36,7 @@ public abstract class BudgetTests(GuestHostFixture fixture, ITestOutputHelper ou
             Disks = [$"path={scratch.Path}/disk,image_type=raw"],
             Net = "tap=tap0,ip=192.168.249.1,mask=255.255.255.0",
             NetworkNamespace = space.Name,
+            Flags = "--vsock cid=3,socket=v.sock --balloon size=0",
 
             // What is measured is a process that has booted one machine.
             Pulses = false,

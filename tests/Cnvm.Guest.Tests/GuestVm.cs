@@ -96,8 +96,9 @@ public sealed partial class GuestVm : IAsyncDisposable
     {
         await WaitForAsync(Ready);
 
-        // From here on lines are taken as they are: no echo, no line editing, no prompt.
-        await _process.WriteAsync("stty -echo; PS1=; while IFS= read -r line; do eval \"$line\"; done; : CNVM-SHELL\n");
+        // From here on lines are taken as they are: no echo, no line editing, no prompt. Of the kernel's messages only those of a panic
+        // come, not those of a guest that had to wait for its processor.
+        await _process.WriteAsync("stty -echo; dmesg -n 1; PS1=; while IFS= read -r line; do eval \"$line\"; done; : CNVM-SHELL\n");
         _ = await RunAsync("true");
     }
 

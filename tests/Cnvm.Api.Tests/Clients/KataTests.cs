@@ -42,6 +42,7 @@ public sealed class KataTests
         Assert.Equal("_disk0 _net1 _net2", string.Join(' ', new[] { "disks", "net" }.SelectMany(k => config.GetProperty(k).EnumerateArray()).Select(d => d.GetProperty("id").GetString())));
         Assert.Equal(["192.168.249.1", "192.168.249.1"], config.GetProperty("net").EnumerateArray().Select(n => n.GetProperty("ip").GetString()!));
         Assert.Contains(Threads(), t => t == "vcpu0");
+        Assert.True(File.Exists(Path.Combine(vmm.Folder, "clh.sock")), "the agent's socket is missing");
 
         // Its health check, and a hot-plugged disk, which is refused by name as long as there is none.
         Assert.Equal(200, pooled.Go("GET", "vmm.ping").Status);
@@ -77,6 +78,7 @@ public sealed class KataTests
         (int status, string text) = client.ChRemote("GET", "vm.info");
         Assert.Equal(200, status);
         ExpectWhatItReadsStrictly(JsonDocument.Parse(text).RootElement);
+        Assert.True(File.Exists(Path.Combine(vmm.Folder, "ch-vm.sock")), "the agent's socket is missing");
         Assert.Equal((204, ""), client.ChRemote("PUT", "vm.pause"));
         (status, text) = client.ChRemote("PUT", "vm.snapshot", $$"""{"destination_url":"file://{{vmm.Folder}}"}""");
         Assert.Equal((204, ""), (status, text));
@@ -161,6 +163,8 @@ public sealed class KataTests
         Assert.Equal("Null", config.GetProperty("console").GetProperty("mode").GetString());
         Assert.Equal("/dev/urandom", config.GetProperty("rng").GetProperty("src").GetString());
         Assert.Equal((1, 128), (config.GetProperty("disks")[0].GetProperty("num_queues").GetInt32(), config.GetProperty("disks")[0].GetProperty("queue_size").GetInt32()));
+        Assert.Equal(3, config.GetProperty("vsock").GetProperty("cid").GetInt32());
+        Assert.EndsWith("/ch-vm.sock", config.GetProperty("vsock").GetProperty("socket").GetString(), StringComparison.Ordinal);
         JsonElement net = config.GetProperty("net")[0];
         Assert.Equal(("192.168.249.1", "255.255.255.0", "02:00:ca:fe:00:03"), (net.GetProperty("ip").GetString(), net.GetProperty("mask").GetString(), net.GetProperty("mac").GetString()));
     }

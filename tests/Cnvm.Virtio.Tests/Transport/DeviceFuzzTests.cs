@@ -4,6 +4,7 @@ using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
+using Cnvm.Virtio.RateLimits;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Tests.Support;
 using Cnvm.Virtio.Vsock;
@@ -36,6 +37,7 @@ public sealed class DeviceFuzzTests : IDisposable
     [SkippableTheory]
     [InlineData("block-uring")]
     [InlineData("block-threads")]
+    [InlineData("block-limited")]
     [InlineData("net")]
     [InlineData("rng")]
     [InlineData("console")]
@@ -188,7 +190,7 @@ public sealed class DeviceFuzzTests : IDisposable
     {
         switch (kind)
         {
-            case "block-uring" or "block-threads":
+            case "block-uring" or "block-threads" or "block-limited":
                 BlockDriver block = new(_memory, guest);
                 Assert.Equal(0, block.Write(3, new byte[512]));
                 Assert.Equal(0, block.Read(3, 512));
@@ -216,13 +218,17 @@ public sealed class DeviceFuzzTests : IDisposable
         }
     }
 
+    /// <summary>So tight that queues wait again and again, and so quick that nobody waits long.</summary>
+    private static RateLimiter Limiter() => new(new TokenBucketOptions(100_000, 0, 1), new TokenBucketOptions(3, 0, 1));
+
     private VirtioDevice Make(string kind) => kind switch
     {
-        "block-uring" or "block-threads" => new BlockDevice(
-            new BlockOptions { Id = "_disk0" },
-            RawImage.Open(new RawImageOptions { Path = _disk.Path, DisableIoUring = kind == "block-threads" }),
+        "block-uring" or "block-threads" or "block-limited" => new BlockDevice(
+            new BlockOptions { Id = "_disk0", RateLimiter = kind == "block-limited" ? Limiter() : null },
+            RawImage.Open(new RawImageOptions { Path = _disk.Path, DisableIoUring = kind != "block-uring" }),
             NullLogger.Instance),
-        "net" => new NetDevice(new NetOptions { Id = "_net0" }, new Sink(), NullLogger.Instance),
+        "net" => new NetDevice(
+            new NetOptions { Id = "_net0", ReceiveLimiter = Limiter(), TransmitLimiter = Limiter() }, new Sink(), NullLogger.Instance),
         "vsock" => new VsockDevice(new VsockOptions { Id = "_vsock0", Cid = 3, SocketPath = _host.Path }, NullLogger.Instance),
         "balloon" => new BalloonDevice(
             new BalloonOptions { Id = "__balloon", FreePageReporting = true, Statistics = true }, NullLogger.Instance),
