@@ -32,6 +32,10 @@ internal sealed partial class ApiRouter
         {
             Answer = static () => ApiJsonContext.Default.Counters,
         },
+        new("GET", "vm.state", "The VM's state is not available", _ => Json(_vmm.State(), ApiJsonContext.Default.VmSavedState))
+        {
+            Answer = static () => ApiJsonContext.Default.VmSavedState,
+        },
         Action("vmm.shutdown", "The VMM could not be shut down", _vmm.ShutdownVmm, static () => new HttpResponse(200, endsServer: true)),
         Action("vm.boot", "The VM could not boot", _vmm.Boot),
         Action("vm.pause", "The VM could not be paused", _vmm.Pause),

@@ -63,15 +63,30 @@ internal static class HelpText
                                  mtu=N, num_queues=N (2: one pair), queue_size=N (256)
                                  offload_tso, offload_ufo, offload_csum = on|off (on)
                                  id=NAME, pci_segment=N (0), pci_device_id=N
+          --rate-limit-group KEYS...  id=NAME and limits as below: disks with rate_limit_group=NAME share them
+                                 Limits of --disk, --net and groups: bw_size=SIZE, ops_size=N (tokens in the bucket),
+                                 bw_refill_time, ops_refill_time = MILLISECONDS (until an empty one is full),
+                                 bw_one_time_burst=SIZE, ops_one_time_burst=N (at the start on top)
           --rng KEYS             src=FILE        source of randomness (/dev/urandom)
+          --vsock KEYS           cid=N           the guest's context id, from 3
+                                 socket=PATH     host programs write "CONNECT PORT" there; a guest that connects to
+                                                 port N of the host reaches the socket PATH_N
+                                 id=NAME, pci_segment=N (0), pci_device_id=N
+          --balloon KEYS         size=SIZE       RAM that the guest is asked to give up; vm.resize changes it
+                                 deflate_on_oom=on|off   it may take some back when it runs out of memory (off)
+                                 free_page_reporting=on|off   free pages go back to the host by themselves (off)
+                                 statistics=on|off   vm.counters has the guest's figures of its memory (off)
+                                 id=NAME, pci_segment=N (0), pci_device_id=N
           --serial MODE          off | null | tty | pty | file=PATH | socket=PATH   the first serial port (null)
           --console MODE         off | null | tty | pty | file=PATH   the virtio console (tty)
           --debug-console MODE   off | null | tty | pty | file=PATH [,iobase=PORT]   the debug port (off, 0xe9)
           --pvpanic              a device through which the guest reports a panic
+          --watchdog             a device that resets a guest which has reported to it and then stops for 20 seconds
 
         The machine:
           --machine PROFILE      cloud: PCI and ACPI (default); microvm: virtio-mmio, PIC and PIT
           --platform KEYS        num_pci_segments=N (1, at most 96), machine_profile=cloud|microvm
+                                 vmgenid=on|off (on)   the guest learns that it goes on from a snapshot (ACPI)
                                  system_serial_number, system_uuid, oem_strings=[TEXT,...], system_manufacturer,
                                  system_product_name, system_version, system_family, system_sku_number,
                                  chassis_asset_tag = TEXT
@@ -79,8 +94,8 @@ internal static class HelpText
           --pci-segment KEYS...  pci_segment=N, mmio32_aperture_weight=N (1), mmio64_aperture_weight=N (1)
 
         Cloud Hypervisor's flags that are read, and refused by name as long as cnvm does not have what they ask for:
-          --balloon --device --firmware --fs --generic-vhost-user --landlock --landlock-rules --numa --pmem
-          --rate-limit-group --rtc --tpm --user-device --vdpa --vsock --watchdog
+          --device --firmware --fs --generic-vhost-user --landlock --landlock-rules --numa --pmem
+          --rtc --tpm --user-device --vdpa
 
         The VMM:
           --api-socket WHERE     PATH, path=PATH or fd=N: serve the REST API there
@@ -91,6 +106,8 @@ internal static class HelpText
                                  memory_restore_mode=copy|ondemand (copy), prefault=on|off (off)
                                  resume=on|off   let the guest go on at once; otherwise it is paused (off)
                                  net_fds=[ID@[N,...],...]  TAP descriptors for interfaces that had such
+                                 net_overrides=[ID@MAC,...]  other addresses for interfaces
+                                 clock=hold|advance   the guest's clocks go on where they stood, or have gone on (hold)
           --no-shutdown          keep running when the guest powers off
           --log-file FILE        log there and not on stderr
           --log-format TEXT      with {boottime} {thread} {level} {location} {msg} {pid}

@@ -15,7 +15,7 @@ internal sealed record RestoreArguments(RestoreConfig Config, IReadOnlyList<int>
             return null;
         }
 
-        var o = new OptionString(Flags.Restore, text, "source_url", "prefault", "memory_restore_mode", "net_fds", "resume");
+        var o = new OptionString(Flags.Restore, text, "source_url", "prefault", "memory_restore_mode", "net_fds", "resume", "net_overrides", "clock");
         var nets = o.NamedTuples("net_fds");
         return new RestoreArguments(
             new RestoreConfig(
@@ -24,7 +24,17 @@ internal sealed record RestoreArguments(RestoreConfig Config, IReadOnlyList<int>
                 MemoryRestoreMode: o.Choice("memory_restore_mode", ("copy", MemoryRestoreMode.Copy), ("ondemand", MemoryRestoreMode.OnDemand))
                     ?? MemoryRestoreMode.Copy,
                 NetFds: nets?.Select(n => new RestoredNet(n.Left, (uint)n.Right.Count)).ToList(),
-                Resume: o.Toggle("resume")),
+                Resume: o.Toggle("resume"),
+                NetOverrides: o.Words("net_overrides")?.Select(Override).ToList(),
+                Clock: o.Choice("clock", ("hold", ClockRestoreMode.Hold), ("advance", ClockRestoreMode.Advance)) ?? ClockRestoreMode.Hold),
             [.. nets?.SelectMany(n => n.Right).Select(fd => (int)fd) ?? []]);
+    }
+
+    private static NetOverride Override(string word)
+    {
+        int at = word.IndexOf('@', StringComparison.Ordinal);
+        return at > 0
+            ? new NetOverride(word[..at], Mac: word[(at + 1)..])
+            : throw new CommandLineException($"{Flags.Restore}: net_overrides: '{word}' is not ID@MAC");
     }
 }

@@ -8,11 +8,12 @@ internal static partial class VmConfigArguments
     private static BalloonConfig ParseBalloon(string text)
     {
         var o = new OptionString(
-            Flags.Balloon, text, "size", "deflate_on_oom", "free_page_reporting", "id", "iommu", "pci_segment", "pci_device_id");
+            Flags.Balloon, text, "size", "deflate_on_oom", "free_page_reporting", "statistics", "id", "iommu", "pci_segment", "pci_device_id");
         return new BalloonConfig(
             Size: o.Size("size") ?? throw Wrong(Flags.Balloon, "size= is missing"),
             DeflateOnOom: o.Toggle("deflate_on_oom"),
             FreePageReporting: o.Toggle("free_page_reporting"),
+            Statistics: o.Toggle("statistics"),
             Id: o.Text("id"),
             Iommu: o.Toggle("iommu"),
             PciSegment: o.UInt16("pci_segment") ?? 0,

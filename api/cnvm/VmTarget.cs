@@ -36,6 +36,11 @@ internal sealed record VmTarget(string? Name, string Socket, int? Pid)
         return Of(invocation.Vm is { } name ? Choose(running, name) : ChooseOnly(running));
     }
 
+    /// <summary>The VM of this name, or the beginning of it, or with this socket.</summary>
+    /// <exception cref="CliException">There is none, or it is not clear which.</exception>
+    public static VmTarget Named(string name) =>
+        name.Contains('/', StringComparison.Ordinal) ? new VmTarget(null, name, null) : Of(Choose(VmRegistry.List(), name));
+
     /// <summary>Connects to the VMM.</summary>
     /// <exception cref="CliException">Nobody serves the socket.</exception>
     public CnvmClient Connect()

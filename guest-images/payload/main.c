@@ -19,6 +19,13 @@ void payload_main(void)
         run_vectors();
     if (has_option("blk"))
         run_block();
+    if (has_option("beat")) {
+        u16 port = (u16)option("beat", 0x5e0);
+
+        put_text("payload: beat\n");
+        for (;;)
+            out8(port, 0);
+    }
     if (has_option("spin")) {
         put_text("payload: spin\n");
         for (;;)

@@ -65,7 +65,21 @@ public sealed class ConfigValidationTests
         { "platform.num_pci_segments", "97" },
         { "platform.system_uuid", "form" },
         { "platform.oem_strings[0]", "ASCII" },
-        { "watchdog", "watchdog" },
+        { "disks[0].rate_limiter_config.bandwidth.size", "0" },
+        { "disks[0].rate_limiter_config.ops.refill_time", "0" },
+        { "net[0].rate_limiter_config.ops.size", "0" },
+        { "disks[0].rate_limit_group", "no group 'h'" },
+        { "disks[0].rate_limit_group", "both" },
+        { "rate_limit_groups[0].id", "empty" },
+        { "rate_limit_groups[1].id", "earlier group" },
+        { "rate_limit_groups[0].rate_limiter_config.bandwidth.refill_time", "0" },
+        { "balloon.size", "multiple" },
+        { "balloon.size", "more than" },
+        { "vsock.cid", "2 is not" },
+        { "vsock.cid", "4294967295" },
+        { "vsock.socket", "0" },
+        { "vsock.socket", "109" },
+        { "vsock.iommu", "IOMMU" },
         { "tpm", "TPM" },
     };
 
@@ -84,8 +98,8 @@ public sealed class ConfigValidationTests
     public void All_problems_are_told_at_once()
     {
         ConfigException e = Assert.Throws<ConfigException>(() =>
-            VmConfigValidator.ThrowIfInvalid(new VmConfig(Memory: new MemoryConfig(0), Watchdog: true)));
-        Assert.Equal(["watchdog", "memory.size", "payload.kernel"], e.Problems.Select(p => p.Field));
+            VmConfigValidator.ThrowIfInvalid(new VmConfig(Memory: new MemoryConfig(0), Iommu: true)));
+        Assert.Equal(["iommu", "memory.size", "payload.kernel"], e.Problems.Select(p => p.Field));
         Assert.Equal(VmmErrorKind.Invalid, e.Kind);
     }
 
@@ -94,7 +108,7 @@ public sealed class ConfigValidationTests
     {
         VmConfig twice = Good with { Disks = [new DiskConfig("/a"), new DiskConfig("/x/../a")] };
         Assert.Equal(VmmErrorKind.Conflict, Assert.Throws<ConfigException>(() => VmConfigValidator.ThrowIfInvalid(twice)).Kind);
-        VmConfig both = twice with { Watchdog = true };
+        VmConfig both = twice with { Iommu = true };
         Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<ConfigException>(() => VmConfigValidator.ThrowIfInvalid(both)).Kind);
     }
 
@@ -197,7 +211,21 @@ public sealed class ConfigValidationTests
             ("platform.num_pci_segments", _) => Platform(new PlatformConfig(97)),
             ("platform.system_uuid", _) => Platform(new PlatformConfig(SystemUuid: "x")),
             ("platform.oem_strings[0]", _) => Platform(new PlatformConfig(OemStrings: ["\u00e4"])),
-            ("watchdog", _) => Good with { Watchdog = true },
+            ("disks[0].rate_limiter_config.bandwidth.size", _) => Disk(disk with { RateLimiterConfig = new(new(0, 1, 1)) }),
+            ("disks[0].rate_limiter_config.ops.refill_time", _) => Disk(disk with { RateLimiterConfig = new(null, new(1, 1, 0)) }),
+            ("net[0].rate_limiter_config.ops.size", _) => Net(net with { RateLimiterConfig = new(null, new(0, 1, 1)) }),
+            ("disks[0].rate_limit_group", "both") => Disk(disk with { RateLimitGroup = "g", RateLimiterConfig = new() }) with { RateLimitGroups = [new("g")] },
+            ("disks[0].rate_limit_group", _) => Disk(disk with { RateLimitGroup = "h" }) with { RateLimitGroups = [new("g")] },
+            ("rate_limit_groups[0].id", _) => Good with { RateLimitGroups = [new()] },
+            ("rate_limit_groups[1].id", _) => Good with { RateLimitGroups = [new("g"), new("g")] },
+            ("rate_limit_groups[0].rate_limiter_config.bandwidth.refill_time", _) => Good with { RateLimitGroups = [new("g", new(new(1)))] },
+            ("balloon.size", "multiple") => Good with { Balloon = new BalloonConfig(4097) },
+            ("balloon.size", _) => Good with { Balloon = new BalloonConfig(1UL << 40) },
+            ("vsock.cid", "2 is not") => Good with { Vsock = new VsockConfig(2, "/s") },
+            ("vsock.cid", _) => Good with { Vsock = new VsockConfig(uint.MaxValue, "/s") },
+            ("vsock.socket", "0") => Good with { Vsock = new VsockConfig(3, "") },
+            ("vsock.socket", _) => Good with { Vsock = new VsockConfig(3, "/" + new string('s', 108)) },
+            ("vsock.iommu", _) => Good with { Vsock = new VsockConfig(3, "/s", Iommu: true) },
             ("tpm", _) => Good with { Tpm = new TpmConfig("/s") },
             _ => throw new ArgumentException($"no case for {field}"),
         };

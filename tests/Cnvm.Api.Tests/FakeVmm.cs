@@ -53,6 +53,12 @@ internal sealed class FakeVmm : IVmm
 
     public void Pause() => Move("pause", VmState.Paused);
 
+    VmSavedState IVmm.State()
+    {
+        Note("state");
+        return _config is null ? throw VmmException.NotCreated() : new VmSavedState("cnvm-state", 1, "AQID");
+    }
+
     public void Resume() => Move("resume", VmState.Running);
 
     public void Reboot() => Move("reboot", VmState.Running);

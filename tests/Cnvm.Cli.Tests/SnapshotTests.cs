@@ -31,6 +31,24 @@ public sealed class SnapshotTests : IDisposable
         Assert.Equal(4, state.GetProperty("virtio").GetArrayLength());
     }
 
+    [Fact]
+    public void A_running_vm_is_inspected_and_checked_as_its_snapshot_is()
+    {
+        byte[] state = StateWriter.Write(SnapshotFixture.Guest(), MachineElements.Describe);
+        SnapshotFixture.WriteBytes(Snapshot, state);
+        File.WriteAllBytes(Path.Combine(_cli.Folder, "host.json"), HostCapabilitiesFile.Write(SnapshotFixture.Host()));
+        string socket = Path.Combine(_cli.Folder, "vm.sock");
+        using var vmm = new FakeVmm(socket, FakeVmm.Answer(200, $$"""{"format":"cnvm-state","version":1,"state":"{{Convert.ToBase64String(state)}}"}"""));
+        Assert.Equal(_cli.Run("inspect", "snapshot").Output, _cli.Run("inspect", socket).Output);
+        Assert.Equal(_cli.Run("inspect", "snapshot", "--json").Output, _cli.Run("inspect", socket, "--json").Output);
+        CliResult check = _cli.Run("check", socket, "--against", "host.json");
+        Assert.Equal((0, _cli.Run("check", "snapshot", "--against", "host.json").Output), (check.ExitCode, check.Output));
+        Assert.All(vmm.Requests, r => Assert.StartsWith("GET /api/v1/vm.state ", r, StringComparison.Ordinal));
+        CliResult none = _cli.Run("inspect", "nothing-of-that-name");
+        Assert.Equal(3, none.ExitCode);
+        Assert.Contains("nothing-of-that-name", none.Error, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("inspect")]
     [InlineData("check --against host.json")]

@@ -33,6 +33,17 @@ internal static class GuestPrograms
         return $"path={scratch.Path}/toolchain,image_type=raw,readonly=on";
     }
 
+    /// <summary>Puts one of the programs into a directory of the host and returns its path there.</summary>
+    public static async Task<string> AddToHostAsync(ScratchDirectory scratch, GuestHost host, string name)
+    {
+        Skip.If(!HasCompiler(), "gcc is not installed: 'make deps' installs it");
+        await scratch.MakeFileAsync(name, "0");
+        string path = $"{scratch.Path}/{name}";
+        await host.Commands.CopyToAsync(Path.Combine(Folder.Value, name), path);
+        (await host.RunAsync($"chmod 755 {path}")).OrThrow();
+        return path;
+    }
+
     /// <summary>Unpacks the disk into /run of the guest.</summary>
     /// <param name="guest">The guest.</param>
     /// <param name="device">The disk's name there, such as vdb.</param>
@@ -62,9 +73,13 @@ internal static class GuestPrograms
         // Kept until this process ends, and removed then or by the next one.
         var directory = new TemporaryDirectory(Path.GetTempPath(), "cnvm-programs-");
         AppDomain.CurrentDomain.ProcessExit += (_, _) => directory.Dispose();
-        Output("gcc", [.. CompilerFlags, "-o", directory.File("selfcheck"), Source("selfcheck.c")]);
+        foreach (string program in (string[])["selfcheck", "steady", "vsockcheck"])
+        {
+            Output("gcc", [.. CompilerFlags, "-o", directory.File(program), Source(program + ".c")]);
+        }
+
         File.Copy(Source("load.sh"), directory.File("load.sh"));
-        Output("tar", "-cf", directory.File("programs.tar"), "-C", directory.Path, "selfcheck", "load.sh");
+        Output("tar", "-cf", directory.File("programs.tar"), "-C", directory.Path, "selfcheck", "steady", "vsockcheck", "load.sh");
         return directory.Path;
     }
 

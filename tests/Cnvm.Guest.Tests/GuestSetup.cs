@@ -8,6 +8,9 @@ public sealed record GuestSetup
     /// <summary>Value of --disk for the host's Debian root file system.</summary>
     private const string RootDisk = "path=@root,image_type=raw";
 
+    private const int MaxPulseMiB = 512;
+    private readonly bool? _pulses;
+
     /// <summary>The small kernel with busybox in its initramfs.</summary>
     public static GuestSetup Small { get; } = new();
 
@@ -34,6 +37,9 @@ public sealed record GuestSetup
 
     public int MemoryMiB { get; init; } = 256;
 
+    /// <summary>Further keys of --memory, with a comma before each.</summary>
+    public string MemoryKeys { get; init; } = "";
+
     /// <summary>cloud or microvm.</summary>
     public string Machine { get; init; } = "cloud";
 
@@ -48,6 +54,16 @@ public sealed record GuestSetup
 
     /// <summary>Further flags, as a shell takes them. The working directory is the guest's own.</summary>
     public string Flags { get; init; } = "";
+
+    /// <summary>
+    /// The guest goes through save, reset and restore right after it has booted. Not by default with much memory: two copies of it would
+    /// have to fit into the host beside it.
+    /// </summary>
+    public bool Pulses
+    {
+        get => _pulses ?? MemoryMiB <= MaxPulseMiB;
+        init => _pulses = value;
+    }
 
     public bool IsDebian => Kernel.EndsWith("-debian", StringComparison.Ordinal);
 

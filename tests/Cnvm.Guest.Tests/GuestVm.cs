@@ -50,9 +50,9 @@ public sealed partial class GuestVm : IAsyncDisposable
             host,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus}{setup.CpuKeys} --memory size={setup.MemoryMiB}M --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
+                $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus}{setup.CpuKeys} --memory size={setup.MemoryMiB}M{setup.MemoryKeys} --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
             setup.NetworkNamespace);
-        return await guest.OrDisposeAsync(guest.WaitForShellAsync());
+        return await guest.OrDisposeAsync(guest.FirstLightAsync(setup.Pulses));
     }
 
     /// <summary>Starts the VMM with no machine, for requests.</summary>
@@ -60,10 +60,35 @@ public sealed partial class GuestVm : IAsyncDisposable
     public static Task<GuestVm> StartAsync(GuestHost host, string? networkNamespace = null) => StartAsync(host, "", networkNamespace);
 
     /// <summary>Starts the VMM with a snapshot whose guest is at its shell; it runs.</summary>
-    public static async Task<GuestVm> RestoreAsync(GuestHost host, string folder, string keys = "")
+    public static async Task<GuestVm> RestoreAsync(GuestHost host, string folder, string keys = "", string? networkNamespace = null)
     {
-        GuestVm guest = await StartAsync(host, $"--restore source_url=file://{folder},resume=on{keys}", null);
+        GuestVm guest = await StartAsync(host, $"--restore source_url=file://{folder},resume=on{keys}", networkNamespace);
         return await guest.OrDisposeAsync(guest.WaitForEventAsync("vm", "resumed"));
+    }
+
+    /// <summary>
+    /// Saves the machine, throws it away and restores it in the same process, twice, once by copy and once on demand: what is not
+    /// saved is lost here, in whatever the test goes on to do.
+    /// </summary>
+    public async Task PulseAsync()
+    {
+        string folder = $"{_host.Scratch}/{GuestHost.UniqueName("pulse")}";
+        string requests = string.Join(
+            " --next ",
+            from mode in (string[])["Copy", "OnDemand"]
+            from request in (string[])
+            [
+                "vm.pause",
+                $$"""vm.snapshot -d '{"destination_url":"file://{{folder}}/{{mode}}"}'""",
+                "vm.delete",
+                $$"""vm.restore -d '{"source_url":"file://{{folder}}/{{mode}}","memory_restore_mode":"{{mode}}","resume":true}'""",
+            ]
+            select $"-sS -m 200 --fail-with-body --unix-socket {Socket} -X PUT http://localhost/api/v1/{request}");
+
+        // One process for all: starting one takes longer than the requests do where processors are emulated.
+        CommandResult result = await _host.RunAsync(
+            $"mkdir -p {folder}/Copy {folder}/OnDemand && curl --fail-early {requests}; end=$?; rm -rf {folder}; exit $end", Patience);
+        Assert.True(result.ExitCode == 0, $"pulse: curl {result.ExitCode}: {result.Output}{result.Error}\n{await ErrorsAsync()}");
     }
 
     /// <summary>Waits until the guest's shell takes commands.</summary>
@@ -205,6 +230,16 @@ public sealed partial class GuestVm : IAsyncDisposable
 
         await _host.CleanUpAsync(() => _process.DisposeAsync().AsTask());
         await _host.CleanUpAsync(async () => (await _host.RunAsync($"rm -rf {Directory}", EndLimit)).OrThrow());
+    }
+
+    private async Task FirstLightAsync(bool pulses)
+    {
+        await WaitForShellAsync();
+        if (pulses)
+        {
+            await PulseAsync();
+            _ = await RunAsync("true");
+        }
     }
 
     private static async Task<GuestVm> StartAsync(GuestHost host, string flags, string? networkNamespace)

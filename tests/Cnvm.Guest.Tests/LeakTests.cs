@@ -29,6 +29,7 @@ public abstract class LeakTests(GuestHostFixture fixture, ITestOutputHelper outp
             Disks = [$"path={scratch.Path}/disk,image_type=raw"],
             Net = "tap=tap0",
             NetworkNamespace = space.Name,
+            Pulses = false,
         };
         await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
         await RebootAsync(guest, WarmUp);

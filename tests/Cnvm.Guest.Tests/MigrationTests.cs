@@ -18,7 +18,7 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
     protected ITestOutputHelper Output => output;
 
     /// <summary>There and back, with a program that verifies its memory and registers all the while, and a disk that both may write.</summary>
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(4)]
@@ -50,7 +50,7 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
         await third.PowerOffAsync();
     }
 
-    [SkippableFact]
+    [GuestFact]
     public async Task What_cannot_move_stays_and_says_why()
     {
         await using var scratch = new ScratchDirectory(Host);
@@ -106,7 +106,7 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
         await target.AssertEndAsync();
     }
 
-    [SkippableFact]
+    [GuestFact]
     public async Task Either_side_may_be_killed_and_one_guest_is_left()
     {
         await using var scratch = new ScratchDirectory(Host);

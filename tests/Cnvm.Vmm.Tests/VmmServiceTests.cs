@@ -166,7 +166,10 @@ public sealed class VmmServiceTests : IDisposable
         Assert.Equal(VmmErrorKind.Conflict, Assert.Throws<ConfigException>(() => _service.AddDevice(new DiskConfig("/d"), [])).Kind);
         ConfigException wrong = Assert.Throws<ConfigException>(() => _service.AddDevice(new DiskConfig("/e", QueueSize: 3), []));
         Assert.Equal((VmmErrorKind.Invalid, "disks[1].queue_size"), (wrong.Kind, wrong.Problems[0].Field));
-        Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<ConfigException>(() => _service.AddDevice(new VsockConfig(3, "/s"), [])).Kind);
+        _service.AddDevice(new VsockConfig(3, "/s", Id: "talk"), []);
+        Assert.Equal(VmmErrorKind.Invalid, Assert.Throws<ConfigException>(() => _service.AddDevice(new VsockConfig(4, "/t"), [])).Kind);
+        _service.RemoveDevice("talk");
+        Assert.Null(_service.Info().Config.Vsock);
         Assert.Equal(VmmErrorKind.NotFound, Assert.Throws<VmmException>(() => _service.RemoveDevice("nobody")).Kind);
         _service.RemoveDevice("root");
         VmConfig config = _service.Info().Config;

@@ -28,9 +28,10 @@ internal abstract partial class QueueWorker : IDisposable
 
     protected ILogger Logger { get; }
 
-    /// <summary>Starts the thread.</summary>
+    /// <summary>Starts the thread; also again, after it was stopped.</summary>
     public void Start()
     {
+        _stop.Drain();
         _thread = new Thread(Run, StackBytes) { Name = _name, IsBackground = true };
         _thread.Start();
     }
@@ -66,6 +67,11 @@ internal abstract partial class QueueWorker : IDisposable
     /// <summary>A watched descriptor is ready.</summary>
     protected abstract void OnReady(ulong token, uint events);
 
+    /// <summary>All descriptors that were ready together have been looked at.</summary>
+    protected virtual void OnTurn()
+    {
+    }
+
     /// <summary>Finishes what is in flight.</summary>
     protected abstract void OnStop();
 
@@ -94,6 +100,8 @@ internal abstract partial class QueueWorker : IDisposable
 
                     OnReady(_ready[i].Token, _ready[i].Events);
                 }
+
+                OnTurn();
             }
         }
         catch (Exception e)

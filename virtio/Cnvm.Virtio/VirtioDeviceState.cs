@@ -1,8 +1,11 @@
 using System.Text.Json.Serialization;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
+using Cnvm.Virtio.Vsock;
+using Cnvm.Virtio.Watchdog;
 
 namespace Cnvm.Virtio;
 
@@ -12,4 +15,7 @@ namespace Cnvm.Virtio;
 [JsonDerivedType(typeof(NetState), "net")]
 [JsonDerivedType(typeof(RngState), "rng")]
 [JsonDerivedType(typeof(ConsoleState), "console")]
+[JsonDerivedType(typeof(VsockState), "vsock")]
+[JsonDerivedType(typeof(BalloonState), "balloon")]
+[JsonDerivedType(typeof(WatchdogState), "watchdog")]
 public abstract record VirtioDeviceState;

@@ -10,4 +10,5 @@ public enum VirtioDeviceType : ushort
     Balloon = 5,
     Socket = 19,
     FileSystem = 26,
+    Watchdog = 35,
 }

@@ -35,7 +35,15 @@ internal sealed unsafe partial class SoftVcpu
         }
     }
 
-    public void NmiDone() => _nmiMasked = false;
+    /// <summary>IRET: the next NMI may come, and one that waited does.</summary>
+    public void NmiDone()
+    {
+        _nmiMasked = false;
+        if (_nmiPending != 0)
+        {
+            Interlocked.Or(ref _c->Attention, AttentionBits.Interrupt);
+        }
+    }
 
     /// <summary>Handles attention bits; true when the run ends with a kick.</summary>
     private bool LookAround()

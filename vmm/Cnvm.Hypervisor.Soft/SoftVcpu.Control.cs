@@ -97,7 +97,7 @@ internal sealed unsafe partial class SoftVcpu
     private bool WriteCr4(ulong v)
     {
         Cpu* c = _c;
-        if ((v & ~ControlBits.CR4_Valid) != 0
+        if ((v & ~_cr4Valid) != 0
             || (Segments.LongMode(c) && (v & ControlBits.CR4_PAE) == 0)
             || ((v & ControlBits.CR4_PCIDE) != 0 && (!Segments.LongMode(c) || ((c->Cr4 & ControlBits.CR4_PCIDE) == 0
                 && (c->Cr3 & 0xfff) != 0))))

@@ -35,6 +35,12 @@ internal sealed unsafe partial class SoftVcpu
             }
 
             int second = c->ExcVector;
+            if (second == Vectors.PF)
+            {
+                // Whatever becomes of it.
+                c->Cr2 = c->ExcCr2;
+            }
+
             if (vector == Vectors.DF)
             {
                 _stop = new VcpuStop(VcpuStopReason.Shutdown);
@@ -195,7 +201,7 @@ internal sealed unsafe partial class SoftVcpu
             uint slot = ist != 0 ? 0x24 + ((uint)(ist - 1) * 8) : 4 + ((uint)level * 8);
             if (slot + 7 > c->Limit[Cpu.Tr])
             {
-                Mmu.Raise(c, Vectors.TS, c->Selector[Cpu.Tr] & 0xfffcu);
+                Mmu.Raise(c, Vectors.TS, (c->Selector[Cpu.Tr] & 0xfffcu) | (gateError & 1));
                 return false;
             }
 
@@ -205,6 +211,11 @@ internal sealed unsafe partial class SoftVcpu
             }
 
             sp = c->Data[0];
+            if (!Mmu.IsCanonical(sp))
+            {
+                Mmu.Raise(c, Vectors.SS, gateError & 1);
+                return false;
+            }
         }
 
         sp &= ~15ul;
@@ -235,6 +246,11 @@ internal sealed unsafe partial class SoftVcpu
         else
         {
             written = Mmu.Write(c, sp - bytes, (int)bytes);
+            if (!written && c->ExcVector == Vectors.PF && ((sp - 8) ^ (sp - bytes)) < 0x1000)
+            {
+                // The stack grows down: the first push is the one that faults.
+                c->ExcCr2 = sp - 8;
+            }
         }
 
         if (!written)
@@ -296,6 +312,12 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         uint attributes = Segments.DescriptorAttributes(code);
+        if (target > Segments.DescriptorLimit(code))
+        {
+            Mmu.Raise(c, Vectors.GP, gateError & 1);
+            return false;
+        }
+
         int level = (attributes & Segments.Conforming) != 0 ? c->Cpl : (int)(attributes >> 5) & 3;
         ulong oldSp = c->R[4];
         ushort oldSs = c->Selector[Segments.SS];
@@ -303,7 +325,7 @@ internal sealed unsafe partial class SoftVcpu
         uint ssLimit = c->Limit[Segments.SS];
         uint ssAttributes = c->Attributes[Segments.SS];
         int cpl = c->Cpl;
-        if (level < cpl && !LoadInnerStack(level))
+        if (level < cpl && !LoadInnerStack(level, gateError & 1))
         {
             return false;
         }
@@ -325,33 +347,65 @@ internal sealed unsafe partial class SoftVcpu
         return true;
     }
 
-    /// <summary>SS:ESP for an inner level from the 32-bit TSS.</summary>
-    private bool LoadInnerStack(int level)
+    /// <summary>SS:ESP for an inner level from the TSS of protected mode, of 32 or 16 bits.</summary>
+    /// <param name="external">The lowest bit of error codes.</param>
+    public bool LoadInnerStack(int level, uint external)
     {
         Cpu* c = _c;
-        if (!Mmu.ReadSystem(c, c->TrBase + 4 + ((uint)level * 8), 8))
+        bool narrow = (c->Attributes[Cpu.Tr] & 8) == 0;
+        uint slot = narrow ? 2 + ((uint)level * 4) : 4 + ((uint)level * 8);
+        if (slot + (narrow ? 3u : 7) > c->Limit[Cpu.Tr])
+        {
+            Mmu.Raise(c, Vectors.TS, (c->Selector[Cpu.Tr] & 0xfffcu) | external);
+            return false;
+        }
+
+        if (!Mmu.ReadSystem(c, c->TrBase + slot, narrow ? 4 : 8))
         {
             return false;
         }
 
-        uint esp = (uint)c->Data[0];
-        ushort ss = (ushort)(c->Data[0] >> 32);
+        uint esp = narrow ? (ushort)c->Data[0] : (uint)c->Data[0];
+        ushort ss = (ushort)(c->Data[0] >> (narrow ? 16 : 32));
+        uint error = (ss & 0xfffcu) | external;
+        if ((ss & 0xfffc) == 0)
+        {
+            Mmu.Raise(c, Vectors.TS, external);
+            return false;
+        }
+
         if (!Segments.Fetch(c, ss, Vectors.TS, wide: false, out ulong d, out _))
         {
+            if (c->ExcVector == Vectors.TS)
+            {
+                c->ExcError |= external;
+            }
+
             return false;
         }
 
         uint attributes = Segments.DescriptorAttributes(d);
-        uint kind = attributes & (Segments.NonSystem | Segments.Code | Segments.ReadWrite | Segments.Present);
-        if (kind != (Segments.NonSystem | Segments.ReadWrite | Segments.Present) || ((attributes >> 5) & 3) != (uint)level)
+        uint kind = attributes & (Segments.NonSystem | Segments.Code | Segments.ReadWrite);
+        if (kind != (Segments.NonSystem | Segments.ReadWrite) || ((attributes >> 5) & 3) != (uint)level || (ss & 3) != level)
         {
-            Mmu.Raise(c, Vectors.TS, ss & 0xfffcu);
+            Mmu.Raise(c, Vectors.TS, error);
+            return false;
+        }
+
+        if ((attributes & Segments.Present) == 0)
+        {
+            Mmu.Raise(c, Vectors.SS, error);
+            return false;
+        }
+
+        if (!Segments.MarkType(c, ss, d, 1ul << 40))
+        {
             return false;
         }
 
         c->Cpl = level;
         Mmu.SelectTlb(c);
-        Segments.SetFromDescriptor(c, Segments.SS, ss, d);
+        Segments.SetFromDescriptor(c, Segments.SS, ss, d | (1ul << 40));
         StackOps.SetPointer(c, esp);
         return true;
     }

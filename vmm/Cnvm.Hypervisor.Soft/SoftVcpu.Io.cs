@@ -10,6 +10,7 @@ internal sealed unsafe partial class SoftVcpu
 {
     private const uint HypercallKickCpu = 5;
     private const long HypercallUnknown = -1000;
+    private const long HypercallNotPermitted = -1;
 
     public ulong ReadPort(ushort port, int size)
     {
@@ -86,8 +87,8 @@ internal sealed unsafe partial class SoftVcpu
     public void Hypercall()
     {
         Cpu* c = _c;
-        long result = HypercallUnknown;
-        if ((uint)c->R[0] == HypercallKickCpu)
+        long result = c->Cpl != 0 ? HypercallNotPermitted : HypercallUnknown;
+        if (c->Cpl == 0 && (uint)c->R[0] == HypercallKickCpu)
         {
             _partition.WakeByApicId((uint)c->R[1]);
             result = 0;

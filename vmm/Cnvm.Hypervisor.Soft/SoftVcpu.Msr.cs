@@ -66,6 +66,9 @@ internal sealed unsafe partial class SoftVcpu
         c->R[2] = edx;
     }
 
+    /// <summary>Page addresses of guest-physical memory, as wide as the CPUID says.</summary>
+    public ulong AddressMask => ((1ul << _c->PhysicalBits) - 1) & Mmu.PageMask;
+
     public ulong ReadTsc() => Scale(HostClock.Now) + _tscOffset;
 
     private ulong Scale(long nanoseconds) =>
@@ -197,10 +200,10 @@ internal sealed unsafe partial class SoftVcpu
                 c->Star = value;
                 return true;
             case Msr.Lstar:
-                c->Lstar = value;
+                c->Lstar = Mmu.IsCanonical(value) ? value : c->Lstar;
                 return Mmu.IsCanonical(value);
             case Msr.Cstar:
-                c->Cstar = value;
+                c->Cstar = Mmu.IsCanonical(value) ? value : c->Cstar;
                 return Mmu.IsCanonical(value);
             case Msr.SyscallMask:
                 c->SyscallMask = (uint)value;
@@ -208,16 +211,20 @@ internal sealed unsafe partial class SoftVcpu
             case Msr.FsBase or Msr.GsBase or Msr.KernelGsBase:
                 return WriteBase(index, value);
             case Msr.TscAux:
-                c->TscAux = (uint)value;
-                return value >> 32 == 0;
+                // AMD's ignore the upper half, Intel's refuse it.
+                c->TscAux = IsIntel && value >> 32 != 0 ? c->TscAux : (uint)value;
+                return !IsIntel || value >> 32 == 0;
             case Msr.SysenterCs:
                 c->SysenterCs = (uint)value;
                 return true;
             case Msr.SysenterEsp:
-                c->SysenterEsp = value;
+                c->SysenterEsp = IsIntel ? value : (uint)value;
                 return true;
             case Msr.SysenterEip:
-                c->SysenterEip = value;
+                c->SysenterEip = IsIntel ? value : (uint)value;
+                return true;
+            case PlainMsrs.MicrocodeRevision:
+                // The guest cannot load microcode; KVM ignores it as well.
                 return true;
             case Msr.KvmSystemTime or Msr.KvmSystemTimeOld:
                 _clockMsr = value;
@@ -230,7 +237,7 @@ internal sealed unsafe partial class SoftVcpu
             case >= Msr.X2ApicFirst and <= Msr.X2ApicLast:
                 return Apic.WriteMsr(index, value);
             default:
-                if (!_plainMsrs.ContainsKey(index) || PlainMsrs.IsReadOnly(index))
+                if (!_plainMsrs.ContainsKey(index) || PlainMsrs.IsReadOnly(index) || !PlainMsrs.Takes(index, value, c->PhysicalBits))
                 {
                     return false;
                 }

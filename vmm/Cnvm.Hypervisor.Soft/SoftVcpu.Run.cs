@@ -141,6 +141,12 @@ internal sealed unsafe partial class SoftVcpu
     private Op* Find()
     {
         Cpu* c = _c;
+        if (c->R[17] > c->Limit[Ops.Segments.CS] && !Ops.Segments.Code64(c))
+        {
+            Mmu.Raise(c, Vectors.GP, 0);
+            return null;
+        }
+
         ulong a = Mmu.Wrap(c, c->R[17] + c->R[19]);
         ExecEntry* e = c->ExecTlb + ((uint)(a >> 12) & Mmu.TlbMask);
         if (e->Tag != (a & Mmu.PageMask) && !FillExec(a, e))

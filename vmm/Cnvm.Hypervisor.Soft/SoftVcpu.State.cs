@@ -167,7 +167,7 @@ internal sealed unsafe partial class SoftVcpu
             return true;
         }
 
-        if (PlainMsrs.IsReadOnly(msr.Index))
+        if (PlainMsrs.IsReadOnly(msr.Index) || msr.Index == PlainMsrs.MicrocodeRevision)
         {
             _plainMsrs[msr.Index] = msr.Value;
             return true;

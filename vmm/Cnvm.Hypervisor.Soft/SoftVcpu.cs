@@ -24,6 +24,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
     private readonly void* _tables;
     private readonly CodeCache _cache;
     private readonly Translator _translator;
+    private readonly ulong _cr4Valid;
     private GCHandle _self;
     private MpState _mp;
     private bool _disposed;
@@ -51,8 +52,10 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
         _c->Owner = GCHandle.ToIntPtr(_self);
         _c->PhysicalBits = SoftCpuid.PhysicalBits(cpuid);
         _c->XcrSupported = SoftCpuid.StateComponents(cpuid) & SupportedXcr0;
+        _cr4Valid = SoftCpuid.Cr4Bits(cpuid);
+        IsIntel = SoftCpuid.IsIntel(cpuid);
         _cache = new CodeCache(_c);
-        _translator = new Translator(_c);
+        _translator = new Translator(_c) { LockedCr0IsCr8 = SoftCpuid.HasLockedCr8(cpuid) };
         Apic = new LocalApic(this, apicId, index == 0);
         BuildCpuid();
         RefreshRam();
@@ -65,6 +68,9 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
     public uint ApicId { get; }
 
     public LocalApic Apic { get; }
+
+    /// <summary>The CPUID shows an Intel processor; where the two vendors differ, this one does as Intel's do.</summary>
+    public bool IsIntel { get; }
 
     public VcpuExitCounters ExitCounters { get; } = new();
 

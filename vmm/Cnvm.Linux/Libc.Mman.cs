@@ -27,6 +27,7 @@ public static unsafe partial class Libc
     public const int MADV_HUGEPAGE = 14;
     public const int MADV_NOHUGEPAGE = 15;
     public const int MADV_DONTDUMP = 16;
+    public const int MADV_POPULATE_READ = 22;
     public const int MADV_POPULATE_WRITE = 23;
 
     public const uint MFD_CLOEXEC = 1;

@@ -14,7 +14,9 @@ public static unsafe partial class Libc
     internal const int SOL_SOCKET = 1;
     internal const int SO_RCVTIMEO = 20;
     internal const int SCM_RIGHTS = 1;
+    internal const int SHUT_RD = 0;
     internal const int SHUT_WR = 1;
+    internal const int MSG_PEEK = 0x2;
     internal const int MSG_CTRUNC = 0x8;
     internal const int MSG_NOSIGNAL = 0x4000;
     internal const int MSG_CMSG_CLOEXEC = 0x40000000;

@@ -4,7 +4,7 @@ using System.Text;
 namespace Cnvm.Linux;
 
 /// <summary>A connected Unix stream socket that carries bytes and descriptors. One reader and one writer at a time.</summary>
-public sealed unsafe class UnixStream : IDisposable
+public sealed unsafe partial class UnixStream : IDisposable
 {
     /// <summary>What <see cref="Receive"/> and <see cref="Send"/> return when a non-blocking socket has to be waited for.</summary>
     public const int WouldBlock = -1;

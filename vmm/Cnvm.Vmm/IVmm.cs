@@ -39,6 +39,10 @@ public interface IVmm
     /// <exception cref="VmmException">No VM is booted (not found).</exception>
     IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters();
 
+    /// <summary>What a snapshot would say of the machine now, but for its memory. A running one is paused for that moment.</summary>
+    /// <exception cref="VmmException">No VM is booted (not found).</exception>
+    VmSavedState State();
+
     void Pause();
 
     void Resume();

@@ -18,6 +18,14 @@ internal sealed partial class VirtualMachine
 {
     private const ulong NanosecondsPerSecond = 1_000_000_000;
 
+    // One ioctl takes a few microseconds.
+    private const ulong UndisturbedNanoseconds = 20_000;
+    private const int MaxTries = 9;
+
+    // Until it starts with the guest, and then until it is stopped with the machine.
+    private BackgroundLoad? _backgroundLoad;
+    private bool _isLoading;
+
     /// <summary>What changed since a snapshot; null while nobody records it.</summary>
     public DirtyPages? Changes { get; private set; }
 
@@ -26,9 +34,15 @@ internal sealed partial class VirtualMachine
     /// <exception cref="HypervisorException">The hypervisor cannot record.</exception>
     public void TrackChanges(byte[] parent)
     {
+        StopTrackingChanges();
+        Changes = new DirtyPages(Tracking, parent);
+    }
+
+    /// <summary>Nobody wants to know any more what changes.</summary>
+    public void StopTrackingChanges()
+    {
         Changes?.Dispose();
         Changes = null;
-        Changes = new DirtyPages(Tracking, parent);
     }
 
     /// <summary>Guest RAM and what is behind it, for those who write it down.</summary>
@@ -57,6 +71,7 @@ internal sealed partial class VirtualMachine
         try
         {
             complete(state);
+            machine._backgroundLoad = image.LoadInBackground(machine._memory, machine._logger);
             return machine;
         }
         catch
@@ -65,6 +80,10 @@ internal sealed partial class VirtualMachine
             throw;
         }
     }
+
+    /// <summary>The guest is told that it is one of those that went on from a snapshot. Paused; nothing happens without the device.</summary>
+    /// <param name="id">16 random bytes.</param>
+    public void ChangeGeneration(ReadOnlySpan<byte> id) => _chipset.GenerationId?.Change(id);
 
     /// <summary>
     /// Makes the memory and the partition of a machine whose state comes later. Whether the host can run the guest at all has been checked
@@ -147,6 +166,33 @@ internal sealed partial class VirtualMachine
         ? (ulong)Stopwatch.GetTimestamp()
         : (ulong)((UInt128)(ulong)Stopwatch.GetTimestamp() * NanosecondsPerSecond / (ulong)Stopwatch.Frequency);
 
+    private void StartLoading()
+    {
+        if (!_isLoading)
+        {
+            _isLoading = true;
+            _backgroundLoad?.Start();
+        }
+    }
+
+    /// <summary>
+    /// Reads or sets a clock at a host time that is known: again when this thread was interrupted meanwhile, a few times at most.
+    /// </summary>
+    private static void AtOneInstant(Action access, out ulong instant)
+    {
+        for (int tries = 0; ; tries++)
+        {
+            ulong before = HostNanoseconds();
+            access();
+            ulong took = HostNanoseconds() - before;
+            instant = before + (took / 2);
+            if (took <= UndisturbedNanoseconds || tries == MaxTries)
+            {
+                return;
+            }
+        }
+    }
+
     /// <summary>vCPUs before devices: an interrupt that a device raises while it is restored reaches an APIC that keeps it.</summary>
     private void Apply(MachineState state)
     {
@@ -158,13 +204,18 @@ internal sealed partial class VirtualMachine
                     $"cpus.topology: vCPU {i} has APIC id {_apicIds[i]}; in the snapshot it has {state.Vcpus[i].ApicId}");
             }
 
+            ulong before = HostNanoseconds();
             _vcpus[i].Restore(state.Vcpus[i].State);
-            if (i == 0)
-            {
-                // Saved once more before it runs, the machine is still at the instant at which it was saved.
-                _pausedAt = HostNanoseconds();
-                _restoredTsc = TscAlignment.TryGetTsc(state.Vcpus[0].State, out ulong tsc) ? tsc : null;
-            }
+            _tscRunsSince = i == 0 ? TscAlignment.RunsSince(state.Vcpus[0].State, _vcpus[0].Save(), before, HostNanoseconds()) : _tscRunsSince;
+        }
+
+        // Saved once more before it runs, the machine is still at the instant at which it was saved.
+        _pausedAt = _tscRunsSince;
+
+        if (state.Chipset.GenerationId is not null)
+        {
+            // Whether the guest's tables know of it was decided when it booted, whatever the configuration says now.
+            _chipset.AddGenerationId(_memory);
         }
 
         _chipset.Clock.Restore(state.VmTime);

@@ -6,7 +6,10 @@ using Cnvm.Devices.Serial;
 using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Console;
+using Cnvm.Virtio.RateLimits;
+using Cnvm.Virtio.Watchdog;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Cpus;
@@ -41,10 +44,11 @@ internal sealed partial class VirtualMachine : IDisposable
     private CpuidTable? _bootCpuid;
     private uint _tscKhz;
     private ConsoleDevice? _console;
+    private BalloonDevice? _balloon;
     private ConsoleBackend? _consoleBackend;
     private ParavirtualClock? _pausedClock;
     private ulong _pausedAt;
-    private ulong? _restoredTsc;
+    private ulong _tscRunsSince;
     private int _ending;
     private int _panicked;
     private bool _wakeSerial;
@@ -152,7 +156,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _vcpus.Park();
         _virtio.Pause();
         _chipset.Clock.Stop();
-        (_pausedClock, _pausedAt) = ReadClock();
+        AtOneInstant(() => _pausedClock = _partition.SaveClock(), out _pausedAt);
     }
 
     /// <summary>Goes on after <see cref="Pause"/>; the guest's clocks continue where they stood.</summary>
@@ -160,16 +164,19 @@ internal sealed partial class VirtualMachine : IDisposable
     {
         if (_pausedClock is { } clock)
         {
-            _pausedClock = null;
-            if (_restoredTsc is { } restored)
-            {
-                _restoredTsc = null;
-                ContinueClocks(clock, restored);
-            }
-            else
+            if (_tscRunsSince == 0)
             {
                 _partition.RestoreClock(clock);
             }
+            else
+            {
+                // A restored TSC has run since; the paravirtual clock has to agree with it, or guests distrust one of the two.
+                AtOneInstant(
+                    () => _partition.RestoreClock(clock with { Nanoseconds = clock.Nanoseconds + HostNanoseconds() - _tscRunsSince }), out _);
+            }
+
+            _pausedClock = null;
+            _tscRunsSince = 0;
         }
 
         _virtio.Resume();
@@ -179,6 +186,8 @@ internal sealed partial class VirtualMachine : IDisposable
             _wakeSerial = false;
             _chipset.WakeSerial();
         }
+
+        StartLoading();
     }
 
     /// <summary>Presses the power button; false when the machine has none.</summary>
@@ -192,6 +201,12 @@ internal sealed partial class VirtualMachine : IDisposable
         ged.Notify(GedEvents.PowerButton);
         return true;
     }
+
+    /// <summary>Bytes that the guest has given up to the balloon.</summary>
+    public ulong BalloonBytes => _balloon?.Counters.ActualBytes ?? 0;
+
+    /// <summary>Asks the guest to give up so many bytes. It has a balloon.</summary>
+    public void ResizeBalloon(ulong bytes) => _balloon!.Resize(bytes);
 
     /// <summary>Tells the guest's virtio console how large the terminal is.</summary>
     public void ResizeConsole(ushort columns, ushort rows) => _console?.Resize(columns, rows);
@@ -212,6 +227,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _vcpus.Dispose();
         _consoleBackend?.Disconnect();
         _virtio.Dispose();
+        _backgroundLoad?.Dispose();
         _chipset.Dispose();
         _partition.Dispose();
         _memory.Dispose();
@@ -272,9 +288,12 @@ internal sealed partial class VirtualMachine : IDisposable
             AddConsole(config, consoles);
         }
 
+        Dictionary<string, RateLimiter?> groups =
+            (config.RateLimitGroups ?? []).ToDictionary(g => g.Id, g => DeviceFactory.CreateLimiter(g.RateLimiterConfig));
         foreach (DiskConfig disk in config.Disks ?? [])
         {
-            _virtio.Add(DeviceFactory.CreateDisk(disk, _logger), disk.PciSegment, disk.PciDeviceId);
+            RateLimiter? limiter = disk.RateLimitGroup is { } group ? groups[group] : DeviceFactory.CreateLimiter(disk.RateLimiterConfig);
+            _virtio.Add(DeviceFactory.CreateDisk(disk, limiter, _logger), disk.PciSegment, disk.PciDeviceId);
         }
 
         foreach (NetConfig net in config.Net ?? [])
@@ -283,6 +302,21 @@ internal sealed partial class VirtualMachine : IDisposable
         }
 
         _virtio.Add(DeviceFactory.CreateRng(config.Rng, _logger), config.Rng.PciSegment, config.Rng.PciDeviceId);
+        if (config.Vsock is { } vsock)
+        {
+            _virtio.Add(DeviceFactory.CreateVsock(vsock, _logger), vsock.PciSegment, vsock.PciDeviceId);
+        }
+
+        if (config.Balloon is { } balloon)
+        {
+            _balloon = DeviceFactory.CreateBalloon(balloon, _logger);
+            _virtio.Add(_balloon, balloon.PciSegment, balloon.PciDeviceId);
+        }
+
+        if (config.Watchdog)
+        {
+            _virtio.Add(new WatchdogDevice(DeviceNames.Watchdog, () => Request(GuestRequest.Reset, "watchdog"), _logger));
+        }
     }
 
     private void AddConsole(VmConfig config, ConsoleSet consoles)
@@ -330,6 +364,12 @@ internal sealed partial class VirtualMachine : IDisposable
     private void LoadKernel(VmConfig config, PhysicalLayout layout)
     {
         PayloadConfig payload = config.Payload ?? throw new MachineBuildException("payload: there is no kernel to boot; give payload.kernel (--kernel)");
+        if (config.HasGenerationId)
+        {
+            _chipset.AddGenerationId(_memory);
+            _chipset.GenerationId?.Set(RandomId.Make());
+        }
+
         ulong rsdp = FirmwareTables.Write(config, layout, Topology(config.Cpus), _bootCpuid!, _virtio.MmioTransports, _memory);
         try
         {

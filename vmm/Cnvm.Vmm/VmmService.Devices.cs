@@ -68,13 +68,18 @@ public sealed partial class VmmService
                 : throw new ConfigException("desired_balloon", "the VM has no balloon"),
         };
         VmConfigValidator.ThrowIfInvalid(changed);
-        if (_machine is not null && changed != config)
+        if (_machine is not null && (changed.Cpus != config.Cpus || changed.Memory != config.Memory))
         {
-            throw VmmException.NotSupported("vm.resize of a booted VM");
+            throw VmmException.NotSupported("vm.resize of a booted VM's vCPUs or RAM");
         }
 
         Emit("vm", "resizing");
         _config = changed;
+        if (resize.DesiredBalloon is { } bytes)
+        {
+            _machine?.ResizeBalloon(bytes);
+        }
+
         Emit("vm", "resized");
     }
 

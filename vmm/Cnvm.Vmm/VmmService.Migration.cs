@@ -65,7 +65,7 @@ public sealed partial class VmmService
         _migrationLimits = limits;
         _sourceStop = stop;
         _afterMigration = null;
-        var source = new MigrationSource(guest, options, limits, progress, stop, givenUp => Connect(endpoint!, givenUp), NewId())
+        var source = new MigrationSource(guest, options, limits, progress, stop, givenUp => Connect(endpoint!, givenUp), RandomId.Make())
         {
             OnRound = () => Emit("vm", "migration-memory-iteration"),
         };

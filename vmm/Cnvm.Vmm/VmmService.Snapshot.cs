@@ -1,3 +1,6 @@
+using System.Runtime.ExceptionServices;
+using Cnvm.Hypervisor.Memory;
+using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
@@ -11,15 +14,17 @@ namespace Cnvm.Vmm;
 /// <content>Snapshot and restore.</content>
 public sealed partial class VmmService
 {
-    private const int IdBytes = 16;
+    // Reading JSON of a depth that is limited.
+    private const int ReaderStackBytes = 256 << 10;
+    private const ulong NanosecondsPerTick = 1_000_000_000 / TimeSpan.TicksPerSecond;
 
     public void Snapshot(VmSnapshotConfig snapshot)
     {
         RequestValidator.ThrowIfInvalid(snapshot);
         VirtualMachine machine = RequirePaused("vm.snapshot");
         string folder = SnapshotFiles.FolderOf(snapshot.DestinationUrl, "destination_url");
-        DirtyPages? changes = snapshot.Incremental ? machine.Changes : null;
-        if (snapshot.Incremental && changes is null)
+        DirtyPages? recorded = machine.Changes;
+        if (snapshot.Incremental && recorded is null)
         {
             throw new VmmException(
                 VmmErrorKind.Invalid, "incremental: nothing was recorded; take the snapshot before with track_changes");
@@ -28,27 +33,66 @@ public sealed partial class VmmService
         Emit("vm", "snapshotting");
         try
         {
-            byte[] id = NewId();
+            byte[] id = RandomId.Make();
+
+            // What can fail comes before the files have their names: a snapshot that is there has succeeded.
+            if (snapshot.TrackChanges && recorded is null)
+            {
+                machine.TrackChanges(id);
+            }
+
+            DirtyPages? changes = snapshot.Incremental || snapshot.TrackChanges ? machine.Changes : null;
+            DirtyBitmap? changed = changes?.Collect();
             RamSource ram = machine.Ram;
-            MemoryState memory = MemoryFileWriter.Plan(ram) with { Parent = changes?.Parent };
-            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory, changes?.Collect());
+            MemoryState memory = MemoryFileWriter.Plan(ram) with { Parent = snapshot.Incremental ? recorded!.Parent : null };
+            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory, snapshot.Incremental ? changed : null);
             SnapshotFolder.Write(
                 folder,
                 _options.ConfigCodec.Write(_config!),
                 Array.Exists(memory.Ranges, r => r.IsSaved) ? writeMemory : null,
                 () => machine.Save(id, $"cnvm {_options.Ping.Version}", memory));
             changes?.Saved(id);
-            if (snapshot.TrackChanges && changes is null)
-            {
-                machine.TrackChanges(id);
-            }
         }
         catch (Exception e) when (IsHostFailure(e))
         {
+            if (recorded is null)
+            {
+                machine.StopTrackingChanges();
+            }
+
             throw new VmmException(VmmErrorKind.Internal, "The VM could not be snapshotted; it is as it was", e);
         }
 
         Emit("vm", "snapshotted");
+    }
+
+    public VmSavedState State()
+    {
+        VirtualMachine machine = Machine();
+        bool runs = _state == VmState.Running;
+        try
+        {
+            if (runs)
+            {
+                machine.Pause();
+            }
+
+            MemoryState memory = MemoryFileWriter.Plan(machine.Ram);
+            memory = memory with { Ranges = [.. memory.Ranges.Select(r => r with { IsSaved = false, FileOffset = 0 })] };
+            MachineState state = machine.Save(RandomId.Make(), $"cnvm {_options.Ping.Version}", memory);
+            return new VmSavedState(SnapshotFolder.FormatName, StateFormat.Version, Convert.ToBase64String(StateWriter.Write(state, MachineElements.Describe)));
+        }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            throw new VmmException(VmmErrorKind.Internal, "The VM's state could not be read", e);
+        }
+        finally
+        {
+            if (runs)
+            {
+                machine.Resume();
+            }
+        }
     }
 
     public void Restore(RestoreConfig restore, IReadOnlyList<FileDescriptor> descriptors)
@@ -65,16 +109,11 @@ public sealed partial class VmmService
         Emit("vm", "restoring");
         try
         {
-            MachineState state = SnapshotFolder.ReadState(folder);
-            if (state.Memory.Parent is not null)
-            {
-                throw new SnapshotException($"{folder} is a difference to another snapshot: merge the two first");
-            }
-
-            VmConfig config = ForThisHost(_options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder)), restore, descriptors);
+            VmConfig saved = ReadConfig(folder, () => OpenState(folder), out MachineState state);
+            state = ClockAdvance.Apply(state, restore.Clock, (ulong)(DateTime.UtcNow - DateTime.UnixEpoch).Ticks * NanosecondsPerTick);
+            VmConfig config = ForThisHost(saved, restore, descriptors);
             VmConfigValidator.ThrowIfInvalid(config);
             StartRestored(config, state, folder, restore);
-            _descriptors.AddRange(descriptors);
         }
         catch (Exception e) when (IsHostFailure(e))
         {
@@ -82,18 +121,68 @@ public sealed partial class VmmService
         }
 
         Emit("vm", "restored");
-        if (restore.Resume)
+        try
         {
-            Resume();
+            if (restore.Resume)
+            {
+                Resume();
+            }
         }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            // Whoever is refused keeps the descriptors and closes them: nothing may go on using them.
+            Delete();
+            throw new VmmException(VmmErrorKind.Internal, "The VM was restored and could not be resumed; it is deleted again", e);
+        }
+
+        _descriptors.AddRange(descriptors);
     }
 
-    private static byte[] NewId()
+    /// <summary>
+    /// Reads a snapshot's configuration on a thread of its own, and its state here: the first use of either takes milliseconds.
+    /// </summary>
+    private VmConfig ReadConfig(string folder, Func<MachineState> readState, out MachineState state)
     {
-        var id = new byte[IdBytes];
-        using var entropy = new EntropySource("/dev/urandom");
-        nint read = entropy.Read(id);
-        return read == IdBytes ? id : throw new LinuxException("getrandom", (int)-read);
+        VmConfig? config = null;
+        ExceptionDispatchInfo? failure = null;
+        void Read()
+        {
+            try
+            {
+                config = _options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder));
+            }
+            catch (Exception e)
+            {
+                failure = ExceptionDispatchInfo.Capture(e);
+            }
+        }
+
+        var reader = new Thread(Read, ReaderStackBytes) { Name = "config", IsBackground = true };
+        reader.Start();
+        try
+        {
+            state = readState();
+        }
+        finally
+        {
+            reader.Join();
+        }
+
+        failure?.Throw();
+        return config!;
+    }
+
+    /// <summary>A snapshot's state, and the hypervisor for it.</summary>
+    private MachineState OpenState(string folder)
+    {
+        MachineState state = SnapshotFolder.ReadState(folder);
+        if (state.Memory.Parent is not null)
+        {
+            throw new SnapshotException($"{folder} is a difference to another snapshot: merge the two first");
+        }
+
+        _hypervisor ??= _options.OpenHypervisor();
+        return state;
     }
 
     /// <summary>What the request says differs from the host that the snapshot was taken on.</summary>
@@ -113,6 +202,17 @@ public sealed partial class VmmService
         }
 
         List<NetConfig>? nets = config.Net?.Select(n => WithQueues(n, given.GetValueOrDefault(n.Id ?? ""))).ToList();
+        foreach (NetOverride other in request.NetOverrides ?? [])
+        {
+            int at = nets?.FindIndex(n => n.Id == other.Id) ?? -1;
+            if (at < 0)
+            {
+                throw new ConfigException("net_overrides", $"the snapshot has no interface '{other.Id}'");
+            }
+
+            nets![at] = nets[at] with { Mac = other.Mac ?? nets[at].Mac, Tap = other.Tap ?? nets[at].Tap };
+        }
+
         List<MemoryZoneConfig>? zones = config.Memory.Zones?.ToList();
         foreach (MemoryZoneUpdate update in request.ZoneUpdates ?? [])
         {
@@ -145,20 +245,21 @@ public sealed partial class VmmService
 
     private void StartRestored(VmConfig config, MachineState state, string folder, RestoreConfig request)
     {
-        _hypervisor ??= _options.OpenHypervisor();
-        IReadOnlyList<string> obstacles = GuestContract.Obstacles(state, HostCapabilities.Of(_hypervisor));
+        IReadOnlyList<string> obstacles = GuestContract.Obstacles(state, HostCapabilities.Of(_hypervisor!));
         if (obstacles.Count > 0)
         {
             throw new VmmException(VmmErrorKind.Internal, $"This host cannot run the snapshot's guest: {string.Join("; ", obstacles)}");
         }
 
+        byte[] generation = RandomId.Make();
         ConsoleSet consoles = ConsoleSet.Open(config, Quit);
         try
         {
             VmConfig shown = consoles.WithPaths(config);
             var image = new MemoryImage(Path.Combine(folder, SnapshotFiles.Memory), state.Memory, request.MemoryRestoreMode, request.Prefault);
-            _machine = VirtualMachine.Restore(_hypervisor, shown, consoles, _options.Logging, OnGuestRequest, state, image);
+            _machine = VirtualMachine.Restore(_hypervisor!, shown, consoles, _options.Logging, OnGuestRequest, state, image);
             _machine.ObserveDevices(_deviceEvents.Add);
+            _machine.ChangeGeneration(generation);
             _consoles = consoles;
             _config = shown;
             _names = new DeviceNames();
@@ -171,6 +272,8 @@ public sealed partial class VmmService
         }
 
         ResizeConsole();
-        CollectGarbage();
+
+        // After the answer: the guest does not wait for it.
+        _thread.Post(CollectGarbage);
     }
 }

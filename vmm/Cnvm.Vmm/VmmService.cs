@@ -107,7 +107,8 @@ public sealed partial class VmmService : IVmm, IDisposable
         }
 
         VmConfig config = _config ?? throw VmmException.NotCreated();
-        return new VmInfo(config, _state, _machine?.RamBytes ?? config.BootMemoryBytes, _machine?.DescribeDevices());
+        ulong memory = _machine is { } machine ? machine.RamBytes - Math.Min(machine.BalloonBytes, machine.RamBytes) : config.BootMemoryBytes;
+        return new VmInfo(config, _state, memory, _machine?.DescribeDevices());
     }
 
     public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() => Machine().Counters();
@@ -277,7 +278,7 @@ public sealed partial class VmmService : IVmm, IDisposable
         machine?.Dispose();
     }
 
-    private VirtualMachine Machine() => _machine ?? throw (_config is null ? VmmException.NotCreated() : VmmException.NotBooted());
+    internal VirtualMachine Machine() => _machine ?? throw (_config is null ? VmmException.NotCreated() : VmmException.NotBooted());
 
     /// <summary>Called on a vCPU's thread; the machine has begun to park.</summary>
     private void OnGuestRequest(VirtualMachine source, GuestRequest request, string? report) =>

@@ -39,6 +39,7 @@ internal static class Program
             }
 
             SmallPages.UseForProcess();
+            OpenFileLimit.Raise();
             using var session = new VmmSession(options, started);
             return session.Run();
         }

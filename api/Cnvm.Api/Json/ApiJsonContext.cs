@@ -20,12 +20,14 @@ namespace Cnvm.Api.Json;
         typeof(ExactEnumConverter<VmState>), typeof(ExactEnumConverter<CoreScheduling>),
         typeof(ExactEnumConverter<HotplugMethod>), typeof(ExactEnumConverter<ImageType>), typeof(ExactEnumConverter<LockGranularity>),
         typeof(ExactEnumConverter<VhostMode>), typeof(ExactEnumConverter<ConsoleMode>), typeof(MachineProfileConverter),
-        typeof(ExactEnumConverter<MemoryRestoreMode>), typeof(ExactEnumConverter<MigrationMode>), typeof(ExactEnumConverter<TimeoutStrategy>),
+        typeof(ExactEnumConverter<MemoryRestoreMode>), typeof(ExactEnumConverter<ClockRestoreMode>),
+        typeof(ExactEnumConverter<MigrationMode>), typeof(ExactEnumConverter<TimeoutStrategy>),
         typeof(ExactEnumConverter<MigrationCompression>), typeof(ExactEnumConverter<MigrationSide>),
         typeof(ExactEnumConverter<MigrationPhase>), typeof(ExactEnumConverter<GuestPlace>),
     ])]
 [JsonSerializable(typeof(VmConfig))]
 [JsonSerializable(typeof(VmInfo))]
+[JsonSerializable(typeof(VmSavedState))]
 [JsonSerializable(typeof(VmmPing))]
 [JsonSerializable(typeof(EventPage))]
 [JsonSerializable(typeof(PciDeviceInfo))]

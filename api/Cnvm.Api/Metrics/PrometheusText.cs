@@ -70,8 +70,11 @@ internal sealed class PrometheusText
         {
             // Latencies have a minimum, a maximum and an average since boot, which may sink; everything else only grows.
             bool isLatency = counter.Contains("_latency_", StringComparison.Ordinal);
-            string name = isLatency ? $"cnvm_device_{counter}_seconds" : $"cnvm_device_{counter}_total";
-            Family(name, isLatency ? "gauge" : "counter", isLatency ? "Since boot." : "Of a device, since boot.");
+
+            // A balloon's size and the guest's figures of its memory are what they are now.
+            bool isLevel = counter.StartsWith("balloon_", StringComparison.Ordinal) || counter.StartsWith("guest_", StringComparison.Ordinal);
+            string name = isLatency ? $"cnvm_device_{counter}_seconds" : isLevel ? $"cnvm_device_{counter}" : $"cnvm_device_{counter}_total";
+            Family(name, isLatency || isLevel ? "gauge" : "counter", isLatency ? "Since boot." : isLevel ? "Now." : "Of a device, since boot.");
             foreach ((string id, IReadOnlyDictionary<string, ulong> counters) in devices)
             {
                 if (counters.TryGetValue(counter, out ulong value))

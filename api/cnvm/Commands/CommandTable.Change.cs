@@ -64,20 +64,20 @@ internal static partial class CommandTable
                 that follow one another are merged one by one, the oldest first.
                 """,
         },
-        new("inspect", "print the state in a snapshot, for people or as JSON", SnapshotCommands.Inspect)
+        new("inspect", "print the state of a VM or in a snapshot, for people or as JSON", SnapshotCommands.Inspect)
         {
             Vm = VmUse.None,
-            Operands = ["SNAPSHOT_FOLDER"],
+            Operands = ["VM|SNAPSHOT_FOLDER"],
             Details =
                 """
                 Numbers are hexadecimal for people and decimal in JSON; long byte strings are cut for people only. Elements of newer
-                versions are printed too.
+                versions are printed too. A VM is named as elsewhere, or by its socket's path; a running one is paused for a moment.
                 """,
         },
-        new("check", "whether a host can run a snapshot's guest, or every obstacle", SnapshotCommands.Check)
+        new("check", "whether a host can run a VM's or a snapshot's guest, or every obstacle", SnapshotCommands.Check)
         {
             Vm = VmUse.None,
-            Operands = ["SNAPSHOT_FOLDER"],
+            Operands = ["VM|SNAPSHOT_FOLDER"],
             Options =
             [
                 new("--against", "FILE|host", "what cnvm host-capabilities --json printed on another host; host (default) is this one")
@@ -98,8 +98,8 @@ internal static partial class CommandTable
             Details =
                 """
                 RESTORE is file://FOLDER, or source_url=file://FOLDER[,prefault=on][,resume=on][,memory_restore_mode=copy|ondemand]
-                [,net_fds=[ID@[FD,...],...]][,vfio_fds=[ID@FD,...]][,iommufd_fd=FD][,zone_updates=[ID@NODE,...]]. Descriptors are
-                those of this process.
+                [,net_fds=[ID@[FD,...],...]][,vfio_fds=[ID@FD,...]][,iommufd_fd=FD][,zone_updates=[ID@NODE,...]]
+                [,net_overrides=[ID@MAC,...]][,clock=hold|advance]. Descriptors are those of this process.
                 """,
         },
         new("migrate", "move a running VM to another VMM, and show how far it is", MigrateCommand.Run)

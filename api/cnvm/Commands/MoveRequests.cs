@@ -15,7 +15,8 @@ internal static class MoveRequests
     public static int Restore(Invocation invocation)
     {
         OptionString o = Parse(
-            invocation, "source_url", "prefault", "memory_restore_mode", "net_fds", "vfio_fds", "iommufd_fd", "resume", "zone_updates");
+            invocation, "source_url", "prefault", "memory_restore_mode", "net_fds", "vfio_fds", "iommufd_fd", "resume", "zone_updates",
+            "net_overrides", "clock");
         string source = o.Text("source_url") ?? throw CliException.Usage("source_url= is missing");
         List<(string Id, List<int> Fds)>? nets = o.Words("net_fds")?.Select(w => SplitFds("net_fds", w)).ToList();
         List<(string Id, List<int> Fds)>? vfio = o.Words("vfio_fds")?.Select(w => SplitFds("vfio_fds", w)).ToList();
@@ -24,6 +25,7 @@ internal static class MoveRequests
         descriptors.AddRange((vfio ?? []).SelectMany(n => n.Fds));
         AddIommufd(o, descriptors);
         string? mode = Choice(o, "memory_restore_mode", "Copy", "OnDemand");
+        string? clock = Choice(o, "clock", "Hold", "Advance");
         byte[] body = JsonObject.Write(json =>
         {
             json.Text("source_url", source);
@@ -37,6 +39,13 @@ internal static class MoveRequests
             json.Objects("vfio_fds", vfio, (item, device) => item.Text("id", device.Id));
             json.Toggle("resume", o.Toggle("resume"));
             WriteZones(json, o);
+            json.Objects("net_overrides", o.Words("net_overrides"), (item, word) =>
+            {
+                int at = word.IndexOf('@', StringComparison.Ordinal);
+                item.Text("id", at > 0 ? word[..at] : throw CliException.Usage($"net_overrides: '{word}' is not ID@MAC"));
+                item.Text("mac", word[(at + 1)..]);
+            });
+            json.Text("clock", clock);
         });
         return RequestCommand.Send(invocation, "PUT", "vm.restore", body, [.. descriptors]);
     }

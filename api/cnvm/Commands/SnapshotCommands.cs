@@ -1,3 +1,4 @@
+using Cnvm.Api;
 using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 using Cnvm.Hypervisor.State.Format;
@@ -6,24 +7,25 @@ using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Cli.Commands;
 
-/// <summary>Commands about snapshots on disk; no VM has to run.</summary>
+/// <summary>Commands about states, in snapshots on disk and of running VMs, and about snapshots.</summary>
 internal static class SnapshotCommands
 {
     private const string ThisHost = "host";
+    private const string FileScheme = "file://";
     private const int MaxCapabilitiesBytes = 1 << 20;
 
     /// <summary><c>cnvm inspect</c>: everything that the state says, also what this program knows nothing of.</summary>
     public static int Inspect(Invocation invocation)
     {
-        string folder = Folder(invocation.Operands[0]);
+        byte[] bytes = State(invocation, out string from);
         StateNode state;
         try
         {
-            state = StateNode.Parse(SnapshotFolder.ReadStateBytes(folder));
+            state = StateNode.Parse(bytes);
         }
         catch (StateFormatException e)
         {
-            throw new SnapshotException($"{Path.Combine(folder, SnapshotFiles.State)}: {e.Message}", e);
+            throw new SnapshotException($"{from}: {e.Message}", e);
         }
 
         if (invocation.Json)
@@ -38,10 +40,20 @@ internal static class SnapshotCommands
         return ExitCode.Success;
     }
 
-    /// <summary><c>cnvm check</c>: whether a host runs the snapshot's guest.</summary>
+    /// <summary><c>cnvm check</c>: whether a host runs the guest.</summary>
     public static int Check(Invocation invocation)
     {
-        MachineState guest = SnapshotFolder.ReadState(Folder(invocation.Operands[0]));
+        byte[] bytes = State(invocation, out string from);
+        MachineState guest;
+        try
+        {
+            guest = StateReader.Read<MachineState>(bytes, MachineElements.Describe);
+        }
+        catch (StateFormatException e)
+        {
+            throw new SnapshotException($"{from}: {e.Message}", e);
+        }
+
         string against = invocation.Value("--against") ?? ThisHost;
         if (against != ThisHost && invocation.Has(HostQuery.Hypervisor.Name))
         {
@@ -95,9 +107,26 @@ internal static class SnapshotCommands
         }
     }
 
+    /// <summary>The state of a running VM, or that in a snapshot's folder, which comes first where both have the name.</summary>
+    private static byte[] State(Invocation invocation, out string from)
+    {
+        string operand = invocation.Operands[0];
+        string folder = Folder(operand);
+        if (Directory.Exists(folder) || operand.StartsWith(FileScheme, StringComparison.Ordinal))
+        {
+            from = Path.Combine(folder, SnapshotFiles.State);
+            return SnapshotFolder.ReadStateBytes(folder);
+        }
+
+        VmTarget target = VmTarget.Named(operand);
+        from = target.Display;
+        using CnvmClient client = target.Connect();
+        return SnapshotFolder.StateBytes(client.Call("GET", "vm.state"), from);
+    }
+
     private static string Where(string against) => against == ThisHost ? "on this host" : $"as {against} describes it";
 
     /// <summary>A folder as the other commands name it too, by a URL.</summary>
     private static string Folder(string operand) =>
-        operand.StartsWith("file://", StringComparison.Ordinal) ? SnapshotFiles.FolderOf(operand, "folder") : operand;
+        operand.StartsWith(FileScheme, StringComparison.Ordinal) ? SnapshotFiles.FolderOf(operand, "folder") : operand;
 }

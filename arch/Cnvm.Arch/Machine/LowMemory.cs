@@ -42,7 +42,10 @@ public static class LowMemory
     public const ulong AcpiTables = 0xA0000;
 
     /// <summary>End of the room for ACPI tables.</summary>
-    public const ulong AcpiTablesEnd = 0xF0000;
+    public const ulong AcpiTablesEnd = GenerationId;
+
+    /// <summary>A page for the generation identifier; no RAM that the guest is told of, as its specification wants.</summary>
+    public const ulong GenerationId = 0xEF000;
 
     /// <summary>SMBIOS entry point and tables, then the MP table at the next multiple of 16.</summary>
     public const ulong FirmwareTables = 0xF0000;

@@ -9,4 +9,5 @@ public enum GedEvents : byte
     MemoryChanged = 1 << 1,
     PciChanged = 1 << 2,
     PowerButton = 1 << 3,
+    GenerationChanged = 1 << 4,
 }

@@ -12,7 +12,8 @@ public sealed class GenericEventDevice : IIoDevice
     public const ulong Size = 1;
 
     private const string Name = "ged";
-    private const GedEvents All = GedEvents.CpuChanged | GedEvents.MemoryChanged | GedEvents.PciChanged | GedEvents.PowerButton;
+    private const GedEvents All = GedEvents.CpuChanged | GedEvents.MemoryChanged | GedEvents.PciChanged | GedEvents.PowerButton
+        | GedEvents.GenerationChanged;
 
     private readonly Lock _lock = new();
     private readonly IInterruptLine _line;

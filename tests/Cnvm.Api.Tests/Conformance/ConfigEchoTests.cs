@@ -19,6 +19,7 @@ public sealed class ConfigEchoTests : IDisposable
         ["memory.zones[].hugepage_size"] = """{"memory":{"zones":[{"hugepages":true}]}}""",
         ["disks[].num_queues"] = """{"cpus":{"boot_vcpus":2,"max_vcpus":2}}""",
         ["net[].num_queues"] = """{"cpus":{"boot_vcpus":2,"max_vcpus":2}}""",
+        ["disks[].rate_limit_group"] = """{"rate_limit_groups":[{"id":"/rate_limit_group","rate_limiter_config":{}}]}""",
         ["net[].mask"] = """{"net":[{"ip":"192.168.249.1"}]}""",
     };
 
@@ -121,7 +122,7 @@ public sealed class ConfigEchoTests : IDisposable
             bool isList = field.Type[0] == '[';
             string inner = isList ? field.Type[1..^1] : field.Type;
             string[] shown =
-                ["cpus", "cpus.topology", "cpus.affinity", "cpus.features", "memory", "memory.zones", "payload", "disks", "net", "rng", "serial", "console", "debug_console", "pci_segments", "platform"];
+                ["cpus", "cpus.topology", "cpus.affinity", "cpus.features", "memory", "memory.zones", "payload", "disks", "net", "rng", "serial", "console", "debug_console", "pci_segments", "platform", "vsock", "balloon", "rate_limit_groups"];
             if (Contract.IsSchema(inner) && (intoRefused || shown.Contains(path)))
             {
                 foreach ((string, ContractField) below in Walk(inner, path + (isList ? "[]." : "."), intoRefused))

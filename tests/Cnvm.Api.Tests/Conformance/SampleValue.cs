@@ -40,6 +40,7 @@ internal static class SampleValue
         ["PlatformConfig.system_uuid"] = "\"11111111-2222-3333-4444-555555555555\"",
         ["PciSegmentConfig.pci_segment"] = "0",
         ["VsockConfig.cid"] = "3",
+        ["BalloonConfig.size"] = "4096",
         ["LandlockConfig.access"] = "\"rw\"",
         ["VmSnapshotConfig.destination_url"] = "\"file:///snapshot\"",
         ["VmCoredumpData.destination_url"] = "\"file:///core\"",

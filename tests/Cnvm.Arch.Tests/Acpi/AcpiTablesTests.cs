@@ -147,8 +147,8 @@ public sealed class AcpiTablesTests
         {
             HasRtc = true,
             PvpanicPort = 0x505,
-            Events = [new GedEvent(1, Call(@"\_SB.SCAN"))],
-            Objects = [Method("SCAN", 0)],
+            Events = [new GedEvent(1, Call(@"\_SB.SCAN")), GenerationDevice.Event],
+            Objects = [Method("SCAN", 0), GenerationDevice.Object(LowMemory.GenerationId)],
         };
         var source = RoundTrip(Built(machine, "DSDT"));
 
@@ -162,6 +162,9 @@ public sealed class AcpiTablesTests
         Assert.Contains("OperationRegion (EREG, SystemMemory, 0x000000FFFFEF0000, One)", source, StringComparison.Ordinal);
         Assert.Contains(@"Notify (\_SB.PWRB, 0x80)", source, StringComparison.Ordinal);
         Assert.Contains(@"\_SB.SCAN ()", source, StringComparison.Ordinal);
+        Assert.Contains("Name (_CID, \"VM_Gen_Counter\")", source, StringComparison.Ordinal);
+        Assert.Contains("0x000EF000", source, StringComparison.Ordinal);
+        Assert.Contains(@"Notify (\_SB.VGEN, 0x80)", source, StringComparison.Ordinal);
         Assert.Contains(
             "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
         Assert.Contains(

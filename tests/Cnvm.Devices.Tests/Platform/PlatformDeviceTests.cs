@@ -74,6 +74,31 @@ public sealed class PlatformDeviceTests
     }
 
     [Fact]
+    public void Another_generation_is_written_and_announced()
+    {
+        ArrayRam ram = new(0x2000);
+        GenericEventDevice ged = new(new RecordingLine());
+        List<(ulong, int)> written = [];
+        GenerationId id = new(ram, (gpa, length) => written.Add((gpa, length)), ged, 0x1008);
+        byte[] first = [.. Enumerable.Range(1, 16).Select(i => (byte)i)];
+        byte[] second = [.. first.Reverse()];
+        id.Set(first);
+        Assert.Equal(first, ram.GetSpan(0x1008, 16).ToArray());
+        Assert.Equal(GedEvents.None, ged.Save().Pending);
+        id.Change(second);
+        Assert.Equal(second, ram.GetSpan(0x1008, 16).ToArray());
+        Assert.Equal(GedEvents.GenerationChanged, ged.Save().Pending);
+        Assert.Equal([(0x1008, 16), (0x1008, 16)], written);
+
+        GenerationId other = new(ram, (_, _) => { }, ged, 0);
+        other.Restore(id.Save());
+        Assert.Equal(id.Save(), other.Save());
+        Assert.Throws<DeviceStateException>(() => other.Restore(new GenerationIdState(0x1ff8)));
+        Assert.Equal(0x1008UL, other.Address);
+        Assert.Throws<ArgumentOutOfRangeException>(() => id.Set(first.AsSpan(1)));
+    }
+
+    [Fact]
     public void The_keyboard_controller_resets_by_command_and_by_output_port()
     {
         I8042 controller = new(_machine);

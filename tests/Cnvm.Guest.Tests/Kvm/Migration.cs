@@ -27,7 +27,7 @@ public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper outpu
         """;
 
     /// <summary>From this machine's software vCPU to kvm_amd in the nested host and back again, over TCP.</summary>
-    [SkippableFact]
+    [GuestFact]
     public async Task A_busy_guest_moves_between_kvm_and_the_software_vcpu()
     {
         var machine = (NestedHost)Host.Commands;

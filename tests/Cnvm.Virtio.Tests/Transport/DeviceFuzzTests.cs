@@ -1,9 +1,13 @@
+using System.Net.Sockets;
 using Cnvm.Devices.Serial;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Tests.Support;
+using Cnvm.Virtio.Vsock;
+using Cnvm.Virtio.Watchdog;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cnvm.Virtio.Tests.Transport;
@@ -15,11 +19,16 @@ namespace Cnvm.Virtio.Tests.Transport;
 public sealed class DeviceFuzzTests : IDisposable
 {
     private const int Seeds = 25;
+    private const uint VsockPort = 1024;
     private readonly TestMemory _memory = new();
     private readonly ScratchDisk _disk = new(1024 * 1024);
+    private readonly VsockHost _host = new();
+    private readonly List<Socket> _peers = [];
 
     public void Dispose()
     {
+        _peers.ForEach(p => p.Dispose());
+        _host.Dispose();
         _memory.Dispose();
         _disk.Dispose();
     }
@@ -30,15 +39,19 @@ public sealed class DeviceFuzzTests : IDisposable
     [InlineData("net")]
     [InlineData("rng")]
     [InlineData("console")]
+    [InlineData("vsock")]
+    [InlineData("balloon")]
+    [InlineData("watchdog")]
     public void Noise_does_no_harm(string kind)
     {
         Skip.If(kind == "block-uring" && !Cnvm.Linux.IoUring.IsAvailable(), "the kernel gives no io_uring");
         using PciGuest guest = new(Make(kind), _memory);
         int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int s) ? s : 0;
         long deadline = Environment.TickCount64 + (seconds * 1000L);
+        using Socket? server = kind == "vsock" ? _host.Listen(VsockPort) : null;
         for (int seed = 1; seed <= Seeds || Environment.TickCount64 < deadline; seed++)
         {
-            Attack(guest, new Random(seed));
+            Attack(guest, new Random(seed), server);
         }
 
         Works(guest, kind);
@@ -62,10 +75,71 @@ public sealed class DeviceFuzzTests : IDisposable
         }
     }
 
-    private void Attack(PciGuest guest, Random random)
+    /// <summary>Plausible headers of packets, so that connections are made, fed, shut down and broken.</summary>
+    private static void Packets(Random random, Span<byte> area)
+    {
+        for (int at = 0; at + VsockPacket.HeaderBytes <= area.Length; at += 16)
+        {
+            if (random.Next(8) == 0)
+            {
+                new VsockPacket((uint)random.Next(4), random.Next(5) == 0 ? (uint)random.Next() : VsockPort, (ushort)random.Next(9))
+                {
+                    SourceCid = random.Next(30) == 0 ? (ulong)random.NextInt64() : 3,
+                    DestinationCid = random.Next(30) == 0 ? (ulong)random.NextInt64() : 2,
+                    Type = (ushort)(random.Next(30) == 0 ? random.Next() : 1),
+                    Length = random.Next(4) == 0 ? (uint)random.Next() : (uint)random.Next(600),
+                    Flags = (uint)random.Next(5),
+                    BufferSize = random.Next(3) == 0 ? (uint)random.Next() : 4096,
+                    Forwarded = random.Next(3) == 0 ? (uint)random.Next() : 0,
+                }.ToArray().CopyTo(area[at..]);
+            }
+        }
+    }
+
+    /// <summary>What programs of the host do meanwhile: come, send, read and go.</summary>
+    private void Disturb(Random random, Socket server)
+    {
+        while (server.Poll(0, SelectMode.SelectRead))
+        {
+            _peers.Add(server.Accept());
+        }
+
+        if (random.Next(4) == 0)
+        {
+            _peers.Add(_host.Connect(random.Next(4) == 0 ? "CONNECT" : $"CONNECT {random.Next(4)}\n"));
+        }
+
+        for (int i = 0; i < 3 && _peers.Count > 0; i++)
+        {
+            int index = random.Next(_peers.Count);
+            Socket peer = _peers[index];
+            peer.Blocking = false;
+            try
+            {
+                _ = random.Next(4) switch
+                {
+                    0 => peer.Send(new byte[random.Next(1, 9000)]),
+                    1 => peer.Receive(new byte[100_000]),
+                    _ => 0,
+                };
+            }
+            catch (SocketException e) when (e.SocketErrorCode is SocketError.WouldBlock or SocketError.ConnectionReset or SocketError.Shutdown)
+            {
+                // The connection waits, or the guest has ended it.
+            }
+
+            if (_peers.Count > 40 || random.Next(8) == 0)
+            {
+                _peers.RemoveAt(index);
+                peer.Dispose();
+            }
+        }
+    }
+
+    private void Attack(PciGuest guest, Random random, Socket? server)
     {
         int count = guest.Function.Device.QueueSizes.Count;
-        DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), 32, true))];
+        DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), Math.Min((ushort)32, guest.Function.Device.QueueSizes[i]), true))];
         guest.Start(random.Next(3) == 0 ? 0 : ~0UL, queues);
 
         // Plausible headers where the noise points, and plain noise.
@@ -81,12 +155,22 @@ public sealed class DeviceFuzzTests : IDisposable
             }
         }
 
+        if (server is not null)
+        {
+            Packets(random, area);
+        }
+
         for (int step = 0; step < 20 && (guest.Status & 64) == 0; step++)
         {
             int queue = random.Next(count);
             Noise(random, queues[queue]);
             queues[queue].Publish();
             guest.Notify(queue);
+            if (server is not null)
+            {
+                Disturb(random, server);
+            }
+
             if (random.Next(10) == 0)
             {
                 guest.Function.Pause();
@@ -115,10 +199,16 @@ public sealed class DeviceFuzzTests : IDisposable
                 Assert.True(net.Control(0, 0, 1));
                 net.Send(new byte[60]);
                 break;
+            case "vsock":
+                VsockDriver vsock = new(_memory, guest);
+                vsock.Offer();
+                vsock.Send(new VsockPacket(5000, 9999, VsockPacket.Request));
+                vsock.Await(VsockPacket.Reset);
+                break;
             default:
                 // The last queue takes output (console) or gives entropy: either way the buffer comes back.
                 int count = guest.Function.Device.QueueSizes.Count;
-                DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), 32, true))];
+                DriverQueue[] queues = [.. Enumerable.Range(0, count).Select(i => new DriverQueue(_memory, 0x1000 + (0x1_0000UL * (ulong)i), Math.Min((ushort)32, guest.Function.Device.QueueSizes[i]), true))];
                 guest.Start(~0UL, queues);
                 queues[^1].Add(kind == "console" ? Piece.In(0x10_0000, 10) : Piece.Out(0x10_0000, 10));
                 guest.Run(count - 1, queues[^1]);
@@ -133,6 +223,10 @@ public sealed class DeviceFuzzTests : IDisposable
             RawImage.Open(new RawImageOptions { Path = _disk.Path, DisableIoUring = kind == "block-threads" }),
             NullLogger.Instance),
         "net" => new NetDevice(new NetOptions { Id = "_net0" }, new Sink(), NullLogger.Instance),
+        "vsock" => new VsockDevice(new VsockOptions { Id = "_vsock0", Cid = 3, SocketPath = _host.Path }, NullLogger.Instance),
+        "balloon" => new BalloonDevice(
+            new BalloonOptions { Id = "__balloon", FreePageReporting = true, Statistics = true }, NullLogger.Instance),
+        "watchdog" => new WatchdogDevice("__watchdog", () => { }, NullLogger.Instance, TimeSpan.FromMilliseconds(1)),
         "rng" => new RngDevice("__rng", "/dev/urandom", NullLogger.Instance),
         _ => new ConsoleDevice("__console", new NullSerialBackend(), NullLogger.Instance),
     };

@@ -53,6 +53,99 @@ public sealed class GuestRamAllocatorTests
         }
     }
 
+    /// <summary>Whatever is behind the memory: zeros for the guest, room for the host, and neighbours untouched.</summary>
+    [Theory]
+    [InlineData("private")]
+    [InlineData("shared")]
+    [InlineData("file")]
+    [InlineData("private file")]
+    [InlineData("image")]
+    public void Released_pages_read_as_zero(string kind)
+    {
+        string path = Path.GetTempFileName();
+        try
+        {
+            byte[] old = new byte[Mib];
+            Array.Fill(old, (byte)0x11);
+            File.WriteAllBytes(path, old);
+            RamPiece first = kind switch
+            {
+                "shared" => new RamPiece(0, Mib) { Shared = true },
+                "file" => new RamPiece(0, Mib) { Shared = true, File = path },
+                "private file" => new RamPiece(0, Mib) { File = path },
+                "image" => new RamPiece(0, Mib) { Image = path },
+                _ => new RamPiece(0, Mib),
+            };
+            using GuestMemory memory = GuestRamAllocator.Allocate([first, new RamPiece(Mib, Mib)]);
+            memory.GetSpan(0, (int)(2 * Mib)).Fill(0x5a);
+            memory.StartDirtyTracking();
+
+            // Across the two pieces, and rounded inward.
+            Assert.Equal(0x4000UL, memory.TryRelease(Mib - 0x2fff, 0x2fff + 0x2fff));
+            Assert.Equal(0x1000UL, memory.TryRelease(0x5000, 0x1000));
+            Assert.Equal(0UL, memory.TryRelease(0x7001, 0x1ffe));
+            Assert.Equal(0x1000UL, memory.TryRelease((2 * Mib) - 0x1000, ulong.MaxValue));
+            Assert.Equal(0UL, memory.TryRelease(2 * Mib, 0x1000));
+            Assert.Equal(0UL, memory.TryRelease(ulong.MaxValue - 1, ulong.MaxValue));
+            AssertFilled(memory, 0, 0x5000, 0x5a);
+            AssertFilled(memory, 0x5000, 0x1000, 0);
+            AssertFilled(memory, 0x6000, (int)Mib - 0x8000, 0x5a);
+            AssertFilled(memory, Mib - 0x2000, 0x4000, 0);
+            AssertFilled(memory, Mib + 0x2000, (int)Mib - 0x3000, 0x5a);
+            var dirty = new DirtyBitmap(memory.Regions);
+            memory.CollectDeviceWrites(dirty);
+            Assert.Equal(6, dirty.CountPages());
+
+            // They can be used again.
+            memory.GetSpan(0x5000, 0x1000).Fill(3);
+            AssertFilled(memory, 0x5000, 0x1000, 3);
+            if (kind == "file")
+            {
+                byte[] now = File.ReadAllBytes(path);
+                Assert.Equal((3, 0x5a, 0), (now[0x5000], now[0x4fff], now[Mib - 0x2000]));
+            }
+            else if (kind != "shared")
+            {
+                Assert.Equal(old, File.ReadAllBytes(path));
+            }
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public void Replaced_mappings_have_an_end()
+    {
+        string path = Path.GetTempFileName();
+        try
+        {
+            const ulong Size = 80 * Mib;
+            using (FileStream file = File.OpenWrite(path))
+            {
+                file.SetLength((long)Size);
+            }
+
+            using GuestMemory memory = GuestRamAllocator.Allocate([new RamPiece(0, Size) { Image = path }]);
+            int released = 0;
+            for (ulong gpa = 0; gpa < Size; gpa += 0x2000)
+            {
+                released += memory.TryRelease(gpa, 0x1000) != 0 ? 1 : 0;
+            }
+
+            // Every second page of 80 MiB would be 10240 of them, and as many holes between.
+            Assert.Equal(8192, released);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static void AssertFilled(GuestMemory memory, ulong gpa, int bytes, byte value) =>
+        Assert.False(memory.GetSpan(gpa, bytes).ContainsAnyExcept(value), $"0x{gpa:x}");
+
     [Fact]
     public void A_folder_gives_a_file_without_a_name()
     {

@@ -3,6 +3,7 @@ using Cnvm.Hypervisor.State.Format;
 using Cnvm.Vmm.Memory;
 using Cnvm.Vmm.Requests;
 using Cnvm.Vmm.Snapshot;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cnvm.Vmm.Tests.Snapshot;
 
@@ -78,6 +79,59 @@ public sealed class MemoryFileTests : IDisposable
         Assert.Throws<MachineBuildException>(() => image.Place([new RamPiece(0, Size) { ZoneId = "other" }]));
         var onDemand = new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, false);
         Assert.Throws<MachineBuildException>(() => onDemand.Place([new RamPiece(0, Size) { Shared = true }]));
+    }
+
+    /// <summary>Extents that are asked for once, chunk by chunk, are those of the file, wherever chunks begin and end.</summary>
+    [Theory]
+    [InlineData(4096)]
+    [InlineData(3 * 4096)]
+    [InlineData(2 << 20)]
+    [InlineData(16 << 20)]
+    public void Extents_are_found_chunk_by_chunk(int chunk)
+    {
+        Save();
+        using var file = File.OpenHandle(FilePath);
+        byte[] contents = File.ReadAllBytes(FilePath);
+        byte[] seen = new byte[contents.Length];
+        var extents = new DataExtents(file);
+        for (int from = 0; from < contents.Length; from += chunk)
+        {
+            long end = Math.Min(from + chunk, contents.Length);
+            for (long at = from; extents.TryFind(at, end, out long start, out long length); at = start + length)
+            {
+                Assert.True(length > 0 && start >= at && start + length <= end);
+                contents.AsSpan((int)start, (int)length).CopyTo(seen.AsSpan((int)start));
+            }
+        }
+
+        Assert.Equal(contents, seen);
+    }
+
+    [Fact]
+    public void What_is_restored_on_demand_is_loaded_in_the_background()
+    {
+        (MemoryState state, byte[] contents) = Save();
+        var image = new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, prefault: false);
+        using GuestMemory memory = Load(image);
+        using BackgroundLoad load = image.LoadInBackground(memory, NullLogger.Instance)!;
+        load.Start();
+        Assert.True(SpinWait.SpinUntil(() => load.HasEnded, TimeSpan.FromSeconds(60)));
+        Assert.InRange(load.Loaded, 0x3000 + 0x1_0000 + 0x1000, (long)Size);
+        Assert.Equal(contents, memory.GetSpan(0, (int)Size).ToArray());
+        Assert.Null(new MemoryImage(FilePath, state, MemoryRestoreMode.Copy, prefault: false).LoadInBackground(memory, NullLogger.Instance));
+    }
+
+    [Fact]
+    public void Loading_stops_with_the_machine()
+    {
+        (MemoryState state, _) = Save();
+        var image = new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, prefault: false);
+        using GuestMemory memory = Load(image);
+        image.LoadInBackground(memory, NullLogger.Instance)!.Dispose();
+        BackgroundLoad load = image.LoadInBackground(memory, NullLogger.Instance)!;
+        load.Start();
+        load.Dispose();
+        Assert.True(load.HasEnded);
     }
 
     [Fact]

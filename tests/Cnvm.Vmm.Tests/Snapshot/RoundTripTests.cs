@@ -10,6 +10,7 @@ using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Requests;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging.Abstractions;
+using static Cnvm.Vmm.Tests.Snapshot.PayloadMachine;
 
 namespace Cnvm.Vmm.Tests.Snapshot;
 
@@ -18,8 +19,6 @@ namespace Cnvm.Vmm.Tests.Snapshot;
 /// </summary>
 public sealed class RoundTripTests : IDisposable
 {
-    private const ulong Base = 16 << 20;
-    private const ulong Pages = 32;
     private readonly string _folder = Directory.CreateTempSubdirectory("cnvm-roundtrip-").FullName;
     private readonly byte[] _id = new byte[16];
 
@@ -34,11 +33,10 @@ public sealed class RoundTripTests : IDisposable
     [InlineData("soft", "kvm", MemoryRestoreMode.OnDemand)]
     public void What_is_saved_restores_elsewhere_to_the_same_and_goes_on(string from, string to, MemoryRestoreMode mode)
     {
-        string payload = Path.Combine(Images(), "payload");
-        Skip.IfNot(File.Exists(payload), $"{payload} is missing: 'make images' makes it");
+        string payload = Image();
         using IHypervisor first = Open(from);
         using IHypervisor second = Open(to);
-        VmConfig config = Config(payload, Profile(first, second));
+        VmConfig config = Configure(payload, Profile(first, second));
         using var consoles = ConsoleSet.Open(config, () => { });
         using VirtualMachine a = VirtualMachine.Create(first, config, consoles, NullLoggerFactory.Instance, Unexpected);
         a.Start();
@@ -72,10 +70,9 @@ public sealed class RoundTripTests : IDisposable
     [InlineData("kvm")]
     public void Differences_merge_into_what_the_memory_was(string name)
     {
-        string payload = Path.Combine(Images(), "payload");
-        Skip.IfNot(File.Exists(payload), $"{payload} is missing: 'make images' makes it");
+        string payload = Image();
         using IHypervisor hypervisor = Open(name);
-        VmConfig config = Config(payload, CpusConfig.HostProfile);
+        VmConfig config = Configure(payload, CpusConfig.HostProfile);
         using var consoles = ConsoleSet.Open(config, () => { });
         using VirtualMachine a = VirtualMachine.Create(hypervisor, config, consoles, NullLoggerFactory.Instance, Unexpected);
         a.Start();
@@ -153,17 +150,6 @@ public sealed class RoundTripTests : IDisposable
             MachineElements.Describe));
     }
 
-    private static IHypervisor Open(string name)
-    {
-        if (name == "soft")
-        {
-            return SoftHypervisor.Create();
-        }
-
-        Skip.IfNot(File.Exists("/dev/kvm"), "there is no /dev/kvm");
-        return KvmHypervisor.Open();
-    }
-
     /// <summary>What the first has and the second has too, with the TSC frequency of the one that cannot choose.</summary>
     private string Profile(IHypervisor a, IHypervisor b)
     {
@@ -175,37 +161,11 @@ public sealed class RoundTripTests : IDisposable
         return path;
     }
 
-    private static VmConfig Config(string payload, string profile) => new(
-        Cpus: new CpusConfig(Profile: profile),
-        Memory: new MemoryConfig(Size: 64 << 20, Thp: false),
-        Payload: new PayloadConfig(Kernel: payload, Cmdline: $"dirty={Pages} base={Base} rounds=0"),
-        Console: new ConsoleConfig(Mode: ConsoleMode.Off));
-
-    private static string Images() => Environment.GetEnvironmentVariable("CNVM_IMAGES") ?? Path.Combine(Root(), "out", "images");
-
-    private static string Root()
-    {
-        string folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "cnvm.sln")))
-        {
-            folder = Path.GetDirectoryName(folder)!;
-        }
-
-        return folder;
-    }
-
     private MemoryState WriteMemory(VirtualMachine machine, string name)
     {
         using var file = File.OpenHandle(Path.Combine(_folder, name), FileMode.CreateNew, FileAccess.Write);
         return MemoryFileWriter.Write(file, MemoryFileWriter.Plan(machine.Ram), machine.Ram.Memory);
     }
-
-    /// <summary>The round in which the last page was written.</summary>
-    private static ulong Round(VirtualMachine machine) =>
-        BinaryPrimitives.ReadUInt64LittleEndian(machine.Ram.Memory.GetSpan(Base + ((Pages - 1) << 12), 8)) & 0xffff_ffff;
-
-    private static void WaitForRound(VirtualMachine machine, ulong round) =>
-        Assert.True(SpinWait.SpinUntil(() => Round(machine) >= round, TimeSpan.FromSeconds(60)), $"round {Round(machine)} instead of {round}");
 
     /// <summary>Pages hold this round or the one before it, and the end of each its complement.</summary>
     private static void AssertPattern(VirtualMachine machine)
@@ -223,7 +183,4 @@ public sealed class RoundTripTests : IDisposable
             Assert.InRange(~BinaryPrimitives.ReadUInt64LittleEndian(bytes[4088..]) & 0xffff_ffff, oldest, last + 1);
         }
     }
-
-    private static void Unexpected(VirtualMachine machine, GuestRequest request, string? report) =>
-        throw new InvalidOperationException($"{request}: {report}");
 }

@@ -1,11 +1,14 @@
 using Cnvm.Devices.Platform;
 using Cnvm.Tests.State;
 using Cnvm.Virtio;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Transport;
+using Cnvm.Virtio.Vsock;
+using Cnvm.Virtio.Watchdog;
 using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Vmm.Tests.Snapshot;
@@ -15,7 +18,8 @@ internal static class SampleState
 {
     public static MachineState Make()
     {
-        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton);
+        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton)
+            .With(() => new GenerationIdState(0xef000));
         MachineState state = filler.Fill<MachineState>();
         return state with
         {
@@ -39,6 +43,14 @@ internal static class SampleState
                 Slot(filler, "__console", filler.Fill<ConsoleState>(), pci: false),
             ],
         };
+    }
+
+    /// <summary>The same with devices that the first version of the format did not know.</summary>
+    public static MachineState MakeWithLaterDevices()
+    {
+        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton);
+        MachineState state = Make();
+        return state with { Virtio = [.. state.Virtio, Slot(filler, "_vsock2", filler.Fill<VsockState>(), pci: true), Slot(filler, "__balloon", filler.Fill<BalloonState>(), pci: false), Slot(filler, "__watchdog", filler.Fill<WatchdogState>(), pci: true)] };
     }
 
     private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)

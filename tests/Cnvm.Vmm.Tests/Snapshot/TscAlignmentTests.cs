@@ -35,6 +35,20 @@ public sealed class TscAlignmentTests
         Assert.Equal(1_000_000UL, Tsc(TscAlignment.ToInstant([vcpu], Instant)[0]));
     }
 
+    [Fact]
+    public void A_tsc_goes_on_at_its_own_frequency() =>
+        Assert.Equal(1_000_000UL + (Khz * 1_500UL), Tsc(TscAlignment.Advance(Vcpu(1_000_000, 0), 1_500_000_000)));
+
+    [Fact]
+    public void A_tsc_tells_since_when_it_runs_unless_it_cannot_be_set()
+    {
+        VcpuState set = Vcpu(1_000_000, 0);
+        Assert.Equal(Instant + 50_000, TscAlignment.RunsSince(set, Vcpu(1_100_000, 100_000), Instant + 40_000, Instant + 90_000));
+        Assert.Equal(Instant + 90_000, TscAlignment.RunsSince(set, Vcpu(9_000_000_000, 100_000), Instant + 40_000, Instant + 90_000));
+        Assert.Equal(Instant + 90_000, TscAlignment.RunsSince(set, Vcpu(900_000, 100_000), Instant + 40_000, Instant + 90_000));
+        Assert.Equal(Instant + 90_000, TscAlignment.RunsSince(set, Vcpu(1_100_000, 0) with { TscTimestamp = 0 }, Instant, Instant + 90_000));
+    }
+
     private static VcpuState Vcpu(ulong tsc, long after) => new StateFiller().Fill<VcpuState>() with
     {
         Msrs = [new MsrValue(0x10, tsc), new MsrValue(0x277, 5)],

@@ -4,6 +4,7 @@ using System.Numerics;
 using System.Text;
 using Cnvm.Devices;
 using Cnvm.Virtio.Queues;
+using Cnvm.Virtio.RateLimits;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Virtio.Block;
@@ -41,6 +42,7 @@ public sealed class BlockDevice : VirtioDevice
         }
 
         Image = image;
+        RateLimiter = options.RateLimiter;
         Sectors = image.Size >> BlockSpec.SectorShift;
         _logger = logger;
         QueueSizes = [.. Enumerable.Repeat(options.QueueSize, options.QueueCount)];
@@ -76,6 +78,9 @@ public sealed class BlockDevice : VirtioDevice
         Minimum(_writes),
         Maximum(_writes),
         Average(_writes));
+
+    /// <summary>The limit that it keeps to; null: none.</summary>
+    public RateLimiter? RateLimiter { get; }
 
     internal IBlockImage Image { get; }
 

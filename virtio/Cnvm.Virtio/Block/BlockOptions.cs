@@ -1,3 +1,5 @@
+using Cnvm.Virtio.RateLimits;
+
 namespace Cnvm.Virtio.Block;
 
 /// <summary>How a block device is made.</summary>
@@ -11,6 +13,9 @@ public sealed record BlockOptions
 
     /// <summary>Elements of each queue; a power of two.</summary>
     public ushort QueueSize { get; init; } = 128;
+
+    /// <summary>Limit of what passes, perhaps shared with other disks; null: none.</summary>
+    public RateLimiter? RateLimiter { get; init; }
 
     /// <summary>What the driver gets as the disk's serial number: up to 20 bytes of it. Null: the id.</summary>
     public string? Serial { get; init; }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Cnvm.Devices.Bus;
 using Cnvm.Linux;
 using Cnvm.Virtio.Queues;
+using Cnvm.Virtio.RateLimits;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Virtio.Block;
@@ -11,6 +12,7 @@ internal sealed partial class BlockWorker : QueueWorker
 {
     private const ulong NotifyToken = 0;
     private const ulong CompletedToken = 1;
+    private const ulong LimitToken = 2;
 
     /// <summary>Rounds of taking and completing before the stop event gets a chance.</summary>
     private const int RoundsPerTurn = 16;
@@ -29,6 +31,7 @@ internal sealed partial class BlockWorker : QueueWorker
     private readonly TransferCounter _reads;
     private readonly TransferCounter _writes;
     private readonly LogRateLimit _errorLimit = new();
+    private readonly Throttle? _throttle;
     private int _freeCount;
 
     public BlockWorker(
@@ -52,6 +55,11 @@ internal sealed partial class BlockWorker : QueueWorker
         _freeCount = depth;
         Watch(resources.Notify.Fd, Libc.EPOLLIN, NotifyToken);
         Watch(_io.Completed.Fd, Libc.EPOLLIN, CompletedToken);
+        if (device.RateLimiter is { } limiter)
+        {
+            _throttle = new Throttle(limiter);
+            Watch(_throttle.Fd, Libc.EPOLLIN, LimitToken);
+        }
     }
 
     private int InFlight => _requests.Length - _freeCount;
@@ -60,13 +68,17 @@ internal sealed partial class BlockWorker : QueueWorker
 
     protected override void OnReady(ulong token, uint events)
     {
-        if (token == NotifyToken)
+        switch (token)
         {
-            _resources.Notify.Drain();
-        }
-        else
-        {
-            _io.Completed.Drain();
+            case NotifyToken:
+                _resources.Notify.Drain();
+                break;
+            case LimitToken:
+                _throttle!.Wake();
+                break;
+            default:
+                _io.Completed.Drain();
+                break;
         }
 
         Serve();
@@ -88,6 +100,7 @@ internal sealed partial class BlockWorker : QueueWorker
     protected override void ReleaseResources()
     {
         _io.Dispose();
+        _throttle?.Dispose();
         if (InFlight > 0)
         {
             // After a host failure the kernel may still use the vectors: losing them is better than reusing them.
@@ -118,8 +131,8 @@ internal sealed partial class BlockWorker : QueueWorker
         // A step that was submitted again in the last round.
         _io.Kick();
 
-        // With every place taken, a completion brings the worker back here; until then no notification is wanted.
-        if (_freeCount > 0 && _queue.EnableNotifications())
+        // With every place taken, a completion brings the worker back here, and at a limit the timer; until then no notification is wanted.
+        if (_freeCount > 0 && _throttle is not { IsWaiting: true } && _queue.EnableNotifications())
         {
             _resources.Notify.Signal();
         }
@@ -128,12 +141,18 @@ internal sealed partial class BlockWorker : QueueWorker
     private bool Take()
     {
         bool any = false;
-        while (_freeCount > 0)
+        while (_freeCount > 0 && _throttle is not { IsWaiting: true })
         {
             int token = _free[_freeCount - 1];
             BlockRequest request = _requests[token] ??= new BlockRequest(token, DescriptorChain.CapacityFor(_queue.Size));
             if (!_queue.TryPop(request.Chain))
             {
+                break;
+            }
+
+            if (_throttle is not null && !_throttle.TryTake(DataBytes(request.Chain)))
+            {
+                _queue.UndoPop();
                 break;
             }
 
@@ -145,6 +164,10 @@ internal sealed partial class BlockWorker : QueueWorker
 
         return any;
     }
+
+    /// <summary>What a request counts as, whatever it turns out to be: all of it but the header and the status.</summary>
+    private static uint DataBytes(DescriptorChain chain) =>
+        (chain.ReadableBytes > BlockSpec.HeaderBytes ? chain.ReadableBytes - BlockSpec.HeaderBytes : 0) + (chain.WritableBytes > 1 ? chain.WritableBytes - 1 : 0);
 
     private bool Reap()
     {

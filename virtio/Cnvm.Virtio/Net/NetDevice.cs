@@ -120,6 +120,11 @@ public sealed partial class NetDevice : VirtioDevice
         }
     }
 
+    /// <summary>How often frames had to wait for the limits; null without any.</summary>
+    public ulong? RateLimiterWaits => _options.ReceiveLimiter is null && _options.TransmitLimiter is null
+        ? null
+        : (_options.ReceiveLimiter?.Waits ?? 0) + (_options.TransmitLimiter?.Waits ?? 0);
+
     // §5.1.2: the control queue follows the pairs that can be used, and without MQ that is one pair.
     private int ControlQueue => (_negotiated & NetSpec.MultiQueue) != 0 ? 2 * _pairs : 2;
 
@@ -312,8 +317,8 @@ public sealed partial class NetDevice : VirtioDevice
 
         int pair = index / 2;
         return index % 2 == 0
-            ? new ReceiveWorker(Name("rx", pair), resources, _backend, pair, pair < _activePairs, _received[pair], _logger)
-            : new TransmitWorker(Name("tx", pair), resources, _backend, pair, _sent[pair], _logger);
+            ? new ReceiveWorker(Name("rx", pair), resources, _backend, pair, pair < _activePairs, _received[pair], _options.ReceiveLimiter, _logger)
+            : new TransmitWorker(Name("tx", pair), resources, _backend, pair, _sent[pair], _options.TransmitLimiter, _logger);
     }
 
     private string Name(string direction, int pair) => string.Create(CultureInfo.InvariantCulture, $"{Id}_{direction}{pair}");

@@ -1,4 +1,5 @@
 using System.Net.NetworkInformation;
+using Cnvm.Virtio.RateLimits;
 
 namespace Cnvm.Virtio.Net;
 
@@ -16,6 +17,12 @@ public sealed record NetOptions
 
     /// <summary>MTU that the driver is told; null: none.</summary>
     public ushort? Mtu { get; init; }
+
+    /// <summary>Limit of what the guest receives; null: none.</summary>
+    public RateLimiter? ReceiveLimiter { get; init; }
+
+    /// <summary>Limit of what the guest sends; null: none.</summary>
+    public RateLimiter? TransmitLimiter { get; init; }
 
     public bool OffloadTso { get; init; } = true;
 

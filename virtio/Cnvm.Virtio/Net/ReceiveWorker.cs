@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Cnvm.Linux;
 using Cnvm.Virtio.Queues;
+using Cnvm.Virtio.RateLimits;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Virtio.Net;
@@ -14,6 +15,7 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
     private const ulong NotifyToken = 0;
     private const ulong BackendToken = 1;
     private const ulong ActiveToken = 2;
+    private const ulong LimitToken = 3;
 
     /// <summary>Frames before the used ring is published and the stop event gets a chance.</summary>
     private const int FramesPerTurn = 64;
@@ -26,12 +28,20 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
     private readonly DescriptorChain _chain;
     private readonly EventFd _activeChanged = new();
     private readonly string _name;
+    private readonly Throttle? _throttle;
     private volatile bool _wantActive;
     private bool _isActive;
     private bool _isWatching;
 
     public ReceiveWorker(
-        string name, QueueResources resources, INetBackend backend, int pair, bool active, FrameCounter counter, ILogger logger)
+        string name,
+        QueueResources resources,
+        INetBackend backend,
+        int pair,
+        bool active,
+        FrameCounter counter,
+        RateLimiter? limiter,
+        ILogger logger)
         : base(name, logger)
     {
         _name = name;
@@ -44,6 +54,11 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
         _chain = new DescriptorChain(DescriptorChain.CapacityFor(_queue.Size));
         Watch(resources.Notify.Fd, Libc.EPOLLIN, NotifyToken);
         Watch(_activeChanged.Fd, Libc.EPOLLIN, ActiveToken);
+        if (limiter is not null)
+        {
+            _throttle = new Throttle(limiter);
+            Watch(_throttle.Fd, Libc.EPOLLIN, LimitToken);
+        }
     }
 
     /// <summary>Whether the driver uses this pair. Any thread.</summary>
@@ -72,6 +87,9 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
                 _activeChanged.Drain();
                 ApplyActive();
                 break;
+            case LimitToken:
+                _throttle!.Wake();
+                break;
             default:
                 break;
         }
@@ -89,6 +107,7 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
     protected override void ReleaseResources()
     {
         _activeChanged.Dispose();
+        _throttle?.Dispose();
         _chain.Dispose();
     }
 
@@ -109,7 +128,7 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
 
     private void Receive()
     {
-        if (!_isActive || _queue.IsBroken)
+        if (!_isActive || _queue.IsBroken || _throttle is { IsWaiting: true })
         {
             SetWatching(false);
             return;
@@ -138,6 +157,13 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
                 break;
             }
 
+            if (_throttle is not null && !_throttle.IsOpen())
+            {
+                // Frames wait in the back end, which drops what it has no room for, as a slow link does.
+                _queue.UndoPop();
+                break;
+            }
+
             nint got = _backend.Read(_pair, _chain.WritableVectors, _chain.WritableCount);
             if (got < NetSpec.HeaderBytes)
             {
@@ -160,7 +186,7 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
             _resources.Interrupts.SignalQueue(_queue.Index);
         }
 
-        SetWatching(hasBuffers && !isDead && !_queue.IsBroken);
+        SetWatching(hasBuffers && !isDead && !_queue.IsBroken && _throttle is not { IsWaiting: true });
     }
 
     private void Deliver(uint bytes)
@@ -173,6 +199,7 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
         writer.Write(one);
         _queue.Complete(_chain, bytes);
         _counter.Add(bytes - NetSpec.HeaderBytes);
+        _throttle?.Charge(bytes - NetSpec.HeaderBytes);
     }
 
     private void SetWatching(bool watch)

@@ -1,6 +1,7 @@
 using Cnvm.Devices.Bus;
 using Cnvm.Linux;
 using Cnvm.Virtio.Queues;
+using Cnvm.Virtio.RateLimits;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Virtio.Net;
@@ -10,6 +11,7 @@ internal sealed unsafe partial class TransmitWorker : QueueWorker
 {
     private const ulong NotifyToken = 0;
     private const ulong BackendToken = 1;
+    private const ulong LimitToken = 2;
 
     /// <summary>Frames before the used ring is published and the stop event gets a chance.</summary>
     private const int FramesPerTurn = 64;
@@ -22,9 +24,11 @@ internal sealed unsafe partial class TransmitWorker : QueueWorker
     private readonly DescriptorChain _chain;
     private readonly LogRateLimit _dropLimit = new();
     private readonly string _name;
+    private readonly Throttle? _throttle;
     private bool _isWaitingForRoom;
 
-    public TransmitWorker(string name, QueueResources resources, INetBackend backend, int pair, FrameCounter counter, ILogger logger)
+    public TransmitWorker(
+        string name, QueueResources resources, INetBackend backend, int pair, FrameCounter counter, RateLimiter? limiter, ILogger logger)
         : base(name, logger)
     {
         _name = name;
@@ -35,23 +39,32 @@ internal sealed unsafe partial class TransmitWorker : QueueWorker
         _counter = counter;
         _chain = new DescriptorChain(DescriptorChain.CapacityFor(_queue.Size));
         Watch(resources.Notify.Fd, Libc.EPOLLIN, NotifyToken);
+        if (limiter is not null)
+        {
+            _throttle = new Throttle(limiter);
+            Watch(_throttle.Fd, Libc.EPOLLIN, LimitToken);
+        }
     }
 
     protected override void OnStart() => Transmit();
 
     protected override void OnReady(ulong token, uint events)
     {
-        if (token == NotifyToken)
+        switch (token)
         {
-            _resources.Notify.Drain();
-        }
-        else
-        {
-            _isWaitingForRoom = false;
-            Unwatch(_backend.GetFd(_pair));
+            case NotifyToken:
+                _resources.Notify.Drain();
+                break;
+            case LimitToken:
+                _throttle!.Wake();
+                break;
+            default:
+                _isWaitingForRoom = false;
+                Unwatch(_backend.GetFd(_pair));
+                break;
         }
 
-        if (!_isWaitingForRoom)
+        if (!_isWaitingForRoom && _throttle is not { IsWaiting: true })
         {
             Transmit();
         }
@@ -64,13 +77,23 @@ internal sealed unsafe partial class TransmitWorker : QueueWorker
 
     protected override void OnFailure() => _queue.Break("the host failed to serve the queue");
 
-    protected override void ReleaseResources() => _chain.Dispose();
+    protected override void ReleaseResources()
+    {
+        _throttle?.Dispose();
+        _chain.Dispose();
+    }
 
     private void Transmit()
     {
         _queue.DisableNotifications();
         for (int i = 0; i < FramesPerTurn && _queue.TryPop(_chain); i++)
         {
+            if (_throttle is not null && !_throttle.IsOpen())
+            {
+                _queue.UndoPop();
+                break;
+            }
+
             if (!Send())
             {
                 _queue.UndoPop();
@@ -87,7 +110,7 @@ internal sealed unsafe partial class TransmitWorker : QueueWorker
             _resources.Interrupts.SignalQueue(_queue.Index);
         }
 
-        if (!_isWaitingForRoom && _queue.EnableNotifications())
+        if (!_isWaitingForRoom && _throttle is not { IsWaiting: true } && _queue.EnableNotifications())
         {
             _resources.Notify.Signal();
         }
@@ -117,6 +140,7 @@ internal sealed unsafe partial class TransmitWorker : QueueWorker
         }
 
         _counter.Add(bytes - NetSpec.HeaderBytes);
+        _throttle?.Charge(bytes - NetSpec.HeaderBytes);
         return true;
     }
 

@@ -55,6 +55,14 @@ public sealed unsafe class DescriptorChain : IDisposable
     /// <summary>Room for a chain of a queue: its size, within sensible bounds.</summary>
     public static int CapacityFor(int queueSize) => Math.Clamp(queueSize, 64, IoVec.MaxCount);
 
+    /// <summary>Guest-physical address of a writable piece.</summary>
+    public ulong WritableAddress(int index)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)index, (uint)WritableCount);
+        // SAFETY: the index was just checked.
+        return _addresses[ReadableCount + index];
+    }
+
     /// <summary>Vectors for a part of the readable bytes.</summary>
     /// <param name="into">At least <see cref="ReadableCount"/> elements.</param>
     /// <returns>Vectors written; they cover fewer bytes than asked only when the chain is shorter.</returns>

@@ -44,6 +44,12 @@ internal static unsafe partial class Mmu
         int bits = pae ? 9 : 10;
         ulong addressMask = ((1ul << c->PhysicalBits) - 1) & PageMask;
         ulong reserved = pae ? ~((1ul << c->PhysicalBits) - 1) & 0x000f_ffff_ffff_ffff : 0;
+        if (pae && !longMode)
+        {
+            // Bits 62:52 exist in long mode only (APM vol. 2 §5.2.3).
+            reserved |= 0x7ff0_0000_0000_0000;
+        }
+
         if (pae && (c->Efer & ControlBits.EFER_NXE) == 0)
         {
             reserved |= NoExecute;
@@ -78,7 +84,7 @@ internal static unsafe partial class Mmu
             bool leaf = level == 1 || (!pointer && (level == 2 || (level == 3 && longMode)) && (entry & LargePage) != 0
                 && (pae || (c->Cr4 & ControlBits.CR4_PSE) != 0));
             if ((entry & reserved) != 0 || (level == 4 && (entry & LargePage) != 0)
-                || (leaf && pae && level > 1 && (entry & ((1ul << shift) - 1) & ~0x1ffful) != 0))
+                || (leaf && level > 1 && (entry & (pae ? ((1ul << shift) - 1) & ~0x1ffful : LegacyLargeReserved(c))) != 0))
             {
                 return Fault(c, a, access, user, ErrorPresent | ErrorReserved);
             }
@@ -105,6 +111,12 @@ internal static unsafe partial class Mmu
             SetEntryBits(c, slot, entry, set, pae);
             ulong offset = (1ul << shift) - 1;
             ulong frame = entry & addressMask & ~offset;
+            if (!pae && level == 2)
+            {
+                // PSE-36: address bits 39:32 stand in bits 20:13 (APM vol. 2 §5.2.2).
+                frame |= ((entry >> 13) & 0xff) << 32;
+            }
+
             c->WalkPhys = frame | (a & offset);
             bool write = ((entry | set) & Dirty) != 0
                 && ((rights & Writable) != 0 || (!user && (c->Cr0 & ControlBits.CR0_WP) == 0));
@@ -113,6 +125,10 @@ internal static unsafe partial class Mmu
             return true;
         }
     }
+
+    /// <summary>Reserved bits of a 4 MiB page's entry: bit 21, and what lies above the physical addresses.</summary>
+    private static ulong LegacyLargeReserved(Cpu* c) =>
+        (1ul << 21) | (c->PhysicalBits >= 40 ? 0 : (0x1f_e000ul << (c->PhysicalBits - 32)) & 0x1f_e000);
 
     private static bool Permits(Cpu* c, ulong rights, ulong noExecute, Access access, bool user, bool implicitAccess)
     {

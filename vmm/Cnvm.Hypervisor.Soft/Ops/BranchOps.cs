@@ -77,7 +77,13 @@ internal static unsafe class BranchOps
     public static nint JumpLegacy(Cpu* c, Op* op)
     {
         ulong rip = c->R[17] + (ulong)(long)op->Disp;
-        c->R[17] = op->Src == 2 ? (ushort)rip : (uint)rip;
+        rip = op->Src == 2 ? (ushort)rip : (uint)rip;
+        if (rip > c->Limit[Segments.CS] && !Segments.Code64(c))
+        {
+            return Operand.Raise(c, op, Vectors.GP, 0);
+        }
+
+        c->R[17] = rip;
         c->Budget -= op->Count;
         c->InstructionCount += op->Count;
         return Dispatch(c, op);

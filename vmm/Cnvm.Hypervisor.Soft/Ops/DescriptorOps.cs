@@ -218,6 +218,31 @@ internal static unsafe class DescriptorOps
         return true;
     }
 
+    /// <summary>ARPL: the RPL of the selector in Dst becomes at least that of Src. Protected mode only.</summary>
+    public static nint Arpl(Cpu* c, Op* op)
+    {
+        if (!Segments.ProtectedMode(c) || Segments.Vm86(c))
+        {
+            return Operand.Raise(c, op, Vectors.UD);
+        }
+
+        ushort* d = (ushort*)((byte*)c + op->Dst);
+        uint rpl = Operand.Src<ushort>(c, op) & 3u;
+        ulong flags = StatusFlags.Get(c);
+        if ((*d & 3u) < rpl)
+        {
+            *d = (ushort)((*d & 0xfffcu) | rpl);
+            flags |= Rflags.ZF;
+        }
+        else
+        {
+            flags &= ~Rflags.ZF;
+        }
+
+        StatusFlags.Set(c, flags);
+        return op[1].Fn(c, op + 1);
+    }
+
     /// <summary>LAR (0), LSL (1), VERR (2), VERW (3) by Imm: selector in Src, result in Dst of Scale bytes.</summary>
     public static nint Inspect(Cpu* c, Op* op)
     {

@@ -42,9 +42,19 @@ internal static unsafe class FarOps
             return Arrive(c, op, StackOps.Cut(target, size));
         }
 
+        if ((selector & 0xfffc) != 0 && Segments.Fetch(c, selector, Vectors.GP, wide: false, out ulong gate, out _) && CallGates.IsGate(c, gate))
+        {
+            return CallGates.Enter(c, selector, gate, call, next) ? Arrive(c, op, c->R[17]) : Operand.Fault(c, op);
+        }
+
         if (!FetchCode(c, selector, (uint)c->Cpl, call: true, out ulong d))
         {
             return Operand.Fault(c, op);
+        }
+
+        if (IsBeyond(c, d, target))
+        {
+            return Operand.Raise(c, op, Vectors.GP, 0);
         }
 
         if (call && (!StackOps.Push(c, oldSelector, size) || !StackOps.Push(c, next, size)))
@@ -56,6 +66,12 @@ internal static unsafe class FarOps
         Segments.SetFromDescriptor(c, Segments.CS, (ushort)((selector & 0xfffc) | c->Cpl), d);
         return Arrive(c, op, target);
     }
+
+    /// <summary>Is a target outside the code segment? Not before 64-bit code, which has no limit.</summary>
+    private static bool IsBeyond(Cpu* c, ulong descriptor, ulong target) => Segments.LongMode(c)
+        && (Segments.DescriptorAttributes(descriptor) & Segments.LongCode) != 0
+            ? !Mmu.IsCanonical(target)
+            : target > Segments.DescriptorLimit(descriptor);
 
     /// <summary>Fetches and checks a code segment descriptor for a jump, call (same privilege) or return to a level.</summary>
     private static bool FetchCode(Cpu* c, ushort selector, uint level, bool call, out ulong d)
@@ -191,7 +207,7 @@ internal static unsafe class FarOps
 
         bool outer = level != (uint)c->Cpl;
         bool to64 = Segments.LongMode(c) && (Segments.DescriptorAttributes(code) & Segments.LongCode) != 0;
-        if (to64 && !Mmu.IsCanonical(target))
+        if (to64 ? !Mmu.IsCanonical(target) : (uint)target > Segments.DescriptorLimit(code))
         {
             c->R[4] = sp;
             return Operand.Raise(c, op, Vectors.GP, 0);

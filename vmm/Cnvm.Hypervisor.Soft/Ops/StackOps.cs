@@ -228,9 +228,16 @@ internal static unsafe class StackOps
     /// <summary>Near RET outside 64-bit mode, or with a 16-bit operand.</summary>
     public static nint RetLegacy(Cpu* c, Op* op)
     {
+        ulong sp = c->R[Rsp];
         if (!Pop(c, op->Scale))
         {
             return Operand.Fault(c, op);
+        }
+
+        if (IsBeyondCode(c, Cut(c->Data[0], op->Scale)))
+        {
+            c->R[Rsp] = sp;
+            return Operand.Raise(c, op, Vectors.GP, 0);
         }
 
         SetPointer(c, c->R[Rsp] + (ulong)op->Imm);
@@ -243,11 +250,19 @@ internal static unsafe class StackOps
     /// <summary>Near JMP to a register's value outside 64-bit mode.</summary>
     public static nint JumpRegLegacy(Cpu* c, Op* op)
     {
-        c->R[17] = Cut(Operand.Src<ulong>(c, op), op->Scale);
+        ulong target = Cut(Operand.Src<ulong>(c, op), op->Scale);
+        if (IsBeyondCode(c, target))
+        {
+            return Operand.Raise(c, op, Vectors.GP, 0);
+        }
+
+        c->R[17] = target;
         c->Budget -= op->Count;
         c->InstructionCount += op->Count;
         return BranchOps.Dispatch(c, op);
     }
+
+    private static bool IsBeyondCode(Cpu* c, ulong rip) => rip > c->Limit[Segments.CS] && !Segments.Code64(c);
 
     public static ulong Cut(ulong v, int size) => size == 2 ? (ushort)v : size == 4 ? (uint)v : v;
 
@@ -271,6 +286,11 @@ internal static unsafe class StackOps
     public static bool Push(Cpu* c, ulong value, int size)
     {
         ulong sp = c->R[Rsp] - (uint)size;
+        if (!Permits(c, sp, size, write: true))
+        {
+            return false;
+        }
+
         c->Data[0] = value;
         if (!Write(c, Linear(c, sp), size))
         {
@@ -285,6 +305,11 @@ internal static unsafe class StackOps
     public static bool Pop(Cpu* c, int size)
     {
         ulong sp = c->R[Rsp];
+        if (!Permits(c, sp, size, write: false))
+        {
+            return false;
+        }
+
         c->Data[0] = 0;
         if (!Read(c, Linear(c, sp), size))
         {
@@ -293,6 +318,13 @@ internal static unsafe class StackOps
 
         SetPointer(c, sp + (uint)size);
         return true;
+    }
+
+    /// <summary>Limit and type of SS, outside of 64-bit mode.</summary>
+    private static bool Permits(Cpu* c, ulong sp, int size, bool write)
+    {
+        int pointer = PointerSize(c);
+        return pointer == 8 || Segments.Permits(c, Segments.SS, Cut(sp, pointer), (uint)size, write);
     }
 
     public static bool Read(Cpu* c, ulong a, int size) => Check(c, a, size) && Mmu.Read(c, a, size);

@@ -3,7 +3,7 @@ using Cnvm.Hypervisor.Soft.Memory;
 
 namespace Cnvm.Hypervisor.Soft.Ops;
 
-/// <summary>SYSCALL, SYSRET, SYSENTER, SYSEXIT (APM vol. 3; SYSENTER outside long mode only, as on AMD processors).</summary>
+/// <summary>SYSCALL, SYSRET, SYSENTER, SYSEXIT (APM vol. 3; SYSENTER in long mode on Intel's processors only).</summary>
 internal static unsafe class SyscallOps
 {
     private const uint FlatCode64 = 0xa09b;
@@ -12,7 +12,8 @@ internal static unsafe class SyscallOps
 
     public static nint Syscall(Cpu* c, Op* op)
     {
-        if ((c->Efer & ControlBits.EFER_SCE) == 0 || !Segments.ProtectedMode(c))
+        // Intel's know it in 64-bit mode only (SDM vol. 2, SYSCALL).
+        if ((c->Efer & ControlBits.EFER_SCE) == 0 || !Segments.ProtectedMode(c) || (SoftVcpu.Of(c).IsIntel && !Segments.Code64(c)))
         {
             return Operand.Raise(c, op, Vectors.UD);
         }
@@ -65,7 +66,8 @@ internal static unsafe class SyscallOps
         {
             if (op->Scale == 8)
             {
-                if (!Mmu.IsCanonical(target))
+                // AMD's processors fault at the target, at CPL 3.
+                if (SoftVcpu.Of(c).IsIntel && !Mmu.IsCanonical(target))
                 {
                     return Operand.Raise(c, op, Vectors.GP, 0);
                 }
@@ -101,7 +103,8 @@ internal static unsafe class SyscallOps
 
     public static nint Sysenter(Cpu* c, Op* op)
     {
-        if (Segments.LongMode(c))
+        bool wide = Segments.LongMode(c);
+        if (wide && !SoftVcpu.Of(c).IsIntel)
         {
             return Operand.Raise(c, op, Vectors.UD);
         }
@@ -113,34 +116,38 @@ internal static unsafe class SyscallOps
 
         ushort selector = (ushort)(c->SysenterCs & 0xfffc);
         c->Flags &= ~(Rflags.IF | Rflags.VM | Rflags.RF);
-        Segments.Set(c, Segments.CS, selector, 0, uint.MaxValue, FlatCode32);
+        Segments.Set(c, Segments.CS, selector, 0, uint.MaxValue, wide ? FlatCode64 : FlatCode32);
         Segments.Set(c, Segments.SS, (ushort)(selector + 8), 0, uint.MaxValue, FlatData);
         c->Cpl = 0;
-        c->R[4] = (uint)c->SysenterEsp;
-        c->R[17] = (uint)c->SysenterEip;
+        c->R[4] = wide ? c->SysenterEsp : (uint)c->SysenterEsp;
+        c->R[17] = wide ? c->SysenterEip : (uint)c->SysenterEip;
         c->InstructionCount += op->Count;
         SoftVcpu.UpdateMode(c);
         return Exit.Lookup;
     }
 
+    /// <summary>SYSEXIT: Scale is the operand size.</summary>
     public static nint Sysexit(Cpu* c, Op* op)
     {
-        if (Segments.LongMode(c))
+        if (Segments.LongMode(c) && !SoftVcpu.Of(c).IsIntel)
         {
             return Operand.Raise(c, op, Vectors.UD);
         }
 
-        if (!Segments.ProtectedMode(c) || c->Cpl != 0 || (c->SysenterCs & 0xfffc) == 0)
+        bool to64 = op->Scale == 8;
+        if (!Segments.ProtectedMode(c) || c->Cpl != 0 || (c->SysenterCs & 0xfffc) == 0
+            || (to64 && (!Mmu.IsCanonical(c->R[1]) || !Mmu.IsCanonical(c->R[2]))))
         {
             return Operand.Raise(c, op, Vectors.GP, 0);
         }
 
         ushort selector = (ushort)((c->SysenterCs & 0xfffc) | 3);
-        Segments.Set(c, Segments.CS, (ushort)(selector + 16), 0, uint.MaxValue, FlatCode32 | 0x60);
-        Segments.Set(c, Segments.SS, (ushort)(selector + 24), 0, uint.MaxValue, FlatData | 0x60);
+        int first = to64 ? 32 : 16;
+        Segments.Set(c, Segments.CS, (ushort)(selector + first), 0, uint.MaxValue, (to64 ? FlatCode64 : FlatCode32) | 0x60);
+        Segments.Set(c, Segments.SS, (ushort)(selector + first + 8), 0, uint.MaxValue, FlatData | 0x60);
         c->Cpl = 3;
-        c->R[4] = (uint)c->R[1];
-        c->R[17] = (uint)c->R[2];
+        c->R[4] = to64 ? c->R[1] : (uint)c->R[1];
+        c->R[17] = to64 ? c->R[2] : (uint)c->R[2];
         c->InstructionCount += op->Count;
         SoftVcpu.UpdateMode(c);
         return Exit.Lookup;

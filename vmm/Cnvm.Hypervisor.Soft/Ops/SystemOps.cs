@@ -249,7 +249,8 @@ internal static unsafe class SystemOps
         }
 
         SoftVcpu.Of(c).WritePort(port, c->R[0], op->Scale);
-        return op[1].Fn(c, op + 1);
+        // What the write led to (a kick, a reset) comes before the next instruction.
+        return Volatile.Read(ref c->Attention) == 0 ? op[1].Fn(c, op + 1) : Operand.Leave(c, op);
     }
 
     /// <summary>IOPL and the TSS's permission bitmap (SDM vol. 1 §19.5.2).</summary>
@@ -355,9 +356,27 @@ internal static unsafe class SystemOps
         return op[1].Fn(c, op + 1);
     }
 
+    /// <summary>RDPMC of the four counters that AMD processors always have; here they stand still (APM vol. 2 §13.2).</summary>
+    public static nint Rdpmc(Cpu* c, Op* op)
+    {
+        if ((c->Cpl != 0 && (c->Cr4 & ControlBits.CR4_PCE) == 0) || (uint)c->R[1] > 3)
+        {
+            return Operand.Raise(c, op, Vectors.GP, 0);
+        }
+
+        c->R[0] = c->R[2] = 0;
+        return op[1].Fn(c, op + 1);
+    }
+
     /// <summary>VMCALL and VMMCALL: KVM's hypercalls (Documentation/virt/kvm/x86/hypercalls.rst).</summary>
     public static nint Hypercall(Cpu* c, Op* op)
     {
+        // KVM takes the other vendor's instruction (VMCALL: Imm 1) at CPL 0 only.
+        if (c->Cpl != 0 && (op->Imm == 1) != SoftVcpu.Of(c).IsIntel)
+        {
+            return Operand.Raise(c, op, Vectors.GP, 0);
+        }
+
         SoftVcpu.Of(c).Hypercall();
         return op[1].Fn(c, op + 1);
     }

@@ -18,6 +18,21 @@ internal static unsafe class TempOps
         public static void Apply(Cpu* c, Op* op, T v) => Operand.R(c, op->Dst, StatusFlags.Widen(v));
     }
 
+    /// <summary>BOUND: the signed index in Dst against two bounds of Src bytes in memory.</summary>
+    public static nint Bound(Cpu* c, Op* op)
+    {
+        if (!Mmu.Read(c, Operand.Address(c, op), op->Src * 2))
+        {
+            return Operand.Fault(c, op);
+        }
+
+        bool narrow = op->Src == 2;
+        long index = narrow ? Operand.Dst<short>(c, op) : Operand.Dst<int>(c, op);
+        long lower = narrow ? *(short*)c->Data : *(int*)c->Data;
+        long upper = narrow ? ((short*)c->Data)[1] : ((int*)c->Data)[1];
+        return index < lower || index > upper ? Operand.Raise(c, op, Vectors.BR) : op[1].Fn(c, op + 1);
+    }
+
     /// <summary>Opens a read-modify-write; the old value goes to Temp0. Faults as a write does.</summary>
     public static nint OpenRmw<T>(Cpu* c, Op* op)
         where T : unmanaged

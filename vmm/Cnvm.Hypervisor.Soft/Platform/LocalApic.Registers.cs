@@ -30,8 +30,8 @@ internal sealed partial class LocalApic
     /// <summary>Version 0x14, six LVT entries, EOI broadcasts can be suppressed.</summary>
     private const uint Version = 0x0105_0014;
 
-    /// <summary>Bits of the spurious-interrupt register: vector, software enable, no EOI broadcasts (SDM vol. 3 figure 11-23).</summary>
-    private const uint SpuriousBits = 0x11ff;
+    /// <summary>Bits of the spurious-interrupt register: vector, software enable, focus check, no EOI broadcasts (SDM vol. 3 figure 11-23).</summary>
+    private const uint SpuriousBits = 0x13ff;
     private const uint SpuriousNoBroadcast = 0x1000;
 
     public void ReadMemory(uint offset, Span<byte> data)
@@ -54,12 +54,20 @@ internal sealed partial class LocalApic
         }
     }
 
+    /// <summary>Registers that exist as MSRs (SDM vol. 3 table 11-6); the others are #GP.</summary>
+    private static bool IsReadable(uint offset) =>
+        offset is RegId or RegVersion or RegTpr or RegPpr or RegLdr or RegSpurious or (>= RegIsr and <= RegErrors) or RegIcrLow
+            or (>= RegLvtTimer and <= RegCurrentCount) or RegDivide;
+
+    private static bool IsWritable(uint offset) =>
+        offset is RegTpr or RegEoi or RegSpurious or RegErrors or RegIcrLow or (>= RegLvtTimer and <= RegInitialCount) or RegDivide or RegSelfIpi;
+
     /// <summary>RDMSR of 0x800..0x8ff; false for registers that do not exist.</summary>
     public bool ReadMsr(uint msr, out ulong value)
     {
         uint offset = (msr & 0xff) << 4;
         value = 0;
-        if (!IsX2 || offset is RegDfr or RegIcrHigh or RegApr)
+        if (!IsX2 || !IsReadable(offset))
         {
             return false;
         }
@@ -71,7 +79,7 @@ internal sealed partial class LocalApic
     public bool WriteMsr(uint msr, ulong value)
     {
         uint offset = (msr & 0xff) << 4;
-        if (!IsX2 || offset is RegDfr or RegIcrHigh or RegApr or RegId or RegLdr or RegVersion or RegPpr or RegCurrentCount)
+        if (!IsX2 || !IsWritable(offset))
         {
             return false;
         }
@@ -83,7 +91,7 @@ internal sealed partial class LocalApic
             return true;
         }
 
-        if (value >> 32 != 0 || (offset == RegEoi && value != 0))
+        if (value >> 32 != 0 || (offset is RegEoi or RegErrors && value != 0))
         {
             return false;
         }
@@ -158,7 +166,7 @@ internal sealed partial class LocalApic
                 _errors = 0;
                 break;
             case RegIcrHigh:
-                _icr = (uint)_icr | ((ulong)value << 32);
+                _icr = (uint)_icr | ((ulong)(value & 0xff00_0000) << 32);
                 break;
             case RegIcrLow:
                 _icr = (_icr & 0xffff_ffff_0000_0000) | (value & 0x000c_cfff);

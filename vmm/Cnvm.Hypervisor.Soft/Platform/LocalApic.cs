@@ -83,10 +83,10 @@ internal sealed partial class LocalApic
     /// <summary>Writes IA32_APIC_BASE; false for transitions that do not exist (SDM vol. 3 §11.12.5).</summary>
     public bool WriteBase(ulong value)
     {
-        const ulong Known = 0x000f_ffff_ffff_f000 | BaseEnable | BaseX2 | BaseBsp;
+        ulong known = _vcpu.AddressMask | BaseEnable | BaseX2 | BaseBsp;
         ulong mode = value & (BaseEnable | BaseX2);
         ulong old = BaseMsr & (BaseEnable | BaseX2);
-        if ((value & ~Known) != 0 || mode == BaseX2 || (old == 0 && mode == (BaseEnable | BaseX2)) || (IsX2 && mode == BaseEnable))
+        if ((value & ~known) != 0 || mode == BaseX2 || (old == 0 && mode == (BaseEnable | BaseX2)) || (IsX2 && mode == BaseEnable))
         {
             return false;
         }
@@ -106,7 +106,7 @@ internal sealed partial class LocalApic
     /// <summary>Posts an interrupt. Any thread.</summary>
     public void Post(int vector, bool level)
     {
-        if (vector < 16 || !IsEnabled)
+        if (vector < 16 || !IsEnabled || !IsSoftwareEnabled)
         {
             return;
         }

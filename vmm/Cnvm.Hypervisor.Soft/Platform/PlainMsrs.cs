@@ -3,8 +3,11 @@ namespace Cnvm.Hypervisor.Soft.Platform;
 /// <summary>Registers that only hold a value: memory types, machine check, microcode, AMD configuration.</summary>
 internal static class PlainMsrs
 {
+    public const uint MicrocodeRevision = 0x8b;
+
     private const uint MtrrCap = 0xfe;
-    private const uint MicrocodeRevision = 0x8b;
+    private const uint MtrrDefaultType = 0x2ff;
+    private const uint Pat = 0x277;
     private const uint McgCap = 0x179;
     private const uint McgStatus = 0x17a;
 
@@ -31,7 +34,39 @@ internal static class PlainMsrs
         return 0;
     }
 
-    public static bool IsReadOnly(uint index) => index is MtrrCap or McgCap;
+    public static bool IsReadOnly(uint index) => index is MtrrCap or McgCap or 0x00 or 0x01 or 0x17 or 0x2a;
+
+    /// <summary>False for values that are #GP: memory types that do not exist, and reserved bits (APM vol. 2 §7.7 and §7.8).</summary>
+    public static bool Takes(uint index, ulong value, int physicalBits)
+    {
+        ulong beyond = ~((1ul << physicalBits) - 1);
+        return index switch
+        {
+            Pat => AreTypes(value, 0xf3),
+            MtrrDefaultType => (value & ~0xcfful) == 0 && IsType((byte)value, 0x73),
+            >= 0x200 and < 0x210 when index % 2 == 0 => (value & (beyond | 0xf00)) == 0 && IsType((byte)value, 0x73),
+            >= 0x200 and < 0x210 => (value & (beyond | 0x7ff)) == 0,
+            >= 0x250 and <= 0x26f => AreTypes(value, 0x73),
+            _ => true,
+        };
+    }
+
+    /// <param name="type">A memory type.</param>
+    /// <param name="known">A bit for each type that exists.</param>
+    private static bool IsType(byte type, uint known) => type < 8 && (known & (1u << type)) != 0;
+
+    private static bool AreTypes(ulong value, uint known)
+    {
+        for (int i = 0; i < 8; i++)
+        {
+            if (!IsType((byte)(value >> (i * 8)), known))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     private static List<(uint Index, ulong Value)> Build()
     {
@@ -42,7 +77,7 @@ internal static class PlainMsrs
             (McgStatus, 0), (0x1a0, 1), (0x1d9, 0), (0x1db, 0), (0x1dc, 0), (0x1dd, 0), (0x1de, 0), (0x277, 0x0007_0406_0007_0406),
             (0x2ff, 0xc06), (0xd90, 0), (0xda0, 0),
             (0xc001_0010, 0), (0xc001_0015, 0x0100_0000), (0xc001_001f, 0), (0xc001_0055, 0), (0xc001_0058, 0), (0xc001_0112, 0),
-            (0xc001_0113, 0), (0xc001_0114, 0), (0xc001_0117, 0), (0xc001_0131, 0), (0xc001_0140, 0), (0xc001_0141, 0), (0xc001_1022, 0),
+            (0xc001_0113, 0), (0xc001_0114, 0), (0xc001_0131, 0), (0xc001_0140, 0), (0xc001_0141, 0), (0xc001_1022, 0),
             (0xc001_1029, 2), (0xc001_102a, 0), (0xc001_1020, 0), (0xc001_102b, 0), (0x140, 0),
         ];
         for (uint i = 0; i < 16; i++)

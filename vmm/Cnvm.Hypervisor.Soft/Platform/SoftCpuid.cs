@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Runtime.Intrinsics.X86;
 using System.Text;
 using Cnvm.Arch.Cpuid;
+using Cnvm.Hypervisor.Soft.Core;
 
 namespace Cnvm.Hypervisor.Soft.Platform;
 
@@ -77,6 +78,36 @@ internal static class SoftCpuid
 
     public static int PhysicalBits(CpuidTable table) =>
         table.TryGet(0x8000_0008, 0, out CpuidEntry e) && (e.Eax & 0xff) is >= 32 and <= 52 ? (int)(e.Eax & 0xff) : AddressBits;
+
+    public static bool IsIntel(CpuidTable table) => table.TryGet(0, 0, out CpuidEntry e) && e.Ebx == 0x756e_6547;
+
+    /// <summary>LOCK MOV CR0 reaches CR8 outside of 64-bit mode too (0x80000001 ECX bit 4).</summary>
+    public static bool HasLockedCr8(CpuidTable table) => table.TryGet(0x8000_0001, 0, out CpuidEntry e) && (e.Ecx & (1u << 4)) != 0;
+
+    /// <summary>Bits of CR4 that exist on a vCPU with this CPUID: those that stand for a feature need the feature.</summary>
+    public static ulong Cr4Bits(CpuidTable table)
+    {
+        table.TryGet(1, 0, out CpuidEntry basic);
+        table.TryGet(7, 0, out CpuidEntry more);
+        ulong bits = ControlBits.CR4_Valid;
+        void Needs(uint word, int bit, ulong control) => bits &= (word & (1u << bit)) != 0 ? ulong.MaxValue : ~control;
+        Needs(basic.Edx, 1, ControlBits.CR4_VME | ControlBits.CR4_PVI);
+        Needs(basic.Edx, 2, ControlBits.CR4_DE);
+        Needs(basic.Edx, 3, ControlBits.CR4_PSE);
+        Needs(basic.Edx, 4, ControlBits.CR4_TSD);
+        Needs(basic.Edx, 6, ControlBits.CR4_PAE);
+        Needs(basic.Edx, 7, ControlBits.CR4_MCE);
+        Needs(basic.Edx, 13, ControlBits.CR4_PGE);
+        Needs(basic.Edx, 24, ControlBits.CR4_OSFXSR);
+        Needs(basic.Edx, 25, ControlBits.CR4_OSXMMEXCPT);
+        Needs(basic.Ecx, 17, ControlBits.CR4_PCIDE);
+        Needs(basic.Ecx, 26, ControlBits.CR4_OSXSAVE);
+        Needs(more.Ebx, 0, ControlBits.CR4_FSGSBASE);
+        Needs(more.Ebx, 7, ControlBits.CR4_SMEP);
+        Needs(more.Ebx, 20, ControlBits.CR4_SMAP);
+        Needs(more.Ecx, 2, ControlBits.CR4_UMIP);
+        return bits;
+    }
 
     /// <summary>XCR0 bits that a vCPU with this CPUID may set.</summary>
     public static ulong StateComponents(CpuidTable table) => table.TryGet(0xd, 0, out CpuidEntry e) ? e.Eax | ((ulong)e.Edx << 32) : 3;

@@ -54,11 +54,13 @@ internal sealed unsafe partial class Translator
         StoreTemp(2);
     }
 
-    private void EmitControlMove()
+    /// <param name="instead">Number of the register that CR0 stands for; -1: itself.</param>
+    private void EmitControlMove(int instead = -1)
     {
         EmitPrivileged();
         bool write = _i.Op0Register.IsCR();
         int n = (write ? _i.Op0Register : _i.Op1Register) - Register.CR0;
+        n = instead >= 0 ? instead : n;
         if (n is not (0 or 2 or 3 or 4 or 8))
         {
             EmitRaise(Vectors.UD);
@@ -128,6 +130,23 @@ internal sealed unsafe partial class Translator
             case Mnemonic.Rdtscp:
                 Add(&SystemOps.Rdtsc)->Imm = 1;
                 return true;
+            case Mnemonic.Rdpmc:
+                Add(&SystemOps.Rdpmc);
+                return true;
+            case Mnemonic.Arpl:
+                ushort wanted = Offset(_i.Op1Register);
+                ushort changed = OpenDestination(2);
+                Op* arpl = Add(&DescriptorOps.Arpl);
+                arpl->Dst = changed;
+                arpl->Src = wanted;
+                CloseDestination(2);
+                return true;
+            case Mnemonic.Bound:
+                int bound = _i.Op0Register.GetSize();
+                Op* bounds = AddMemory(&TempOps.Bound, bound * 2, write: false);
+                bounds->Dst = Offset(_i.Op0Register);
+                bounds->Src = (ushort)bound;
+                return true;
             case Mnemonic.Rdpid:
                 Add(&SystemOps.Rdpid)->Dst = Offset(_i.Op0Register);
                 return true;
@@ -151,7 +170,7 @@ internal sealed unsafe partial class Translator
                 _ended = true;
                 return true;
             case Mnemonic.Sysexit or Mnemonic.Sysexitq:
-                Add(&SyscallOps.Sysexit);
+                Add(&SyscallOps.Sysexit)->Scale = (byte)(_i.Mnemonic == Mnemonic.Sysexitq ? 8 : 4);
                 _ended = true;
                 return true;
             case Mnemonic.Swapgs:
@@ -264,8 +283,7 @@ internal sealed unsafe partial class Translator
                 Add(&SystemOps.AccessFlag)->Imm = _i.Mnemonic == Mnemonic.Stac ? 1 : 0;
                 return true;
             case Mnemonic.Vmcall or Mnemonic.Vmmcall:
-                EmitPrivileged();
-                Add(&SystemOps.Hypercall);
+                Add(&SystemOps.Hypercall)->Imm = _i.Mnemonic == Mnemonic.Vmcall ? 1 : 0;
                 return true;
             case Mnemonic.Xgetbv:
                 Add(&SystemOps.Xgetbv);

@@ -41,6 +41,8 @@ internal sealed unsafe partial class Translator
     public bool IsRepeated => _i.IsStringInstruction && (_i.HasRepPrefix || _i.HasRepnePrefix);
 
     /// <summary>The last instruction loads SS and so holds off debug exceptions.</summary>
+    public bool LockedCr0IsCr8 { get; init; }
+
     public bool HoldsTraps => _i.Mnemonic is Mnemonic.Mov or Mnemonic.Pop && _i.Op0Kind == OpKind.Register && _i.Op0Register == Register.SS;
 
     /// <summary>The last instruction may enter a handler with TF off.</summary>
@@ -91,6 +93,13 @@ internal sealed unsafe partial class Translator
             _instructions++;
             _first = true;
             _addressInSlot = false;
+            if (_i.IsInvalid && DecodesAsCr8(decoder, bytes + at, length - at))
+            {
+                EmitControlMove(8);
+                at += _i.Length;
+                break;
+            }
+
             if (_i.IsInvalid)
             {
                 _i.Length = Math.Max(1, _i.Length);
@@ -122,6 +131,30 @@ internal sealed unsafe partial class Translator
         }
 
         return _count;
+    }
+
+    /// <summary>LOCK MOV to or from CR0 stands for CR8 (APM vol. 3, MOV CRn); Iced takes the prefix for an error.</summary>
+    private bool DecodesAsCr8(Decoder decoder, byte* bytes, int length)
+    {
+        if (!LockedCr0IsCr8 || length < 4 || *bytes != 0xf0)
+        {
+            return false;
+        }
+
+        _reader.Set(bytes + 1, bytes + Math.Min(length, 15));
+        ulong ip = _i.IP;
+        decoder.IP = ip;
+        decoder.Decode(out Instruction inner);
+        if (inner.Mnemonic != Mnemonic.Mov || (inner.Op0Register != Register.CR0 && inner.Op1Register != Register.CR0))
+        {
+            return false;
+        }
+
+        int whole = inner.Length + 1;
+        _i = inner;
+        _i.Length = whole;
+        _i.IP = ip;
+        return true;
     }
 
     private void EmitFallThrough(uint delta)

@@ -12,7 +12,7 @@ namespace Cnvm.Hypervisor.Memory;
 /// Devices that write RAM call <see cref="MarkDirty"/> after the write and before they tell the guest; together with the
 /// hypervisor's own log this makes the dirty set complete.
 /// </remarks>
-public sealed unsafe class GuestMemory : IPhysicalMemory, IDisposable
+public sealed unsafe partial class GuestMemory : IPhysicalMemory, IDisposable
 {
     private readonly byte* _origin;
     private readonly IDisposable? _owner;

@@ -12,6 +12,12 @@ public sealed record RamRegion(ulong Gpa, ulong Size, nint HostAddress)
     /// <summary>Offset of the region in its backing file, in bytes.</summary>
     public long BackingOffset { get; init; }
 
+    /// <summary>Private anonymous memory of small pages: what was never touched reads as zeros, and nobody else can write it.</summary>
+    public bool IsAnonymous { get; init; }
+
+    /// <summary>How pages are given back to the host so that they read as zero.</summary>
+    public RamRelease Release { get; init; }
+
     /// <summary>Memory zone the region belongs to; null for the machine's plain RAM.</summary>
     public string? ZoneId { get; init; }
 

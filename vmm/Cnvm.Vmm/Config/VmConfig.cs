@@ -58,6 +58,9 @@ public sealed record VmConfig(
     /// <summary>The profile in force: what <see cref="PlatformConfig.MachineProfile"/> says, else <see cref="MachineProfile.Cloud"/>.</summary>
     internal MachineProfile EffectiveProfile => Platform?.MachineProfile ?? MachineProfile.Cloud;
 
+    /// <summary>A machine with ACPI has a generation identifier.</summary>
+    internal bool HasGenerationId => Platform?.Vmgenid ?? true;
+
     /// <summary>Number of PCI segments, 1 unless <see cref="PlatformConfig.NumPciSegments"/> says more.</summary>
     internal ushort PciSegmentCount => Platform?.NumPciSegments ?? 1;
 

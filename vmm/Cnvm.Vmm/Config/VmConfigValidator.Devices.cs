@@ -42,8 +42,7 @@ public sealed partial class VmConfigValidator
     {
         Refuse(disk.VhostUser, $"{field}.vhost_user", "vhost-user is");
         Refuse(disk.VhostSocket is not null, $"{field}.vhost_socket", "vhost-user is");
-        Refuse(disk.RateLimitGroup is not null, $"{field}.rate_limit_group", "rate limits are");
-        Refuse(disk.RateLimiterConfig is not null, $"{field}.rate_limiter_config", "rate limits are");
+        CheckRateLimits(field, disk);
         Refuse(disk.QueueAffinity is { Count: > 0 }, $"{field}.queue_affinity", "queue affinity is");
         Refuse(disk.BackingFiles, $"{field}.backing_files", "backing files are");
         Refuse(disk.ImageType is not (ImageType.Raw or ImageType.Unknown), $"{field}.image_type", $"{disk.ImageType} is");
@@ -84,7 +83,7 @@ public sealed partial class VmConfigValidator
     {
         Refuse(net.VhostUser, $"{field}.vhost_user", "vhost-user is");
         Refuse(net.VhostSocket is not null, $"{field}.vhost_socket", "vhost-user is");
-        Refuse(net.RateLimiterConfig is not null, $"{field}.rate_limiter_config", "rate limits are");
+        CheckRateLimiter($"{field}.rate_limiter_config", net.RateLimiterConfig);
         if (net.Tap is { } tap && (tap.Length is 0 or > MaxInterfaceName || tap.AsSpan().ContainsAny("/ \t\n\0")))
         {
             Add($"{field}.tap", $"'{tap}' is not an interface name: 1 to {MaxInterfaceName} characters without slash or space");
@@ -162,7 +161,7 @@ public sealed partial class VmConfigValidator
     {
         var ids = new HashSet<string>(StringComparer.Ordinal);
         var slots = new HashSet<(ushort, byte)>();
-        var counts = new Dictionary<ushort, int> { [0] = _config.Pvpanic ? 1 : 0 };
+        var counts = new Dictionary<ushort, int> { [0] = (_config.Pvpanic ? 1 : 0) + (_config.Watchdog ? 1 : 0) };
         foreach ((string field, IPciDeviceConfig device) in _config.NamedPciDevices())
         {
             CheckId($"{field}.id", device.Id, ids);

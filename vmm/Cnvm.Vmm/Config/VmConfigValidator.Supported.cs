@@ -6,18 +6,14 @@ public sealed partial class VmConfigValidator
     private void CheckSupported()
     {
         VmConfig c = _config;
-        Refuse(c.RateLimitGroups is { Count: > 0 }, "rate_limit_groups", "rate limits are");
-        Refuse(c.Balloon is not null, "balloon", "the balloon is");
         Refuse(c.GenericVhostUser is { Count: > 0 }, "generic_vhost_user", "vhost-user is");
         Refuse(c.Fs is { Count: > 0 }, "fs", "virtio-fs is");
         Refuse(c.Pmem is { Count: > 0 }, "pmem", "virtio-pmem is");
         Refuse(c.Devices is { Count: > 0 }, "devices", "VFIO is");
         Refuse(c.UserDevices is { Count: > 0 }, "user_devices", "vfio-user is");
         Refuse(c.Vdpa is { Count: > 0 }, "vdpa", "vDPA is");
-        Refuse(c.Vsock is not null, "vsock", "virtio-vsock is");
         Refuse(c.Iommu, "iommu", "the virtual IOMMU is");
         Refuse(c.Numa is { Count: > 0 }, "numa", "guest NUMA is");
-        Refuse(c.Watchdog, "watchdog", "the watchdog is");
         Refuse(c.Rtc is not null, "rtc", "virtio-rtc is");
         Refuse(c.Gdb is true, "gdb", "the gdb stub is");
         Refuse(c.Pvmemcontrol is not null, "pvmemcontrol", "pvmemcontrol is");

@@ -23,8 +23,11 @@ public sealed partial class VmConfigValidator
         validator.CheckPciSegments();
         validator.CheckConsoles();
         validator.CheckRng();
+        validator.CheckRateLimitGroups();
         validator.CheckDisks();
         validator.CheckNets();
+        validator.CheckVsock();
+        validator.CheckBalloon();
         validator.CheckPciDevices();
         return validator._problems;
     }

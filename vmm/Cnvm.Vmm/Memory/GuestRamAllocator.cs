@@ -81,6 +81,8 @@ public static class GuestRamAllocator
         {
             BackingFd = piece.Image is null ? fd : -1,
             BackingOffset = (long)piece.FileOffset,
+            IsAnonymous = fd < 0 && !piece.HugePages,
+            Release = piece.Shared ? RamRelease.PunchHole : fd >= 0 ? RamRelease.Replace : RamRelease.Drop,
             ZoneId = piece.ZoneId,
         };
     }

@@ -1,4 +1,3 @@
-using Cnvm.Hypervisor.State;
 using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Vmm.Migration;
@@ -9,19 +8,10 @@ namespace Cnvm.Vmm.Migration;
 /// </summary>
 internal static class StateAge
 {
-    private const uint TimeStampCounter = 0x10;
-    private const ulong TicksPerKhzNanosecond = 1_000_000;
-
     public static MachineState Add(MachineState state, ulong nanoseconds) => state with
     {
         Clock = state.Clock with { Nanoseconds = state.Clock.Nanoseconds + nanoseconds },
         VmTime = state.VmTime + nanoseconds,
-        Vcpus = [.. state.Vcpus.Select(v => v with { State = Add(v.State, nanoseconds) })],
+        Vcpus = [.. state.Vcpus.Select(v => v with { State = TscAlignment.Advance(v.State, nanoseconds) })],
     };
-
-    private static VcpuState Add(VcpuState vcpu, ulong nanoseconds)
-    {
-        ulong ticks = (ulong)((UInt128)nanoseconds * vcpu.TscKhz / TicksPerKhzNanosecond);
-        return vcpu with { Msrs = [.. vcpu.Msrs.Select(m => m.Index == TimeStampCounter ? m with { Value = m.Value + ticks } : m)] };
-    }
 }

@@ -22,6 +22,7 @@ internal sealed partial class Chipset
         PciHost = Pci?.Save(),
         HostBridge = _hostBridge?.Save(),
         PvPanic = _pvPanic?.Save(),
+        GenerationId = GenerationId?.Save(),
     };
 
     /// <summary>
@@ -38,6 +39,7 @@ internal sealed partial class Chipset
         Require(Pci is null == state.PciHost is null, nameof(state.PciHost));
         Require(_hostBridge is null == state.HostBridge is null, nameof(state.HostBridge));
         Require(_pvPanic is null == state.PvPanic is null, nameof(state.PvPanic));
+        Require(GenerationId is null == state.GenerationId is null, nameof(state.GenerationId));
         IoApic.Restore(state.IoApic);
         Pic?.Restore(state.Pic!);
         _pit?.Restore(state.Pit!);
@@ -48,6 +50,7 @@ internal sealed partial class Chipset
         Pci?.Restore(state.PciHost!);
         _hostBridge?.Restore(state.HostBridge!);
         _pvPanic?.Restore(state.PvPanic!);
+        GenerationId?.Restore(state.GenerationId!);
     }
 
     /// <summary>The host's end of the serial port may have waited for the device: call it once the machine runs.</summary>

@@ -6,6 +6,7 @@ using Cnvm.Devices.Pci;
 using Cnvm.Devices.Platform;
 using Cnvm.Devices.Serial;
 using Cnvm.Devices.Time;
+using Cnvm.Hypervisor.Memory;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Microsoft.Extensions.Logging;
@@ -99,6 +100,9 @@ internal sealed partial class Chipset : IDisposable
     /// <summary>Null without ACPI.</summary>
     public GenericEventDevice? Ged { get; }
 
+    /// <summary>Null without <see cref="AddGenerationId"/>.</summary>
+    public GenerationId? GenerationId { get; private set; }
+
     /// <summary>Null without PCI.</summary>
     public PciHost? Pci { get; }
 
@@ -123,6 +127,16 @@ internal sealed partial class Chipset : IDisposable
         }
 
         return shared.CreateInput();
+    }
+
+    /// <summary>Gives the machine a generation identifier; one without ACPI could not be told of it.</summary>
+    /// <param name="memory">Where it lies.</param>
+    public void AddGenerationId(GuestMemory memory)
+    {
+        if (Ged is { } ged)
+        {
+            GenerationId = new GenerationId(memory, (gpa, length) => memory.MarkDirty(gpa, (ulong)length), ged, LowMemory.GenerationId);
+        }
     }
 
     public void Dispose()

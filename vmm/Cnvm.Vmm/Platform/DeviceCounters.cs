@@ -1,6 +1,8 @@
 using Cnvm.Virtio;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Net;
+using Cnvm.Virtio.Vsock;
 
 namespace Cnvm.Vmm.Platform;
 
@@ -14,15 +16,34 @@ internal static class DeviceCounters
         {
             if (device is BlockDevice block)
             {
-                all[device.Id] = Read(block.Counters);
+                all[device.Id] = WithWaits(Read(block.Counters), block.RateLimiter?.Waits);
             }
             else if (device is NetDevice net)
             {
-                all[device.Id] = Read(net.Counters);
+                all[device.Id] = WithWaits(Read(net.Counters), net.RateLimiterWaits);
+            }
+            else if (device is VsockDevice vsock)
+            {
+                all[device.Id] = Read(vsock.Counters);
+            }
+            else if (device is BalloonDevice balloon)
+            {
+                all[device.Id] = Read(balloon);
             }
         }
 
         return all;
+    }
+
+    /// <summary>Devices without limits have the counters that they always had.</summary>
+    private static Dictionary<string, ulong> WithWaits(Dictionary<string, ulong> counters, ulong? waits)
+    {
+        if (waits is { } count)
+        {
+            counters["rate_limiter_waits"] = count;
+        }
+
+        return counters;
     }
 
     private static Dictionary<string, ulong> Read(NetCounters c) => new()
@@ -32,6 +53,35 @@ internal static class DeviceCounters
         ["tx_bytes"] = c.TxBytes,
         ["tx_frames"] = c.TxFrames,
     };
+
+    private static Dictionary<string, ulong> Read(VsockCounters c) => new()
+    {
+        ["rx_bytes"] = c.RxBytes,
+        ["rx_packets"] = c.RxPackets,
+        ["tx_bytes"] = c.TxBytes,
+        ["tx_packets"] = c.TxPackets,
+        ["connections_opened"] = c.ConnectionsOpened,
+        ["connections_refused"] = c.ConnectionsRefused,
+        ["connections_reset"] = c.ConnectionsReset,
+    };
+
+    private static Dictionary<string, ulong> Read(BalloonDevice balloon)
+    {
+        BalloonCounters c = balloon.Counters;
+        var all = new Dictionary<string, ulong>
+        {
+            ["balloon_target_bytes"] = c.TargetBytes,
+            ["balloon_actual_bytes"] = c.ActualBytes,
+            ["inflated_bytes"] = c.InflatedBytes,
+            ["reported_bytes"] = c.ReportedBytes,
+        };
+        foreach ((string name, ulong value) in balloon.Statistics)
+        {
+            all[$"guest_{name}"] = value;
+        }
+
+        return all;
+    }
 
     private static Dictionary<string, ulong> Read(BlockCounters c) => new()
     {

@@ -2,9 +2,12 @@ using System.Net;
 using System.Net.NetworkInformation;
 using Cnvm.Linux;
 using Cnvm.Virtio;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Net;
+using Cnvm.Virtio.RateLimits;
 using Cnvm.Virtio.Rng;
+using Cnvm.Virtio.Vsock;
 using Cnvm.Vmm.Config;
 using Microsoft.Extensions.Logging;
 
@@ -13,8 +16,13 @@ namespace Cnvm.Vmm.Platform;
 /// <summary>Makes virtio devices from their configuration. Failures name the device and the field.</summary>
 internal static class DeviceFactory
 {
+    /// <summary>The limit that a configuration describes; null for none.</summary>
+    public static RateLimiter? CreateLimiter(RateLimiterConfig? config) =>
+        config is { Bandwidth: null, Ops: null } or null ? null : new RateLimiter(Bucket(config.Bandwidth), Bucket(config.Ops));
+
+    /// <param name="limiter">What it may take; null for all there is.</param>
     /// <exception cref="MachineBuildException">The image cannot be used.</exception>
-    public static BlockDevice CreateDisk(DiskConfig disk, ILogger logger)
+    public static BlockDevice CreateDisk(DiskConfig disk, RateLimiter? limiter, ILogger logger)
     {
         string id = disk.Id!;
         try
@@ -29,7 +37,10 @@ internal static class DeviceFactory
                 DisableIoUring = disk.DisableIoUring,
             });
             return new BlockDevice(
-                new BlockOptions { Id = id, QueueCount = disk.NumQueues, QueueSize = disk.QueueSize, Serial = disk.Serial },
+                new BlockOptions
+                {
+                    Id = id, QueueCount = disk.NumQueues, QueueSize = disk.QueueSize, Serial = disk.Serial, RateLimiter = limiter,
+                },
                 image,
                 logger);
         }
@@ -65,6 +76,10 @@ internal static class DeviceFactory
                 OffloadTso = net.OffloadTso,
                 OffloadUfo = net.OffloadUfo,
                 OffloadChecksum = net.OffloadCsum,
+
+                // Each direction has the whole limit, as with Cloud Hypervisor.
+                ReceiveLimiter = CreateLimiter(net.RateLimiterConfig),
+                TransmitLimiter = CreateLimiter(net.RateLimiterConfig),
             };
             return new NetDevice(options, tap, logger);
         }
@@ -73,6 +88,34 @@ internal static class DeviceFactory
             throw new MachineBuildException($"{id}: {e.Message}", e);
         }
     }
+
+    /// <exception cref="MachineBuildException">The socket cannot be made.</exception>
+    public static VsockDevice CreateVsock(VsockConfig vsock, ILogger logger)
+    {
+        string id = vsock.Id!;
+        try
+        {
+            return new VsockDevice(new VsockOptions { Id = id, Cid = vsock.Cid, SocketPath = vsock.Socket }, logger);
+        }
+        catch (Exception e) when (e is LinuxException or IOException)
+        {
+            throw new MachineBuildException($"{id}: {e.Message}", e);
+        }
+    }
+
+    public static BalloonDevice CreateBalloon(BalloonConfig balloon, ILogger logger) => new(
+        new BalloonOptions
+        {
+            Id = balloon.Id ?? DeviceNames.Balloon,
+            Size = balloon.Size,
+            DeflateOnOom = balloon.DeflateOnOom,
+            FreePageReporting = balloon.FreePageReporting,
+            Statistics = balloon.Statistics,
+        },
+        logger);
+
+    private static TokenBucketOptions? Bucket(TokenBucketConfig? bucket) =>
+        bucket is null ? null : new TokenBucketOptions(bucket.Size, bucket.OneTimeBurst ?? 0, bucket.RefillTime);
 
     public static VirtioDevice CreateRng(RngConfig rng, ILogger logger)
     {

@@ -45,6 +45,8 @@ internal static class FirmwareTables
                 HasRtc = layout.Profile.RtcIrq is not null,
                 PvpanicPort = config.Pvpanic && layout.Profile.Pci is null ? PvPanicRegister.IsaPort : null,
                 VirtioMmioTransports = mmioTransports,
+                Events = config.HasGenerationId ? [GenerationDevice.Event] : [],
+                Objects = config.HasGenerationId ? [GenerationDevice.Object(LowMemory.GenerationId)] : [],
             },
             memory).Start;
     }

@@ -8,6 +8,8 @@ namespace Cnvm.Vmm.Requests;
 /// <param name="NetFds">Whose the first descriptors of the request are.</param>
 /// <param name="VfioFds">Whose the following descriptors are, one each.</param>
 /// <param name="IommufdFd">The last descriptor is the I/O MMU's; in JSON only that it is there means something.</param>
+/// <param name="NetOverrides">cnvm's own: interfaces that are others than they were, for one of several VMs of a snapshot.</param>
+/// <param name="Clock">cnvm's own: whether the guest's clocks go on where they stood.</param>
 /// <param name="Resume">The guest runs afterwards; otherwise it is left paused.</param>
 public sealed record RestoreConfig(
     [property: JsonRequired] string SourceUrl = "",
@@ -17,7 +19,9 @@ public sealed record RestoreConfig(
     IReadOnlyList<RestoredVfio>? VfioFds = null,
     int? IommufdFd = null,
     bool Resume = false,
-    IReadOnlyList<MemoryZoneUpdate>? ZoneUpdates = null)
+    IReadOnlyList<MemoryZoneUpdate>? ZoneUpdates = null,
+    IReadOnlyList<NetOverride>? NetOverrides = null,
+    ClockRestoreMode Clock = ClockRestoreMode.Hold)
 {
     /// <summary>Descriptors that must come along with the request.</summary>
     internal ulong ExpectedDescriptors

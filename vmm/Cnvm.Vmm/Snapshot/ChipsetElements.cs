@@ -25,6 +25,7 @@ internal static class ChipsetElements
         PciHost = v.Optional(8, "pci_host", s?.PciHost, PciHost),
         HostBridge = v.Optional(9, "host_bridge", s?.HostBridge, PciFunction),
         PvPanic = v.Optional(10, "pvpanic", s?.PvPanic, PciFunction),
+        GenerationId = v.Optional(16, "vmgenid", s?.GenerationId, static (v, g) => new GenerationIdState(v.U64(1, "address", g?.Address))),
     };
 
     public static PciFunctionState PciFunction(StateVisitor v, PciFunctionState? s) => new()

@@ -28,4 +28,6 @@ public sealed record ChipsetState
     public PciFunctionState? HostBridge { get; init; }
 
     public PciFunctionState? PvPanic { get; init; }
+
+    public GenerationIdState? GenerationId { get; init; }
 }

@@ -3,6 +3,7 @@ using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Vmm.Memory;
 using Cnvm.Vmm.Requests;
+using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Vmm.Snapshot;
@@ -35,13 +36,31 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
         }
 
         using SafeFileHandle file = Open();
+        var extents = new DataExtents(file);
         foreach (MemoryRangeState range in state.Ranges)
         {
             if (range.IsSaved)
             {
-                Load(file, range, memory);
+                Load(file, extents, range, memory);
             }
         }
+    }
+
+    /// <summary>Loads, once the guest runs, what has not been read yet; null when all has.</summary>
+    /// <param name="memory">Allocated as <see cref="Place(IReadOnlyList{RamPiece})"/> says.</param>
+    public BackgroundLoad? LoadInBackground(GuestMemory memory, ILogger logger)
+    {
+        if (mode != MemoryRestoreMode.OnDemand || prefault)
+        {
+            return null;
+        }
+
+        BackgroundLoad.Piece[] pieces =
+        [
+            .. state.Ranges.Select((r, i) => (Range: r, Region: memory.Regions[i])).Where(p => p.Range.IsSaved)
+                .Select(p => new BackgroundLoad.Piece(p.Region.HostAddress, (long)p.Range.FileOffset, (long)p.Range.Size)),
+        ];
+        return pieces.Length > 0 ? new BackgroundLoad(path, pieces, logger) : null;
     }
 
     private RamPiece Place(RamPiece piece, MemoryRangeState range)
@@ -93,13 +112,13 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
         }
     }
 
-    private void Load(SafeFileHandle file, MemoryRangeState range, GuestMemory memory)
+    private void Load(SafeFileHandle file, DataExtents extents, MemoryRangeState range, GuestMemory memory)
     {
         for (int i = 0; i < range.Checksums.Length; i++)
         {
             ulong start = (ulong)i * state.ChunkBytes;
             Span<byte> chunk = memory.GetSpan(range.Gpa + start, (int)Math.Min(state.ChunkBytes, range.Size - start));
-            uint crc = ReadChunk(file, chunk, (long)(range.FileOffset + start));
+            uint crc = ReadChunk(file, extents, chunk, (long)(range.FileOffset + start));
             if (crc != range.Checksums[i])
             {
                 throw new SnapshotException(
@@ -109,14 +128,14 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
     }
 
     /// <summary>Reads what is not a hole; holes leave the fresh memory untouched, and so unallocated.</summary>
-    private uint ReadChunk(SafeFileHandle file, Span<byte> chunk, long offset)
+    private uint ReadChunk(SafeFileHandle file, DataExtents extents, Span<byte> chunk, long offset)
     {
         uint crc = Crc32C.Start;
         long end = offset + chunk.Length;
         long at = offset;
         try
         {
-            while (SparseFile.TryFindData(file, at, end, out long start, out long length))
+            while (extents.TryFind(at, end, out long start, out long length))
             {
                 crc = ZeroChecksum.Append(crc, start - at);
                 Span<byte> data = chunk.Slice((int)(start - offset), (int)length);

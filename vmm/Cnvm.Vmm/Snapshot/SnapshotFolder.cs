@@ -1,12 +1,14 @@
 using System.Text.Json;
 using Cnvm.Hypervisor.State.Format;
+using Cnvm.Linux;
 
 namespace Cnvm.Vmm.Snapshot;
 
 /// <summary>A snapshot on disk.</summary>
 public static class SnapshotFolder
 {
-    private const string FormatName = "cnvm-state";
+    internal const string FormatName = "cnvm-state";
+
     private const string TemporarySuffix = ".cnvm-partial";
 
     // The state in base64 and a few words around it.
@@ -14,7 +16,7 @@ public static class SnapshotFolder
     private const long MaxConfigFileBytes = 16 << 20;
 
     /// <summary>
-    /// Writes a snapshot under temporary names and renames it when it is whole, the state last. When anything fails, nothing of it stays.
+    /// Writes a snapshot under temporary names and renames it when it is whole and on the disk, the state last. When anything fails, nothing of it stays.
     /// </summary>
     /// <param name="folder">An existing folder without a snapshot.</param>
     /// <param name="config">Contents of <see cref="SnapshotFiles.Config"/>.</param>
@@ -47,6 +49,7 @@ public static class SnapshotFolder
             {
                 using var memory = Create(folder, SnapshotFiles.Memory, made);
                 writeMemory(memory);
+                RandomAccess.FlushToDisk(memory);
             }
 
             WriteFile(folder, SnapshotFiles.Config, config, made);
@@ -57,6 +60,8 @@ public static class SnapshotFolder
                 File.Move(temporary, final);
                 made[made.IndexOf(temporary)] = final;
             }
+
+            DirectoryFlush.Flush(folder);
         }
         catch (Exception e)
         {
@@ -65,7 +70,7 @@ public static class SnapshotFolder
                 File.Delete(path);
             }
 
-            if (e is IOException or UnauthorizedAccessException)
+            if (e is IOException or UnauthorizedAccessException or LinuxException)
             {
                 throw new SnapshotException($"the snapshot cannot be written to {folder}: {e.Message}", e);
             }
@@ -97,6 +102,11 @@ public static class SnapshotFolder
         return OpenEnvelope(ReadFile(path, MaxStateFileBytes), path);
     }
 
+    /// <summary>The state in an answer to <c>vm.state</c>, which is made as the file is.</summary>
+    /// <param name="from">Where it comes from, for messages.</param>
+    /// <exception cref="SnapshotException">It is none.</exception>
+    public static byte[] StateBytes(byte[] envelope, string from) => OpenEnvelope(envelope, from);
+
     /// <summary>The configuration's JSON.</summary>
     /// <exception cref="SnapshotException">There is none.</exception>
     public static byte[] ReadConfig(string folder) => ReadFile(Path.Combine(folder, SnapshotFiles.Config), MaxConfigFileBytes);
@@ -116,6 +126,7 @@ public static class SnapshotFolder
     {
         using var file = Create(folder, name, made);
         RandomAccess.Write(file, contents, 0);
+        RandomAccess.FlushToDisk(file);
     }
 
     private static byte[] ReadFile(string path, long limit)

@@ -50,6 +50,8 @@ public static class SnapshotMerge
     {
         using SafeFileHandle below = Open(parent);
         using SafeFileHandle above = Open(difference);
+        var belowExtents = new DataExtents(below);
+        var aboveExtents = new DataExtents(above);
         var ranges = new MemoryRangeState[newer.Ranges.Length];
         long length = 0;
         var chunk = new byte[newer.ChunkBytes];
@@ -68,8 +70,8 @@ public static class SnapshotMerge
             {
                 long offset = (long)b.FileOffset + ((long)c * newer.ChunkBytes);
                 int bytes = (int)Math.Min(newer.ChunkBytes, b.Size - ((ulong)c * newer.ChunkBytes));
-                Read(below, chunk.AsSpan(0, bytes), offset, a.Checksums[c], parent);
-                Read(above, over.AsSpan(0, bytes), offset, b.Checksums[c], difference);
+                Read(below, belowExtents, chunk.AsSpan(0, bytes), offset, a.Checksums[c], parent);
+                Read(above, aboveExtents, over.AsSpan(0, bytes), offset, b.Checksums[c], difference);
                 Overlay(chunk.AsSpan(0, bytes), over, b.Pages, (long)c * (newer.ChunkBytes / PageBytes));
                 checksums[c] = Crc32C.Of(chunk.AsSpan(0, bytes));
                 WriteUsed(file, chunk.AsSpan(0, bytes), offset);
@@ -96,11 +98,11 @@ public static class SnapshotMerge
         }
     }
 
-    private static void Read(SafeFileHandle file, Span<byte> chunk, long offset, ulong checksum, string folder)
+    private static void Read(SafeFileHandle file, DataExtents extents, Span<byte> chunk, long offset, ulong checksum, string folder)
     {
         chunk.Clear();
         long end = offset + chunk.Length;
-        for (long at = offset; SparseFile.TryFindData(file, at, end, out long start, out long length); at = start + length)
+        for (long at = offset; extents.TryFind(at, end, out long start, out long length); at = start + length)
         {
             for (int done = 0; done < length;)
             {

@@ -40,8 +40,28 @@ internal static class TscAlignment
         return [.. vcpus.Select((v, i) => ticks[i] is { } tsc ? WithTsc(v, tsc, instant) : v)];
     }
 
-    /// <summary>The TSC in a saved state.</summary>
-    public static bool TryGetTsc(VcpuState vcpu, out ulong tsc)
+    /// <summary>A vCPU whose TSC has gone on for a while.</summary>
+    public static VcpuState Advance(VcpuState vcpu, ulong nanoseconds) => TryGetTsc(vcpu, out ulong tsc)
+        ? WithTsc(vcpu, tsc + (ulong)((UInt128)nanoseconds * vcpu.TscKhz / TicksPerKhzNanosecond), vcpu.TscTimestamp)
+        : vcpu;
+
+    /// <summary>Host time at which a TSC that was set began to run.</summary>
+    /// <param name="set">The vCPU's state as it was set.</param>
+    /// <param name="now">Its state a moment later.</param>
+    /// <param name="earliest">Host time before it was set.</param>
+    /// <param name="latest">Host time afterwards; the answer also where the TSC tells nothing: some hosts do not let it be set.</param>
+    public static ulong RunsSince(VcpuState set, VcpuState now, ulong earliest, ulong latest)
+    {
+        if (now.TscTimestamp == 0 || now.TscKhz == 0 || !TryGetTsc(set, out ulong first) || !TryGetTsc(now, out ulong last))
+        {
+            return latest;
+        }
+
+        ulong since = now.TscTimestamp - (ulong)((UInt128)(last - first) * TicksPerKhzNanosecond / now.TscKhz);
+        return since >= earliest && since <= latest ? since : latest;
+    }
+
+    private static bool TryGetTsc(VcpuState vcpu, out ulong tsc)
     {
         foreach (MsrValue msr in vcpu.Msrs)
         {

@@ -1,11 +1,14 @@
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Virtio;
+using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Queues;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Transport;
+using Cnvm.Virtio.Vsock;
+using Cnvm.Virtio.Watchdog;
 
 namespace Cnvm.Vmm.Snapshot;
 
@@ -80,6 +83,9 @@ internal static class VirtioElements
             v.Optional(2, "net", s as NetState, Net),
             v.Optional(3, "rng", s as RngState, static (_, _) => new RngState()),
             v.Optional(4, "console", s as ConsoleState, Console),
+            v.Optional(5, "vsock", s as VsockState, Vsock),
+            v.Optional(6, "balloon", s as BalloonState, Balloon),
+            v.Optional(7, "watchdog", s as WatchdogState, Watchdog),
         ];
         VirtioDeviceState[] there = [.. kinds.OfType<VirtioDeviceState>()];
         v.Require(there.Length == 1, $"{there.Length} kinds of device in one");
@@ -98,6 +104,16 @@ internal static class VirtioElements
         GuestOffloads = v.U64(2, "guest_offloads", s?.GuestOffloads),
         IsAnnouncing = v.Bool(3, "announcing", s?.IsAnnouncing),
     };
+
+    private static VsockState Vsock(StateVisitor v, VsockState? s) => new() { Cid = v.U32(1, "cid", s?.Cid) };
+
+    private static BalloonState Balloon(StateVisitor v, BalloonState? s) => new()
+    {
+        TargetPages = v.U32(1, "target_pages", s?.TargetPages),
+        ActualPages = v.U32(2, "actual_pages", s?.ActualPages),
+    };
+
+    private static WatchdogState Watchdog(StateVisitor v, WatchdogState? s) => new() { IsArmed = v.Bool(1, "armed", s?.IsArmed) };
 
     private static ConsoleState Console(StateVisitor v, ConsoleState? s) => new()
     {

@@ -1,0 +1,40 @@
+using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
+
+namespace Cnvm.Linux;
+
+/// <summary>How many descriptors this process may have open (RLIMIT_NOFILE).</summary>
+[Abi("sys/resource.h")]
+public static unsafe partial class OpenFileLimit
+{
+    private const int RLIMIT_NOFILE = 7;
+
+    /// <summary>
+    /// Raises the soft limit to the hard one. The soft one is 1024 by custom, for programs that use select(2); each connection of a guest's
+    /// sockets takes a descriptor.
+    /// </summary>
+    public static void Raise()
+    {
+        rlimit limit;
+        // SAFETY: the C library reads and writes a local. Where it is refused, the limit stays as it was.
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max)
+        {
+            limit.rlim_cur = limit.rlim_max;
+            _ = setrlimit(RLIMIT_NOFILE, &limit);
+        }
+    }
+
+    [LibraryImport("libc")]
+    private static partial int getrlimit(int resource, rlimit* limit);
+
+    [LibraryImport("libc")]
+    private static partial int setrlimit(int resource, rlimit* limit);
+
+    [Abi("sys/resource.h", "struct rlimit")]
+    [StructLayout(LayoutKind.Sequential)]
+    private struct rlimit
+    {
+        public ulong rlim_cur;
+        public ulong rlim_max;
+    }
+}
