@@ -53,6 +53,7 @@ internal static class HelpText
           --disk KEYS...         path=FILE       image or block device (raw)
                                  readonly, direct = on|off (off)
                                  num_queues=N (1), queue_size=N (128), serial=TEXT
+                                 queue_affinity=[Q@[HOST_CPUS],...]  host CPUs for the thread of queue Q
                                  image_type=raw|unknown (unknown), sparse=on|off (on)
                                  lock_granularity=byte-range|full (byte-range)
                                  id=NAME, pci_segment=N (0), pci_device_id=N

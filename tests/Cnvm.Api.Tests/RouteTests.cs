@@ -67,7 +67,7 @@ public sealed class RouteTests : IDisposable
     [InlineData("vm.resize-disk", """{"id":"d","desired_size":5}""", "VmResizeDisk { Id = d, DesiredSize = 5 }")]
     [InlineData("vm.resize-zone", """{"id":"z","desired_ram":5}""", "VmResizeZone { Id = z, DesiredRam = 5 }")]
     [InlineData("vm.remove-device", """{"id":"x"}""", "remove x")]
-    [InlineData("vm.snapshot", """{"destination_url":"file:///d"}""", "VmSnapshotConfig { DestinationUrl = file:///d, TrackChanges = False, Incremental = False }")]
+    [InlineData("vm.snapshot", """{"destination_url":"file:///d"}""", "VmSnapshotConfig { DestinationUrl = file:///d, TrackChanges = False, Incremental = False, Compress = False }")]
     [InlineData("vm.coredump", """{"destination_url":"file:///d"}""", "VmCoredumpData { DestinationUrl = file:///d }")]
     [InlineData("vm.restore", """{"source_url":"file:///d","zone_updates":[]}""", "restore file:///d Copy prefault=False resume=False 0")]
     [InlineData("vm.receive-migration", """{"receiver_url":"unix:/s"}""", "receive unix:/s")]

@@ -22,7 +22,7 @@ public abstract class RateLimitTests(GuestHostFixture fixture) : GuestTests(fixt
             [
                 $"path={scratch.Path}/a,bw_size=1M,bw_refill_time=500",
                 $"path={scratch.Path}/b,rate_limit_group=both",
-                $"path={scratch.Path}/c,rate_limit_group=both",
+                $"path={scratch.Path}/c,rate_limit_group=both,queue_affinity=[0@[0]]",
             ],
             Flags = "--rate-limit-group id=both,bw_size=1M,bw_refill_time=500",
         };
@@ -34,7 +34,21 @@ public abstract class RateLimitTests(GuestHostFixture fixture) : GuestTests(fixt
         Assert.All(
             new[] { "_disk0", "_disk1", "_disk2" },
             disk => Assert.True(counters.GetProperty(disk).GetProperty("rate_limiter_waits").GetInt64() > 0, disk));
+        await ResizeAsync(guest, scratch);
         await guest.PowerOffAsync();
+    }
+
+    /// <summary>The guest sees a new size at once, can use what has come, and is refused what has gone.</summary>
+    private async Task ResizeAsync(GuestVm guest, ScratchDirectory scratch)
+    {
+        await guest.PutAsync("vm.resize-disk", """{"id":"_disk2","desired_size":12582912}""");
+        await guest.AskAsync("while [ $(cat /sys/block/vdc/size) != 24576 ]; do usleep 50000; done");
+        await guest.AskAsync("echo behind | dd of=/dev/vdc bs=512 seek=24575 conv=sync,fsync");
+        Assert.Equal("behind\n", (await Host.RunAsync($"tail -c 512 {scratch.Path}/c | tr -d '\\0 '")).OrThrow().Output);
+        await guest.PutAsync("vm.resize-disk", """{"id":"_disk2","desired_size":4194304}""");
+        await guest.AskAsync("while [ $(cat /sys/block/vdc/size) != 8192 ]; do usleep 50000; done");
+        Assert.NotEqual(0, (await guest.RunAsync("dd if=/dev/zero of=/dev/vdc bs=512 seek=8192 count=1 oflag=direct")).ExitCode);
+        Assert.Equal("4194304\n", (await Host.RunAsync($"stat -c %s {scratch.Path}/c")).OrThrow().Output);
     }
 
     /// <summary>4 MiB take 1.5 seconds, less one request; how much longer depends on who else works here.</summary>

@@ -62,9 +62,17 @@ public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixtu
             await SnapshotAsync(vm, folder);
         }
 
-        await using GuestVm one = await CloneAsync(1);
         await using GuestVm two = await CloneAsync(2);
-        foreach ((GuestVm vm, int number) in new[] { (one, 1), (two, 2) })
+        await using (GuestVm one = await CloneAsync(1))
+        {
+            await AssertCloneAsync(one, 1);
+            await AssertCloneAsync(two, 2);
+        }
+
+        // Only the last one leaves nothing behind.
+        await two.PowerOffAsync();
+
+        async Task AssertCloneAsync(GuestVm vm, int number)
         {
             await GuestLoad.AssertGoesOnAsync(vm, 1);
             Assert.Equal("52:54:00:00:00:01", await vm.AskAsync("cat /sys/class/net/eth0/address"));
@@ -72,10 +80,6 @@ public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixtu
             Assert.Equal($"52:54:00:00:01:0{number}", await vm.AskAsync("cat /sys/class/net/eth0/address"));
             Assert.Contains($"clone{number}", (await space.RunAsync("ip -o link")).Output, StringComparison.Ordinal);
         }
-
-        // Only the last one leaves nothing behind.
-        await one.DisposeAsync();
-        await two.PowerOffAsync();
 
         async Task<GuestVm> CloneAsync(int number)
         {

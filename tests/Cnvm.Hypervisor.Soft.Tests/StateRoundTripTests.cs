@@ -41,6 +41,24 @@ public sealed class StateRoundTripTests
         AssertSame(first, third);
     }
 
+    /// <summary>However long restoring takes, the TSCs of vCPUs that were saved together are one; a guest that set them apart keeps that.</summary>
+    [Fact]
+    public void Tscs_saved_together_are_one_again()
+    {
+        const uint Khz = 2_000_000;
+        const ulong Minute = 60UL * Khz * 1000;
+        using SoftHypervisor soft = SoftHypervisor.Create();
+        using var partition = (SoftPartition)soft.CreatePartition(new PartitionOptions { MaxVcpus = 4 });
+        ulong first = partition.TscOffset(0, 5_000_000, scaled: 1_000_000, Khz);
+        Assert.Equal(4_000_000UL, first);
+        Assert.Equal(first, partition.TscOffset(1, 5_000_000, scaled: 1_000_000 + Minute, Khz));
+        Assert.Equal(first, partition.TscOffset(2, 5_000_100, scaled: 1_000_000 + (2 * Minute), Khz));
+        Assert.NotEqual(first, partition.TscOffset(3, 5_000_000 + Minute, scaled: 1_000_000 + (2 * Minute), Khz));
+
+        // Restored again, they go on from what was saved.
+        Assert.Equal(unchecked(4_000_000 - Minute), partition.TscOffset(0, 5_000_000, scaled: 1_000_000 + Minute, Khz));
+    }
+
     private static void AssertSame(VcpuState a, VcpuState b)
     {
         Assert.Equal(a.Cpuid, b.Cpuid);

@@ -146,6 +146,9 @@ internal sealed class KvmPartition : IPartition
         return new KvmDoorbell(_fd, space, address, width, dataMatch, target);
     }
 
+    /// <summary>The first vCPU's TSC as it was restored: its saved value, its frequency, and what KVM adds to the host's for it.</summary>
+    internal (ulong Value, uint Khz, ulong Offset)? FirstTsc { get; set; }
+
     public ParavirtualClock SaveClock()
     {
         kvm_clock_data data = default;

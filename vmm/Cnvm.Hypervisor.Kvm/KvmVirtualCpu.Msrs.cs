@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
 using Cnvm.Hypervisor.State;
+using Cnvm.Linux;
 using Cnvm.Linux.Kvm;
 
 namespace Cnvm.Hypervisor.Kvm;
@@ -10,6 +11,10 @@ namespace Cnvm.Hypervisor.Kvm;
 internal sealed unsafe partial class KvmVirtualCpu
 {
     private const int MsrsPerCall = 128;
+    private const int MaxTries = 10;
+
+    // One ioctl takes a few microseconds.
+    private static readonly TimeSpan Undisturbed = TimeSpan.FromMicroseconds(20);
 
     // KVM_GET_MSR_INDEX_LIST knows a few hundred at most.
     private const int MaxListedMsrs = 4096;
@@ -35,13 +40,7 @@ internal sealed unsafe partial class KvmVirtualCpu
         }
 
         // The TSC once more, alone: the closer the two readings of the host's clock, the better the relation.
-        long before = Stopwatch.GetTimestamp();
-        if (!TryReadMsr(MsrIndex.TimeStampCounter, out ulong tsc))
-        {
-            throw new HypervisorException($"vCPU {Index}: KVM does not read the TSC");
-        }
-
-        tscTimestamp = (ulong)Stopwatch.GetElapsedTime(0, before + ((Stopwatch.GetTimestamp() - before) / 2)).Ticks * 100;
+        ulong tsc = ReadTsc(out tscTimestamp);
         int at = Array.IndexOf(indices, MsrIndex.TimeStampCounter);
         if (at >= 0)
         {
@@ -51,10 +50,78 @@ internal sealed unsafe partial class KvmVirtualCpu
         return values.ToImmutable();
     }
 
+    /// <summary>Reads the TSC, some times where this thread is interrupted meanwhile, of which the shortest counts.</summary>
+    /// <param name="timestamp">Host monotonic time in nanoseconds at which it was read.</param>
+    private ulong ReadTsc(out ulong timestamp)
+    {
+        ulong tsc = 0;
+        timestamp = 0;
+        var shortest = TimeSpan.MaxValue;
+        for (int tries = 0; tries < MaxTries && shortest > Undisturbed; tries++)
+        {
+            long before = Stopwatch.GetTimestamp();
+            if (!TryReadMsr(MsrIndex.TimeStampCounter, out ulong value))
+            {
+                throw new HypervisorException($"vCPU {Index}: KVM does not read the TSC");
+            }
+
+            long took = Stopwatch.GetTimestamp() - before;
+            if (Stopwatch.GetElapsedTime(0, took) < shortest)
+            {
+                shortest = Stopwatch.GetElapsedTime(0, took);
+                tsc = value;
+                timestamp = (ulong)Stopwatch.GetElapsedTime(0, before + (took / 2)).Ticks * 100;
+            }
+        }
+
+        return tsc;
+    }
+
+    /// <summary>
+    /// TSCs that were one where they were saved are one again, however long restoring the vCPUs one after the other takes: KVM takes values
+    /// for one TSC only if they are written within a second of each other.
+    /// </summary>
+    /// <param name="value">The saved TSC.</param>
+    /// <returns>Whether this vCPU's TSC now is that of the first one; otherwise it has to be written.</returns>
+    private bool JoinTsc(ulong value)
+    {
+        ulong second = TscKhz * 1000UL;
+        if (Index == 0 || _partition.FirstTsc is not { } first || first.Khz != TscKhz || value - first.Value + second > 2 * second)
+        {
+            return false;
+        }
+
+        ulong offset = first.Offset;
+        return TryTscOffset(KvmRequest.KVM_SET_DEVICE_ATTR, ref offset);
+    }
+
+    /// <summary>What others have to join.</summary>
+    private void KeepTsc(ulong value)
+    {
+        ulong offset = 0;
+        _partition.FirstTsc = Index == 0 && TryTscOffset(KvmRequest.KVM_GET_DEVICE_ATTR, ref offset) ? (value, TscKhz, offset) : _partition.FirstTsc;
+    }
+
+    /// <summary>Reads or writes what KVM adds to the host's TSC; false where it does not let one (Linux before 5.16).</summary>
+    private bool TryTscOffset(uint request, ref ulong offset)
+    {
+        ulong value = offset;
+        var attribute = new kvm_device_attr { group = KvmConstants.KVM_VCPU_TSC_CTRL, attr = KvmConstants.KVM_VCPU_TSC_OFFSET, addr = (ulong)&value };
+        bool done = Libc.ioctl(_fd.Value, request, (nint)(&attribute)) == 0;
+        offset = value;
+        return done;
+    }
+
     /// <summary>The TSC deadline comes last: it is compared with the TSC, and counts only once the local APIC's timer mode is set.</summary>
     private void RestoreMsrs(ImmutableArray<MsrValue> msrs)
     {
-        MsrValue[] ordered = [.. msrs.Where(m => m.Index != MsrIndex.TscDeadline), .. msrs.Where(m => m.Index == MsrIndex.TscDeadline)];
+        MsrValue? tsc = msrs.Any(m => m.Index == MsrIndex.TimeStampCounter) ? msrs.First(m => m.Index == MsrIndex.TimeStampCounter) : null;
+        bool joined = tsc is { } saved && JoinTsc(saved.Value);
+        MsrValue[] ordered =
+        [
+            .. msrs.Where(m => m.Index != MsrIndex.TscDeadline && !(joined && m.Index == MsrIndex.TimeStampCounter)),
+            .. msrs.Where(m => m.Index == MsrIndex.TscDeadline),
+        ];
         for (int next = 0; next < ordered.Length;)
         {
             ReadOnlySpan<MsrValue> chunk = ordered.AsSpan(next, Math.Min(MsrsPerCall, ordered.Length - next));
@@ -75,6 +142,11 @@ internal sealed unsafe partial class KvmVirtualCpu
                     CultureInfo.InvariantCulture,
                     $"vCPU {Index}: this host's KVM does not take value 0x{refused.Value:x} for MSR 0x{refused.Index:x}"));
             }
+        }
+
+        if (tsc is { } own && !joined)
+        {
+            KeepTsc(own.Value);
         }
     }
 

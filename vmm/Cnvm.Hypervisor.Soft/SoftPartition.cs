@@ -200,25 +200,30 @@ internal sealed unsafe partial class SoftPartition : IPartition
     }
 
     private long _clockBase = HostClock.Now;
-    private (ulong Offset, uint Khz)? _restoredTsc;
+    private (ulong Value, ulong Offset, uint Khz)? _firstTsc;
 
     /// <summary>
-    /// What a restored TSC adds to the host's time. vCPUs are restored one after the other: TSCs that come out less than a second apart
-    /// were one and the same where they were saved, and are so again.
+    /// What a restored TSC adds to the host's time. vCPUs are restored one after the other: TSCs that were saved with less than a second
+    /// between them were one and the same, and are so again, however long that takes.
     /// </summary>
-    /// <param name="value">The TSC now.</param>
+    /// <param name="vcpu">The first one's TSC is what others join.</param>
+    /// <param name="value">The saved TSC.</param>
     /// <param name="scaled">The host's time now, in ticks.</param>
-    public ulong TscOffset(ulong value, ulong scaled, uint khz)
+    public ulong TscOffset(int vcpu, ulong value, ulong scaled, uint khz)
     {
         lock (_gate)
         {
-            ulong offset = value - scaled;
-            if (_restoredTsc is { } first && first.Khz == khz && Math.Abs((long)(offset - first.Offset)) < khz * 1000L)
+            if (vcpu != 0 && _firstTsc is { } first && first.Khz == khz && Math.Abs((long)(value - first.Value)) < khz * 1000L)
             {
                 return first.Offset;
             }
 
-            _restoredTsc = (offset, khz);
+            ulong offset = value - scaled;
+            if (vcpu == 0)
+            {
+                _firstTsc = (value, offset, khz);
+            }
+
             return offset;
         }
     }

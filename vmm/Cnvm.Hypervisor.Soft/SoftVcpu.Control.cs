@@ -25,7 +25,7 @@ internal sealed unsafe partial class SoftVcpu
             case 3:
                 bool keep = (c->Cr4 & ControlBits.CR4_PCIDE) != 0;
                 ulong root = keep ? v & ~(1ul << 63) : v;
-                if (Segments.LongMode(c) && root >> c->PhysicalBits != 0)
+                if (Segments.LongMode(c) ? root >> c->PhysicalBits != 0 : !PointersAreValid(root, c->Cr0, c->Cr4))
                 {
                     return false;
                 }
@@ -84,6 +84,11 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         ulong changed = c->Cr0 ^ v;
+        if (!Segments.LongMode(c) && !PointersAreValid(c->Cr3, v, c->Cr4))
+        {
+            return false;
+        }
+
         c->Cr0 = v;
         if ((changed & (ControlBits.CR0_PG | ControlBits.CR0_WP | ControlBits.CR0_PE)) != 0)
         {
@@ -94,13 +99,46 @@ internal sealed unsafe partial class SoftVcpu
         return true;
     }
 
+    /// <summary>
+    /// PAE paging's four page-directory pointers have no reserved bits set: looked at whenever they would be loaded (APM vol. 2 §5.2.3;
+    /// SDM vol. 3 §4.4.1).
+    /// </summary>
+    private bool PointersAreValid(ulong cr3, ulong cr0, ulong cr4)
+    {
+        Cpu* c = _c;
+        if ((cr0 & ControlBits.CR0_PG) == 0 || (cr4 & ControlBits.CR4_PAE) == 0)
+        {
+            return true;
+        }
+
+        ulong table = cr3 & 0xffff_ffe0;
+        RamSlot* ram = Mmu.FindRam(c, table);
+        if (ram == null)
+        {
+            return true;
+        }
+
+        ulong* pointers = (ulong*)(ram->Host + (table - ram->Start));
+        ulong reserved = ~((1ul << c->PhysicalBits) - 1) | 0x1e6;
+        for (int i = 0; i < 4; i++)
+        {
+            if ((pointers[i] & 1) != 0 && (pointers[i] & reserved) != 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
     private bool WriteCr4(ulong v)
     {
         Cpu* c = _c;
         if ((v & ~_cr4Valid) != 0
             || (Segments.LongMode(c) && (v & ControlBits.CR4_PAE) == 0)
             || ((v & ControlBits.CR4_PCIDE) != 0 && (!Segments.LongMode(c) || ((c->Cr4 & ControlBits.CR4_PCIDE) == 0
-                && (c->Cr3 & 0xfff) != 0))))
+                && (c->Cr3 & 0xfff) != 0)))
+            || (!Segments.LongMode(c) && !PointersAreValid(c->Cr3, c->Cr0, v)))
         {
             return false;
         }

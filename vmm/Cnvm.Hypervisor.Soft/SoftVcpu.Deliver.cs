@@ -368,9 +368,9 @@ internal sealed unsafe partial class SoftVcpu
         uint esp = narrow ? (ushort)c->Data[0] : (uint)c->Data[0];
         ushort ss = (ushort)(c->Data[0] >> (narrow ? 16 : 32));
         uint error = (ss & 0xfffcu) | external;
-        if ((ss & 0xfffc) == 0)
+        if ((ss & 0xfffc) == 0 || (ss & 3) != level)
         {
-            Mmu.Raise(c, Vectors.TS, external);
+            Mmu.Raise(c, Vectors.TS, error);
             return false;
         }
 
@@ -386,7 +386,7 @@ internal sealed unsafe partial class SoftVcpu
 
         uint attributes = Segments.DescriptorAttributes(d);
         uint kind = attributes & (Segments.NonSystem | Segments.Code | Segments.ReadWrite);
-        if (kind != (Segments.NonSystem | Segments.ReadWrite) || ((attributes >> 5) & 3) != (uint)level || (ss & 3) != level)
+        if (kind != (Segments.NonSystem | Segments.ReadWrite) || ((attributes >> 5) & 3) != (uint)level)
         {
             Mmu.Raise(c, Vectors.TS, error);
             return false;

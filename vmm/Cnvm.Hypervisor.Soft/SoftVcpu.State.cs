@@ -175,7 +175,7 @@ internal sealed unsafe partial class SoftVcpu
 
         if (msr.Index == Msr.Tsc)
         {
-            _tscOffset = _partition.TscOffset(msr.Value, Scale(HostClock.Now), _tscKhz);
+            _tscOffset = _partition.TscOffset(Index, msr.Value, Scale(HostClock.Now), _tscKhz);
             return true;
         }
 

@@ -103,6 +103,10 @@ public sealed unsafe partial class DiskFile : IDisposable
         return n < 0 ? -LinuxError.Last : n;
     }
 
+    /// <summary>Makes a regular file this long: cut off, or with a hole at its end.</summary>
+    /// <exception cref="LinuxException">No space, or longer than the file system's files can be.</exception>
+    public void SetSize(ulong bytes) => LinuxError.Check(Libc.ftruncate(_fd.Value, checked((long)bytes)), $"resize {Path}");
+
     /// <summary>Waits until data and what is needed to find it are on stable storage. Returns 0 or a negative error number.</summary>
     public int DataSync() => fdatasync(_fd.Value) < 0 ? -LinuxError.Last : 0;
 

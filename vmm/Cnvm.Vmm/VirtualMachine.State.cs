@@ -20,7 +20,8 @@ internal sealed partial class VirtualMachine
 
     // One ioctl takes a few microseconds.
     private const ulong UndisturbedNanoseconds = 20_000;
-    private const int MaxTries = 9;
+    private const int FewTries = 4;
+    private const int MaxTries = 30;
 
     // Until it starts with the guest, and then until it is stopped with the machine.
     private BackgroundLoad? _backgroundLoad;
@@ -176,20 +177,25 @@ internal sealed partial class VirtualMachine
     }
 
     /// <summary>
-    /// Reads or sets a clock at a host time that is known: again when this thread was interrupted meanwhile, a few times at most.
+    /// Reads or sets a clock at a host time that is known: again when this thread was interrupted meanwhile, until it takes about as long
+    /// as the shortest of the tries before.
     /// </summary>
+    /// <param name="access">What it did last counts.</param>
     private static void AtOneInstant(Action access, out ulong instant)
     {
-        for (int tries = 0; ; tries++)
+        ulong shortest = ulong.MaxValue;
+        for (int tries = 1; ; tries++)
         {
             ulong before = HostNanoseconds();
             access();
             ulong took = HostNanoseconds() - before;
             instant = before + (took / 2);
-            if (took <= UndisturbedNanoseconds || tries == MaxTries)
+            if (took <= UndisturbedNanoseconds || (tries >= FewTries && took <= shortest + (shortest / 2)) || tries == MaxTries)
             {
                 return;
             }
+
+            shortest = Math.Min(shortest, took);
         }
     }
 

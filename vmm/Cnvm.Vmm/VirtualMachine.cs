@@ -7,6 +7,7 @@ using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State;
 using Cnvm.Virtio.Balloon;
+using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
 using Cnvm.Virtio.RateLimits;
 using Cnvm.Virtio.Watchdog;
@@ -170,9 +171,17 @@ internal sealed partial class VirtualMachine : IDisposable
             }
             else
             {
-                // A restored TSC has run since; the paravirtual clock has to agree with it, or guests distrust one of the two.
+                // A restored TSC has run since; the other clocks have to agree with it, or guests distrust one of them.
+                ulong vmTime = _chipset.Clock.Nanoseconds;
+                ulong since = 0;
                 AtOneInstant(
-                    () => _partition.RestoreClock(clock with { Nanoseconds = clock.Nanoseconds + HostNanoseconds() - _tscRunsSince }), out _);
+                    () =>
+                    {
+                        since = HostNanoseconds() - _tscRunsSince;
+                        _partition.RestoreClock(clock with { Nanoseconds = clock.Nanoseconds + since });
+                    },
+                    out _);
+                _chipset.Clock.Restore(vmTime + since);
             }
 
             _pausedClock = null;
@@ -201,6 +210,10 @@ internal sealed partial class VirtualMachine : IDisposable
         ged.Notify(GedEvents.PowerButton);
         return true;
     }
+
+    /// <summary>Gives a disk another size; it has one of this name.</summary>
+    /// <exception cref="BlockImageException">The image cannot have it; nothing has changed.</exception>
+    public void ResizeDisk(string id, ulong bytes) => _virtio.ResizeDisk(id, bytes, resume: _pausedClock is null);
 
     /// <summary>Bytes that the guest has given up to the balloon.</summary>
     public ulong BalloonBytes => _balloon?.Counters.ActualBytes ?? 0;
@@ -255,31 +268,6 @@ internal sealed partial class VirtualMachine : IDisposable
         AddDevices(config, consoles);
         AddVcpus(hypervisor, config, layout, profile, saved);
     }
-
-    /// <param name="bits">Width of the guest's physical addresses.</param>
-    private static PhysicalLayout PlanLayout(VmConfig config, int bits)
-    {
-        Profile profile = config.EffectiveProfile == Config.MachineProfile.Cloud ? Profile.Cloud
-            : UsesAcpi(config) ? Profile.MicrovmAcpi : Profile.Microvm;
-        var weights = new PciSegmentWeights[config.PciSegmentCount];
-        Array.Fill(weights, PciSegmentWeights.Equal);
-        foreach (PciSegmentConfig segment in config.PciSegments ?? [])
-        {
-            weights[segment.PciSegment] = new PciSegmentWeights(segment.Mmio32ApertureWeight, segment.Mmio64ApertureWeight);
-        }
-
-        return PhysicalLayout.Plan(profile, config.BootMemoryBytes, bits, 0, weights);
-    }
-
-    /// <summary>
-    /// Whether the guest's kernel will look at ACPI tables (kernel-parameters: acpi=off). Where it does not, virtio-mmio transports need
-    /// interrupts that it knows without them.
-    /// </summary>
-    private static bool UsesAcpi(VmConfig config) => config.Payload?.Cmdline?.Split(' ').Contains("acpi=off") is not true;
-
-    private static CpuTopology Topology(CpusConfig cpus) => cpus.Topology is { } t
-        ? CpuTopology.Create(t.ThreadsPerCore, t.CoresPerDie, t.DiesPerPackage, t.Packages, (int)cpus.MaxVcpus)
-        : CpuTopology.Flat((int)cpus.MaxVcpus);
 
     private void AddDevices(VmConfig config, ConsoleSet consoles)
     {

@@ -1,4 +1,5 @@
 using Cnvm.Linux;
+using Cnvm.Virtio.Block;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Metrics;
 using Cnvm.Vmm.Requests;
@@ -88,10 +89,21 @@ public sealed partial class VmmService
         RequireAtRest("vm.resize-disk");
         ArgumentNullException.ThrowIfNull(resize);
         VmConfig config = _config ?? throw VmmException.NotCreated();
-        _ = Machine();
-        throw config.Disks?.Any(d => d.Id == resize.Id) is true
-            ? VmmException.NotSupported("vm.resize-disk")
-            : new VmmException(VmmErrorKind.NotFound, $"The VM has no disk '{resize.Id}'");
+        VirtualMachine machine = Machine();
+        if (config.Disks?.Any(d => d.Id == resize.Id) is not true)
+        {
+            throw new VmmException(VmmErrorKind.NotFound, $"The VM has no disk '{resize.Id}'");
+        }
+
+        RequestValidator.ThrowIfInvalid(resize);
+        try
+        {
+            machine.ResizeDisk(resize.Id, resize.DesiredSize);
+        }
+        catch (BlockImageException e)
+        {
+            throw new VmmException(VmmErrorKind.Internal, e.Message, e);
+        }
     }
 
     public void ResizeZone(VmResizeZone resize)

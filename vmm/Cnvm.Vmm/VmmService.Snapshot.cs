@@ -34,6 +34,10 @@ public sealed partial class VmmService
         try
         {
             byte[] id = RandomId.Make();
+            if (snapshot.Compress)
+            {
+                CompressedMemory.ThrowIfUnavailable();
+            }
 
             // What can fail comes before the files have their names: a snapshot that is there has succeeded.
             if (snapshot.TrackChanges && recorded is null)
@@ -45,7 +49,7 @@ public sealed partial class VmmService
             DirtyBitmap? changed = changes?.Collect();
             RamSource ram = machine.Ram;
             MemoryState memory = MemoryFileWriter.Plan(ram) with { Parent = snapshot.Incremental ? recorded!.Parent : null };
-            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory, snapshot.Incremental ? changed : null);
+            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory, snapshot.Incremental ? changed : null, snapshot.Compress);
             SnapshotFolder.Write(
                 folder,
                 _options.ConfigCodec.Write(_config!),

@@ -39,6 +39,8 @@ internal static class SampleValue
         ["PlatformConfig.uuid"] = "\"11111111-2222-3333-4444-555555555555\"",
         ["PlatformConfig.system_uuid"] = "\"11111111-2222-3333-4444-555555555555\"",
         ["PciSegmentConfig.pci_segment"] = "0",
+        ["DiskConfig.queue_affinity"] = """[{"queue_index":0,"host_cpus":[0]}]""",
+        ["VirtQueueAffinity.queue_index"] = "0",
         ["VsockConfig.cid"] = "3",
         ["BalloonConfig.size"] = "4096",
         ["LandlockConfig.access"] = "\"rw\"",

@@ -110,7 +110,12 @@ public sealed class MachineTests : IDisposable
         Expect(404, "vm.remove-device", """{"id":"b"}""");
         Expect(500, "vm.remove-device", """{"id":"a"}""");
         Expect(404, "vm.resize-disk", """{"id":"b","desired_size":4096}""");
-        Expect(500, "vm.resize-disk", """{"id":"a","desired_size":4096}""");
+        Expect(400, "vm.resize-disk", """{"id":"a","desired_size":4095}""");
+        Expect(204, "vm.resize-disk", """{"id":"a","desired_size":2097152}""");
+        Assert.Equal(2097152, new FileInfo(Path.Combine(_vmm.Folder, "a")).Length);
+        Expect(204, "vm.pause");
+        Expect(204, "vm.resize-disk", """{"id":"a","desired_size":1048576}""");
+        Expect(204, "vm.resume");
         Expect(500, "vm.resize", """{"desired_ram":16777216}""");
         Expect(204, "vm.resize", """{"desired_ram":8388608,"desired_vcpus":1}""");
         Expect(500, "vm.snapshot", """{"destination_url":"file:///tmp"}""");

@@ -18,9 +18,11 @@ internal static partial class RandomScenarios
             uint type = (uint)(s.IsWide || Chance(r, 60) ? 0xc : 4) | (Chance(r, 88) ? 0x80u : 0) | ((uint)r.Next(4) << 5);
             ushort target = Pick<ushort>(
                 r, Layout.Code64, Layout.Code32, Layout.UserCode32, Layout.UserCode64, Layout.Data, 0, Layout.Free + 0x10, Layout.Free + 0x11);
-            s.Put(Layout.Gdt + Layout.Free, Layout.Gate(Layout.MoreCode, target, type, Chance(r, 70) ? 0 : (uint)r.Next(8)));
+            // 16-bit gates lead into the first 64 KiB.
+            ulong entry = (type & 8) != 0 ? Layout.MoreCode : Layout.Handlers + (Layout.EndPort * 16);
+            s.Put(Layout.Gdt + Layout.Free, Layout.Gate(entry, target, type, Chance(r, 70) ? 0 : (uint)r.Next(8)));
             s.Put(Layout.Gdt + Layout.Free + 8, Chance(r, 85) ? 0 : Pick<ulong>(r, 0x100_0000_0000, 0x8000, 0xffff_8000));
-            s.Put(Layout.Gdt + Layout.Free + 0x10, RandomDescriptor(r));
+            s.Put(Layout.Gdt + Layout.Free + 0x10, RandomDescriptor(s, r));
             selector = (ushort)(Layout.Free | r.Next(4));
             InnerStacks(s, r);
         }
@@ -28,7 +30,8 @@ internal static partial class RandomScenarios
         ulong at = s.IsUser ? Layout.UserData : Layout.KernelData;
         bool wide = s.Bits == 64;
         bool far64 = wide && Chance(r, 40);
-        s.Put(at, Chance(r, 92) ? Layout.MoreCode : Word(r));
+        // In the first 64 KiB, for 16-bit code.
+        s.Put(at, Chance(r, 92) ? s.IsUser ? Layout.MoreCode : Layout.Handlers + (Layout.EndPort * 16) : far64 ? Word(r) : 0x40_0000);
         s.Put(at + (far64 ? 8u : 4), selector);
         s.Registers[7] = at;
         return s.Code((far64 ? "48" : "") + Pick<string>(r, "FF2F", "FF1F"));
@@ -68,8 +71,10 @@ internal static partial class RandomScenarios
         (int vector, string code) = Pick<(int, string)>(
             r, (0x50, "CD50"), (0x50, "CD50"), (3, "CC"), (6, "0F0B"), (0, "31C9F7F1"), (14, "0FB6042500004000"), (13, "0F20C0" + "B8EFBEADDE" + "8ED8"),
             (0x50, "9090CD50"), (4, "CE"));
-        ulong handler = Chance(r, 94) ? Layout.MoreCode : Pick<ulong>(r, 0x8000_0000_0000, 0x40_0000, 0x1_0000_0000);
-        s.Gate(vector, handler, target, type, s.IsWide && Chance(r, 40) ? (uint)r.Next(8) : 0);
+        // An absent handler of page faults would be called until the stack has eaten the tables.
+        ulong handler = vector == 14 || Chance(r, 94) ? Layout.MoreCode : s.IsWide ? Pick<ulong>(r, 0x8000_0000_0000, 0x40_0000, 0x1_0000_0000) : 0x40_0000;
+        // QEMU's processor writes an interrupt stack's frame with the kernel's rights even for a handler at CPL 3.
+        s.Gate(vector, handler, target, type, s.IsWide && target == Layout.Code64 && Chance(r, 60) ? (uint)r.Next(8) : 0);
         if (Chance(r, 8))
         {
             // Sometimes the table ends before the vector.
@@ -96,10 +101,13 @@ internal static partial class RandomScenarios
         EndsElsewhere(s);
         bool wide = s.Bits == 64;
         ulong sp = s.Registers[4];
-        ulong rip = Chance(r, 90) ? Layout.MoreCode : Pick<ulong>(r, 0x8000_0000_0000, 0xffff_7fff_ffff_ffff, 0x40_0000, Word(r));
         ushort cs = Chance(r, 60)
             ? Pick<ushort>(r, Layout.Code64, Layout.UserCode64, Layout.UserCode32, Layout.Code32, Layout.Data, Layout.UserDataSelector)
             : RandomSelector(s, r);
+        cs = (cs & ~7) == Layout.Code16 ? (ushort)(Layout.Code32 | (cs & 3)) : cs;
+        ulong rip = Chance(r, 90) ? Layout.MoreCode
+            : cs is Layout.Code64 or Layout.UserCode64 && wide ? Pick<ulong>(r, 0x8000_0000_0000, 0xffff_7fff_ffff_ffff, 0x40_0000, Word(r))
+            : 0x40_0000;
         ushort ss = Chance(r, 70)
             ? Pick<ushort>(r, Layout.Data, Layout.UserDataSelector, Layout.UserDataSelector, 0, 3, 1, Layout.UserCode32)
             : RandomSelector(s, r);
@@ -122,10 +130,14 @@ internal static partial class RandomScenarios
         string prefix = size == 8 ? "48" : size == 2 ? "66" : "";
         ulong[] frame = [rip, cs, flags, stack, ss];
         int kind = r.Next(10);
-        if (kind is 5 or 6)
+        if (kind == 5)
         {
-            // Far return: no flags; sometimes arguments.
             frame = [rip, cs, stack, ss];
+        }
+        else if (kind == 6)
+        {
+            // Eight bytes of arguments are dropped.
+            frame = [rip, cs, .. new ulong[8 / size], stack, ss];
         }
 
         if (size == 2)
@@ -168,7 +180,7 @@ internal static partial class RandomScenarios
     {
         ulong star = Chance(r, 80) ? 0x0018_0008ul : (uint)Word(r) & 0xffff_ffff;
         s.Msrs[0xc000_0081] = (star << 32) | (uint)Layout.MoreCode;
-        s.Msrs[0xc000_0082] = Chance(r, 90) ? Layout.MoreCode : 0x40_0000;
+        s.Msrs[0xc000_0082] = Layout.MoreCode;
         s.Msrs[0xc000_0083] = Layout.MoreCode + 8;
         s.Msrs[0xc000_0084] = Chance(r, 50) ? 0x4_7700 : (uint)Word(r);
         s.Msrs[0x174] = Chance(r, 80) ? Layout.Code32 : Pick<ulong>(r, 0, 3, 8, 0x1_0000_0040, 0x43);

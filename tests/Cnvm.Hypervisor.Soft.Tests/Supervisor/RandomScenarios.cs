@@ -140,6 +140,12 @@ internal static partial class RandomScenarios
             op = Pick<string>(r, "50", "58", "E800000000", "9C", "C80800 00");
         }
 
+        if (op is "FFE7" or "FFD7")
+        {
+            // To the beginning of an instruction there.
+            s.Registers[7] &= ~3ul;
+        }
+
         return s.Code(op);
     }
 
@@ -154,7 +160,9 @@ internal static partial class RandomScenarios
         if (large && Chance(r, 15))
         {
             // A large page from address 0, sometimes with reserved bits below.
-            e = (e & 0xf7f) | Layout.Large | (Chance(r, 20) ? 0x10_0000ul : 0) | (Chance(r, 20) ? 0x1000ul : 0) | (Chance(r, 10) ? 0x2000ul : 0);
+            // Bits 20:13 of a 4 MiB page are reserved nowhere: its address would be beyond the RAM.
+            e = (e & 0xf7f) | Layout.Large | (Chance(r, 20) ? pae ? 0x10_0000ul : 0x20_0000 : 0) | (Chance(r, 20) ? 0x1000ul : 0)
+                | (pae && Chance(r, 10) ? 0x2000ul : 0);
         }
         else if (!large && Chance(r, 5))
         {
@@ -171,18 +179,43 @@ internal static partial class RandomScenarios
         return e;
     }
 
-    private static ulong RandomDescriptor(Random r)
+    private static ulong RandomDescriptor(Scenario s, Random r)
     {
         uint attributes = (uint)r.Next(16) | (Chance(r, 75) ? 0x10u : 0) | ((uint)r.Next(4) << 5) | (Chance(r, 85) ? 0x80u : 0)
             | (Chance(r, 30) ? 0x1000u : 0) | (Chance(r, 35) ? 0x2000u : 0) | (Chance(r, 50) ? 0x4000u : 0) | 0x8000;
         uint limit = 0xf_ffff;
-        if (Chance(r, 20))
+        if (!s.IsWide)
+        {
+            // QEMU's processor takes L for something outside of long mode too.
+            attributes &= ~0x2000u;
+        }
+        else if ((attributes & 0x98) == 0x18)
+        {
+            // Which of absent and not 64-bit is found first, the manuals do not say.
+            attributes = (attributes & ~0x4000u) | 0x2000;
+        }
+
+        if ((attributes & 0x2018) == 0x2018)
+        {
+            // QEMU's processor runs code that is 64-bit and 32-bit at once.
+            attributes &= ~0x4000u;
+        }
+
+        if ((attributes & 0x2018) == 0x18 && !s.Name.StartsWith("descriptor", StringComparison.Ordinal))
+        {
+            // Their code lies where 16-bit code cannot branch to.
+            attributes |= 0x4000;
+        }
+
+        // Nor does it look at limits where far transfers and returns go.
+        if (Chance(r, 20) && !s.Name.StartsWith("return", StringComparison.Ordinal) && !s.Name.StartsWith("transfer", StringComparison.Ordinal))
         {
             limit = Pick<uint>(r, 0, 0xffff, 0x67, 0x66, 0xf_fffe);
             attributes &= Chance(r, 50) ? ~0x8000u : ~0u;
         }
 
-        return Layout.Descriptor(Chance(r, 75) ? 0 : Pick(r, Layout.KernelData, Layout.Tss64, 0xff00_0000, Layout.Tss64 + 0x8000_0000), limit, attributes);
+        // And begins at 0.
+        return Layout.Descriptor(Chance(r, 75) || s.Name.StartsWith("return", StringComparison.Ordinal) ? 0 : Pick(r, Layout.KernelData, Layout.Tss64, 0xff00_0000, Layout.Tss64 + 0x8000_0000), limit, attributes);
     }
 
     /// <summary>A selector of a random descriptor, or one that is wrong in another way.</summary>
@@ -190,7 +223,7 @@ internal static partial class RandomScenarios
     {
         int rpl = r.Next(4);
         ulong high = Chance(r, 80) ? 0 : Chance(r, 50) ? 0xffff_8000 : Word(r);
-        ulong descriptor = RandomDescriptor(r);
+        ulong descriptor = RandomDescriptor(s, r);
         switch (r.Next(12))
         {
             case 0:
@@ -239,6 +272,19 @@ internal static partial class RandomScenarios
         if (code == "0F00D9" && !s.IsUser && (selector & ~3) == 0)
         {
             s.Says("end=vector13", "APM vol. 3, LTR: #GP for a null selector");
+        }
+
+        else if (code is "8ED0" && s.Bits == 64 && !s.IsUser && (selector & ~3) == 0 && (selector & 3) != 0)
+        {
+            s.Says("end=vector13", "SDM vol. 2, MOV: a null SS needs RPL = CPL");
+        }
+        else if (code.Contains("0F02", StringComparison.Ordinal) || code.Contains("0F03", StringComparison.Ordinal))
+        {
+            ulong descriptor = BitConverter.ToUInt64(s.Ram, (int)((selector & 4) != 0 ? Layout.Ldt : Layout.Gdt) + (selector & 0xff8));
+            if (s.IsWide && (descriptor >> 40 & 0x1f) is 1 or 3 or 4 or 5)
+            {
+                s.Ignore("rflags", "QEMU's processor knows 16-bit system segments in long mode (SDM vol. 2, LAR and LSL)").Ignore("rdx", "as above");
+            }
         }
 
         return s;

@@ -12,7 +12,7 @@ namespace Cnvm.Hypervisor.Soft.Tests.Supervisor;
 /// </summary>
 public sealed class SupervisorTests(ITestOutputHelper output)
 {
-    private const int DefaultCases = 3000;
+    private const int DefaultCases = 1500;
     private static readonly TimeSpan RunLimit = TimeSpan.FromMinutes(10);
 
     [SkippableFact]
@@ -64,7 +64,7 @@ public sealed class SupervisorTests(ITestOutputHelper output)
         Skip.If(
             !File.Exists(Path.Combine(Repository.Images, "nested-vmlinux")) || !File.Exists(Path.Combine(Repository.Images, "nested-initramfs.cpio")),
             "nested-vmlinux or nested-initramfs.cpio is missing: 'make images' makes them");
-        await using NestedHost host = await NestedHost.StartAsync(new NestedHostOptions { StartTimeout = TimeSpan.FromMinutes(5) });
+        await using NestedHost host = await NestedHost.StartAsync(new NestedHostOptions { Cpus = 1, MemoryMiB = 1024, StartTimeout = TimeSpan.FromMinutes(5) });
         string program = typeof(SupervisorTests).Assembly.Location;
         CommandResult result = await host.RunAsync($"dotnet exec {program} scenarios {selection}", RunLimit);
         return result.OrThrow().Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);

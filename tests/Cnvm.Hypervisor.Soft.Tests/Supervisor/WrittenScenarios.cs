@@ -3,7 +3,17 @@ namespace Cnvm.Hypervisor.Soft.Tests.Supervisor;
 /// <summary>Scenarios written by hand.</summary>
 internal static partial class WrittenScenarios
 {
-    public static IEnumerable<Scenario> All() => [.. Privileged(), .. Apic(), .. NonMaskable(), .. DoubleFaults(), .. Debugging()];
+    public static IEnumerable<Scenario> All() => [.. Privileged(), .. LargePages(), .. Apic(), .. NonMaskable(), .. DoubleFaults(), .. Debugging()];
+
+    /// <summary>Page tables that the generated scenarios leave out.</summary>
+    private static IEnumerable<Scenario> LargePages()
+    {
+        // PSE-36: the page lies at 4 GiB, where nothing is (APM vol. 2 §5.2.2).
+        yield return new Scenario("pse36", ScenarioMode.Paged).Put32(Layout.LegacyDirectory + 0x400, 0x20e7)
+            .Set(static s => s.Registers[7] = Layout.TestLegacy).Code("8B07");
+        yield return new Scenario("pse36-reserved", ScenarioMode.Paged).Put32(Layout.LegacyDirectory + 0x400, 0x20_00e7)
+            .Set(static s => s.Registers[7] = Layout.TestLegacy).Code("8B07");
+    }
 
     /// <summary>Where the other processor, which is QEMU's, or KVM's emulator is known to be wrong, or time passes.</summary>
     private static Scenario Judge(Scenario s, string code) => code switch

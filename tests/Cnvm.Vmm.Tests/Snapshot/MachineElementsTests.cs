@@ -55,6 +55,21 @@ public sealed class MachineElementsTests
     }
 
     [Fact]
+    public void Compressed_frames_are_read_and_those_that_cannot_be_are_refused()
+    {
+        MachineState state = SampleState.Make();
+        state = state with { Memory = state.Memory with { Zstd = new CompressionState([7, 0]) } };
+        byte[] bytes = StateWriter.Write(state, MachineElements.Describe);
+        AssertSame(state, StateReader.Read<MachineState>(bytes, MachineElements.Describe), "state");
+        foreach ((ulong[] frames, string why) in new[] { (new ulong[] { 7 }, "frames for 2 chunks"), ([7, 1 << 20], "larger than any"), ([7, ulong.MaxValue], "larger than any") })
+        {
+            bytes = StateWriter.Write(state with { Memory = state.Memory with { Zstd = new CompressionState(frames) } }, MachineElements.Describe);
+            Assert.Contains(
+                why, Assert.Throws<StateFormatException>(() => StateReader.Read<MachineState>(bytes, MachineElements.Describe)).Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void Hostile_bytes_with_a_right_checksum_end_in_refusal_or_a_state()
     {
         var random = new Random(7);

@@ -32,6 +32,33 @@ public sealed class MemoryFileTests : IDisposable
         Assert.Equal(contents[0], again.GetSpan(0, 1)[0]);
     }
 
+    [SkippableFact]
+    public void Compressed_contents_come_back_by_copy_and_zeros_take_no_space()
+    {
+        (MemoryState state, byte[] contents) = Save(compress: true);
+        Assert.Equal(state.Zstd!.Frames.Sum(f => (long)f), new FileInfo(FilePath).Length);
+        Assert.InRange(new FileInfo(FilePath).Length, 0x1_3000, 0x2_0000);
+        ulong[] expected = [.. contents.Chunk((int)state.ChunkBytes).Select(c => (ulong)Crc32C.Of(c))];
+        Assert.Equal(expected, state.Ranges[0].Checksums);
+        using GuestMemory memory = Load(new MemoryImage(FilePath, state, MemoryRestoreMode.Copy, prefault: false));
+        Assert.Equal(contents, memory.GetSpan(0, (int)Size).ToArray());
+        var onDemand = new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, false);
+        Assert.Contains("use Copy", Assert.Throws<MachineBuildException>(() => onDemand.Place([new RamPiece(0, Size)])).Message, StringComparison.Ordinal);
+        byte[] whole = File.ReadAllBytes(FilePath);
+        for (int at = 0; at < whole.Length; at += 1009)
+        {
+            byte[] damaged = [.. whole];
+            damaged[at] ^= 0x10;
+            File.WriteAllBytes(FilePath, damaged);
+            var e = Assert.Throws<SnapshotException>(() => Load(new MemoryImage(FilePath, state, MemoryRestoreMode.Copy, false)));
+            Assert.Contains($"{FilePath} is damaged", e.Message, StringComparison.Ordinal);
+        }
+
+        File.WriteAllBytes(FilePath, whole[..^1]);
+        Assert.Contains(
+            "cut off", Assert.Throws<SnapshotException>(() => Load(new MemoryImage(FilePath, state, MemoryRestoreMode.Copy, false))).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Checksums_are_those_of_the_contents()
     {
@@ -157,8 +184,9 @@ public sealed class MemoryFileTests : IDisposable
         Assert.Equal(42, File.ReadAllBytes(zone)[0x5000]);
     }
 
-    private (MemoryState State, byte[] Contents) Save()
+    private (MemoryState State, byte[] Contents) Save(bool compress = false)
     {
+        Skip.If(compress && !Cnvm.Linux.Zstd.IsAvailable, "libzstd.so.1 is not installed");
         RamPiece[] plan = [new RamPiece(0, Size)];
         using GuestMemory memory = GuestRamAllocator.Allocate(plan);
         Span<byte> all = memory.GetSpan(0, (int)Size);
@@ -166,7 +194,7 @@ public sealed class MemoryFileTests : IDisposable
         new Random(4).NextBytes(all.Slice(0x10_0000, 0x1_0000));
         all[^1] = 9;
         using var file = File.OpenHandle(FilePath, FileMode.Create, FileAccess.Write);
-        return (MemoryFileWriter.Write(file, MemoryFileWriter.Plan(new RamSource(memory, plan)), memory), all.ToArray());
+        return (MemoryFileWriter.Write(file, MemoryFileWriter.Plan(new RamSource(memory, plan)), memory, compress: compress), all.ToArray());
     }
 
     private static GuestMemory Load(MemoryImage image)

@@ -19,7 +19,7 @@ internal static class SampleState
     public static MachineState Make()
     {
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton)
-            .With(() => new GenerationIdState(0xef000));
+            .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([]));
         MachineState state = filler.Fill<MachineState>();
         return state with
         {

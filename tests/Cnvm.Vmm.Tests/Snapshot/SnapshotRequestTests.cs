@@ -115,6 +115,31 @@ public sealed class SnapshotRequestTests : IDisposable
         Assert.Equal(VmState.Running, _service.Info().State);
     }
 
+    /// <summary>Compressed or not, a snapshot and what follows it merge into the same.</summary>
+    [SkippableTheory]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public void Compressed_snapshots_are_restored_and_merged(bool compressFull, bool compressDifference)
+    {
+        Skip.IfNot(Cnvm.Linux.Zstd.IsAvailable, "libzstd.so.1 is not installed");
+        StartPaused();
+        string full = Folder("full");
+        _service.Snapshot(new VmSnapshotConfig($"file://{full}", TrackChanges: true, Compress: compressFull));
+        GoesOn();
+        string difference = Folder("difference");
+        _service.Snapshot(new VmSnapshotConfig($"file://{difference}", Incremental: true, Compress: compressDifference));
+        string reference = Take("reference");
+        string merged = Folder("merged");
+        SnapshotMerge.Merge(full, difference, merged);
+        Assert.Null(SnapshotFolder.ReadState(merged).Memory.Zstd);
+        Assert.Equal(File.ReadAllBytes(Path.Combine(reference, SnapshotFiles.Memory)), File.ReadAllBytes(Path.Combine(merged, SnapshotFiles.Memory)));
+        _service.Delete();
+        Assert.Equal(compressFull, SnapshotFolder.ReadState(full).Memory.Zstd is not null);
+        _service.Restore(new RestoreConfig($"file://{full}"), []);
+        GoesOn();
+    }
+
     /// <summary>On a file system that is full, full and incremental snapshots fail by name, leave nothing and lose nothing.</summary>
     [SkippableFact]
     public void A_full_disk_is_named_and_costs_nothing()

@@ -22,6 +22,7 @@ public sealed class BlockDevice : VirtioDevice
     private readonly SplitQueue?[] _queues;
     private readonly TransferCounter[] _reads;
     private readonly TransferCounter[] _writes;
+    private readonly IReadOnlyDictionary<int, int[]> _affinity;
     private ulong _negotiated;
     private volatile bool _isWriteBack = true;
 
@@ -43,6 +44,7 @@ public sealed class BlockDevice : VirtioDevice
 
         Image = image;
         RateLimiter = options.RateLimiter;
+        _affinity = options.QueueAffinity;
         Sectors = image.Size >> BlockSpec.SectorShift;
         _logger = logger;
         QueueSizes = [.. Enumerable.Repeat(options.QueueSize, options.QueueCount)];
@@ -85,7 +87,7 @@ public sealed class BlockDevice : VirtioDevice
     internal IBlockImage Image { get; }
 
     /// <summary>Capacity in 512-byte sectors.</summary>
-    internal ulong Sectors { get; }
+    internal ulong Sectors { get; private set; }
 
     internal ulong Negotiated => _negotiated;
 
@@ -101,6 +103,17 @@ public sealed class BlockDevice : VirtioDevice
 
     /// <inheritdoc cref="IBlockImage.Lock"/>
     public void LockImage() => Image.Lock();
+
+    /// <summary>Gives the disk another size and tells the driver. Its queues are stopped.</summary>
+    /// <param name="bytes">A multiple of 512, more than 0.</param>
+    /// <exception cref="BlockImageException">The image cannot have it; nothing has changed.</exception>
+    public void Resize(ulong bytes)
+    {
+        Image.Resize(bytes);
+        Sectors = Image.Size >> BlockSpec.SectorShift;
+        BinaryPrimitives.WriteUInt64LittleEndian(_config.AsSpan(BlockSpec.ConfigCapacity), Sectors);
+        Interrupts?.SignalConfiguration();
+    }
 
     public override void ReadConfiguration(uint offset, Span<byte> data) => CopyConfiguration(_config, offset, data);
 
@@ -125,7 +138,7 @@ public sealed class BlockDevice : VirtioDevice
     {
         ArgumentNullException.ThrowIfNull(resources);
         string name = string.Create(CultureInfo.InvariantCulture, $"{Id}_q{index}");
-        BlockWorker worker = new(name, this, resources, _reads[index], _writes[index], _logger);
+        BlockWorker worker = new(name, this, resources, _reads[index], _writes[index], _affinity.GetValueOrDefault(index), _logger);
         _workers[index] = worker;
         _queues[index] = resources.Queue;
         worker.Start();

@@ -14,6 +14,9 @@ public sealed record BlockOptions
     /// <summary>Elements of each queue; a power of two.</summary>
     public ushort QueueSize { get; init; } = 128;
 
+    /// <summary>Host CPUs that the threads of single queues may run on, by index of the queue.</summary>
+    public IReadOnlyDictionary<int, int[]> QueueAffinity { get; init; } = new Dictionary<int, int[]>();
+
     /// <summary>Limit of what passes, perhaps shared with other disks; null: none.</summary>
     public RateLimiter? RateLimiter { get; init; }
 

@@ -28,6 +28,7 @@ internal sealed partial class BlockWorker : QueueWorker
     // of the stack of free ones, so that the same few serve such a guest.
     private readonly BlockRequest?[] _requests;
     private readonly int[] _free;
+    private readonly int[]? _hostCpus;
     private readonly TransferCounter _reads;
     private readonly TransferCounter _writes;
     private readonly LogRateLimit _errorLimit = new();
@@ -35,12 +36,19 @@ internal sealed partial class BlockWorker : QueueWorker
     private int _freeCount;
 
     public BlockWorker(
-        string name, BlockDevice device, QueueResources resources, TransferCounter reads, TransferCounter writes, ILogger logger)
+        string name,
+        BlockDevice device,
+        QueueResources resources,
+        TransferCounter reads,
+        TransferCounter writes,
+        int[]? hostCpus,
+        ILogger logger)
         : base(name, logger)
     {
         _device = device;
         _resources = resources;
         _queue = resources.Queue;
+        _hostCpus = hostCpus;
         _reads = reads;
         _writes = writes;
         int depth = Math.Min(_queue.Size, MaxInFlight);
@@ -64,7 +72,15 @@ internal sealed partial class BlockWorker : QueueWorker
 
     private int InFlight => _requests.Length - _freeCount;
 
-    protected override void OnStart() => Serve();
+    protected override void OnStart()
+    {
+        if (_hostCpus is { } cpus)
+        {
+            Pin(cpus);
+        }
+
+        Serve();
+    }
 
     protected override void OnReady(ulong token, uint events)
     {
@@ -135,6 +151,19 @@ internal sealed partial class BlockWorker : QueueWorker
         if (_freeCount > 0 && _throttle is not { IsWaiting: true } && _queue.EnableNotifications())
         {
             _resources.Notify.Signal();
+        }
+    }
+
+    private void Pin(int[] cpus)
+    {
+        try
+        {
+            NativeThread.SetAffinity(cpus);
+        }
+        catch (LinuxException e)
+        {
+            // The CPUs may have gone since the machine was made; a disk that is slower is better than none.
+            LogNotPinned(Logger, e, _device.Id, _queue.Index);
         }
     }
 
@@ -272,6 +301,9 @@ internal sealed partial class BlockWorker : QueueWorker
         request.End();
         _free[_freeCount++] = request.Token;
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Device}: the thread of queue {Queue} cannot run on the host CPUs that are configured")]
+    private static partial void LogNotPinned(ILogger logger, Exception exception, string device, int queue);
 
     [LoggerMessage(
         Level = LogLevel.Error,

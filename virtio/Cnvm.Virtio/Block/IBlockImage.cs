@@ -29,6 +29,11 @@ public interface IBlockImage : IDisposable
     /// <summary>Addresses and lengths of memory that transfers use are multiples of this; 1 when any will do.</summary>
     uint MemoryAlignment { get; }
 
+    /// <summary>Gives the image another size. No queue is open.</summary>
+    /// <param name="bytes">A multiple of 512, more than 0.</param>
+    /// <exception cref="BlockImageException">It cannot be; the size is as it was.</exception>
+    void Resize(ulong bytes) => throw new BlockImageException("an image of this kind cannot be given another size");
+
     /// <summary>Opens a way to submit requests; one for each virtqueue. The caller disposes it before the image.</summary>
     /// <param name="depth">Requests that may be in flight.</param>
     /// <param name="name">For the threads that it may need.</param>

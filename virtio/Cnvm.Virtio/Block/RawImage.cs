@@ -14,6 +14,7 @@ public sealed class RawImage : IBlockImage
     private readonly DiskFile _file;
     private readonly RawImageOptions _options;
     private readonly bool _useIoUring;
+    private readonly bool _locksWholeFile;
     private readonly Lock _threadsLock = new();
     private IoThreads? _threads;
 
@@ -22,6 +23,7 @@ public sealed class RawImage : IBlockImage
         _file = file;
         _options = options;
         _useIoUring = useIoUring;
+        _locksWholeFile = options.LockWholeFile;
         IsReadOnly = options.IsReadOnly;
         CanDiscard = options.IsSparse && !options.IsReadOnly;
         Size = file.Size & ~SectorMask;
@@ -46,7 +48,7 @@ public sealed class RawImage : IBlockImage
         Size &= ~(ulong)(LogicalBlockSize - 1);
     }
 
-    public ulong Size { get; }
+    public ulong Size { get; private set; }
 
     public bool IsReadOnly { get; }
 
@@ -104,6 +106,28 @@ public sealed class RawImage : IBlockImage
         }
     }
 
+    public void Resize(ulong bytes)
+    {
+        if (IsReadOnly)
+        {
+            throw new BlockImageException($"disk {_file.Path} is open for reading only");
+        }
+
+        if (bytes == 0 || bytes % LogicalBlockSize != 0 || bytes > long.MaxValue)
+        {
+            throw new BlockImageException($"disk {_file.Path}: {bytes} bytes are not a multiple of its block size, {LogicalBlockSize}");
+        }
+
+        try
+        {
+            SetSize(bytes);
+        }
+        catch (LinuxException e)
+        {
+            throw new BlockImageException($"disk {_file.Path} cannot be given {bytes} bytes: {e.Message}", e);
+        }
+    }
+
     public IBlockQueue OpenQueue(int depth, string name)
     {
         if (_useIoUring)
@@ -151,6 +175,29 @@ public sealed class RawImage : IBlockImage
             ? "stop it, or have it open the disk read-only too"
             : "stop it, or open the disk read-only in both";
         throw new BlockImageException($"disk {options.Path} is in use by another disk or process{who}: {advice}");
+    }
+
+    private void SetSize(ulong bytes)
+    {
+        if (_file.IsBlockDevice)
+        {
+            // Its owner makes the device larger; here the guest is told how much of it is its own.
+            if (bytes > _file.Size)
+            {
+                throw new BlockImageException($"disk {_file.Path} is a block device of {_file.Size} bytes: enlarge it first");
+            }
+        }
+        else
+        {
+            if (!_locksWholeFile && bytes > Size && !_file.TryLock(exclusive: true, bytes))
+            {
+                throw new BlockImageException($"disk {_file.Path}: another process has locked what lies behind its end");
+            }
+
+            _file.SetSize(bytes);
+        }
+
+        Size = bytes;
     }
 
     private static string CommandOf(int pid)

@@ -193,10 +193,12 @@ internal static unsafe class FarOps
     private static nint ReturnTo(Cpu* c, Op* op, ushort selector, ulong target, int size, ulong sp, bool iret, ulong flags, ulong drop)
     {
         uint level = selector & 3u;
-        if (level < (uint)c->Cpl)
+        if (level < (uint)c->Cpl && (selector & 0xfffc) != 0)
         {
             c->R[4] = sp;
-            return Operand.Raise(c, op, Vectors.GP, selector & 0xfffcu);
+            return Segments.Fetch(c, selector, Vectors.GP, wide: false, out _, out _)
+                ? Operand.Raise(c, op, Vectors.GP, selector & 0xfffcu)
+                : Operand.Fault(c, op);
         }
 
         if (!FetchCode(c, selector, level, call: false, out ulong code))
@@ -207,11 +209,7 @@ internal static unsafe class FarOps
 
         bool outer = level != (uint)c->Cpl;
         bool to64 = Segments.LongMode(c) && (Segments.DescriptorAttributes(code) & Segments.LongCode) != 0;
-        if (to64 ? !Mmu.IsCanonical(target) : (uint)target > Segments.DescriptorLimit(code))
-        {
-            c->R[4] = sp;
-            return Operand.Raise(c, op, Vectors.GP, 0);
-        }
+        bool isBeyond = to64 ? !Mmu.IsCanonical(target) : (uint)target > Segments.DescriptorLimit(code);
 
         // In 64-bit mode IRET takes SS:RSP off the stack always, otherwise only on the way out.
         if (outer || (iret && Segments.Code64(c)))
@@ -234,6 +232,12 @@ internal static unsafe class FarOps
             {
                 c->R[4] = sp;
                 return Operand.Fault(c, op);
+            }
+
+            if (isBeyond)
+            {
+                c->R[4] = sp;
+                return Operand.Raise(c, op, Vectors.GP, 0);
             }
 
             if (iret)
@@ -271,6 +275,11 @@ internal static unsafe class FarOps
                 Segments.DropInner(c);
             }
         }
+        else if (isBeyond)
+        {
+            c->R[4] = sp;
+            return Operand.Raise(c, op, Vectors.GP, 0);
+        }
         else
         {
             if (iret)
@@ -299,6 +308,12 @@ internal static unsafe class FarOps
             return false;
         }
 
+        if ((selector & 3) != level)
+        {
+            Mmu.Raise(c, Vectors.GP, selector & 0xfffcu);
+            return false;
+        }
+
         if (!Segments.Fetch(c, selector, Vectors.GP, wide: false, out d, out _))
         {
             return false;
@@ -306,7 +321,7 @@ internal static unsafe class FarOps
 
         uint attributes = Segments.DescriptorAttributes(d);
         uint kind = attributes & (Segments.NonSystem | Segments.Code | Segments.ReadWrite);
-        if (kind != (Segments.NonSystem | Segments.ReadWrite) || ((attributes >> 5) & 3) != level || (selector & 3) != level)
+        if (kind != (Segments.NonSystem | Segments.ReadWrite) || ((attributes >> 5) & 3) != level)
         {
             Mmu.Raise(c, Vectors.GP, selector & 0xfffcu);
             return false;

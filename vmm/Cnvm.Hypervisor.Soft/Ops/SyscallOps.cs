@@ -98,6 +98,14 @@ internal static unsafe class SyscallOps
         c->Budget -= op->Count;
         SoftVcpu.UpdateMode(c);
         SoftVcpu.NoticeInterrupts(c);
+        if ((c->Flags & Rflags.TF) != 0)
+        {
+            // The trap is that of the SYSCALL which this returns from: it comes before the first instruction.
+            c->Dr[6] |= Dr6.BS;
+            Mmu.RaiseNoError(c, Vectors.DB);
+            return Exit.Exception;
+        }
+
         return BranchOps.Dispatch(c, op);
     }
 

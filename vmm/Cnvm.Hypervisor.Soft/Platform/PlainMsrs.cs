@@ -6,6 +6,7 @@ internal static class PlainMsrs
     public const uint MicrocodeRevision = 0x8b;
 
     private const uint MtrrCap = 0xfe;
+    private const uint VmHsavePa = 0xc001_0117;
     private const uint MtrrDefaultType = 0x2ff;
     private const uint Pat = 0x277;
     private const uint McgCap = 0x179;
@@ -42,6 +43,7 @@ internal static class PlainMsrs
         ulong beyond = ~((1ul << physicalBits) - 1);
         return index switch
         {
+            VmHsavePa => (value & (beyond | 0xfff)) == 0,
             Pat => AreTypes(value, 0xf3),
             MtrrDefaultType => (value & ~0xcfful) == 0 && IsType((byte)value, 0x73),
             >= 0x200 and < 0x210 when index % 2 == 0 => (value & (beyond | 0xf00)) == 0 && IsType((byte)value, 0x73),
@@ -77,7 +79,7 @@ internal static class PlainMsrs
             (McgStatus, 0), (0x1a0, 1), (0x1d9, 0), (0x1db, 0), (0x1dc, 0), (0x1dd, 0), (0x1de, 0), (0x277, 0x0007_0406_0007_0406),
             (0x2ff, 0xc06), (0xd90, 0), (0xda0, 0),
             (0xc001_0010, 0), (0xc001_0015, 0x0100_0000), (0xc001_001f, 0), (0xc001_0055, 0), (0xc001_0058, 0), (0xc001_0112, 0),
-            (0xc001_0113, 0), (0xc001_0114, 0), (0xc001_0131, 0), (0xc001_0140, 0), (0xc001_0141, 0), (0xc001_1022, 0),
+            (0xc001_0113, 0), (0xc001_0114, 0), (VmHsavePa, 0), (0xc001_0131, 0), (0xc001_0140, 0), (0xc001_0141, 0), (0xc001_1022, 0),
             (0xc001_1029, 2), (0xc001_102a, 0), (0xc001_1020, 0), (0xc001_102b, 0), (0x140, 0),
         ];
         for (uint i = 0; i < 16; i++)

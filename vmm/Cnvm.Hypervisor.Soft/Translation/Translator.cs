@@ -162,7 +162,8 @@ internal sealed unsafe partial class Translator
         _first = false;
         Op* o = Add(&BranchOps.JumpLegacy);
         o->Disp = (int)delta;
-        o->Src = (ushort)(CodeSize == 2 ? 2 : 4);
+        // Only branches cut the pointer of 16-bit code.
+        o->Src = 4;
         if (Is64)
         {
             bool inPage = _blockRip + delta < _pageEnd && _chainable;

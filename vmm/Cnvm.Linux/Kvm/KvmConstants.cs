@@ -8,6 +8,9 @@ public static class KvmConstants
 {
     public const int KVM_API_VERSION = 12;
 
+    public const uint KVM_VCPU_TSC_CTRL = 0;
+    public const uint KVM_VCPU_TSC_OFFSET = 0;
+
     public const uint KVM_EXIT_UNKNOWN = 0;
     public const uint KVM_EXIT_EXCEPTION = 1;
     public const uint KVM_EXIT_IO = 2;

@@ -14,6 +14,15 @@ public struct kvm_userspace_memory_region
     public ulong userspace_addr;
 }
 
+[Abi("linux/kvm.h", "struct kvm_device_attr")]
+public struct kvm_device_attr
+{
+    public uint flags;
+    public uint group;
+    public ulong attr;
+    public ulong addr;
+}
+
 [Abi("linux/kvm.h", "struct kvm_enable_cap")]
 public unsafe struct kvm_enable_cap
 {

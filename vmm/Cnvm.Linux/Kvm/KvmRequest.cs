@@ -28,6 +28,9 @@ public static class KvmRequest
     public const uint KVM_SET_TSC_KHZ = 0xAEA2;
     public const uint KVM_GET_TSC_KHZ = 0xAEA3;
     public const uint KVM_SIGNAL_MSI = 0x4020AEA5;
+    public const uint KVM_SET_DEVICE_ATTR = 0x4018AEE1;
+    public const uint KVM_GET_DEVICE_ATTR = 0x4018AEE2;
+    public const uint KVM_HAS_DEVICE_ATTR = 0x4018AEE3;
     public const uint KVM_RUN = 0xAE80;
     public const uint KVM_GET_REGS = 0x8090AE81;
     public const uint KVM_SET_REGS = 0x4090AE82;

@@ -43,7 +43,7 @@ public sealed partial class VmConfigValidator
         Refuse(disk.VhostUser, $"{field}.vhost_user", "vhost-user is");
         Refuse(disk.VhostSocket is not null, $"{field}.vhost_socket", "vhost-user is");
         CheckRateLimits(field, disk);
-        Refuse(disk.QueueAffinity is { Count: > 0 }, $"{field}.queue_affinity", "queue affinity is");
+        CheckQueueAffinity(field, disk);
         Refuse(disk.BackingFiles, $"{field}.backing_files", "backing files are");
         Refuse(disk.ImageType is not (ImageType.Raw or ImageType.Unknown), $"{field}.image_type", $"{disk.ImageType} is");
         if (string.IsNullOrEmpty(disk.Path) || disk.Path.Contains('\0'))
@@ -62,6 +62,28 @@ public sealed partial class VmConfigValidator
         }
 
         CheckQueueSize($"{field}.queue_size", disk.QueueSize);
+    }
+
+    private void CheckQueueAffinity(string field, DiskConfig disk)
+    {
+        var seen = new HashSet<ushort>();
+        for (int i = 0; i < (disk.QueueAffinity?.Count ?? 0); i++)
+        {
+            VirtQueueAffinity affinity = disk.QueueAffinity![i];
+            if (affinity.QueueIndex >= disk.NumQueues)
+            {
+                Add($"{field}.queue_affinity[{i}].queue_index", $"there is no queue {affinity.QueueIndex}; the disk has {disk.NumQueues}");
+            }
+            else if (!seen.Add(affinity.QueueIndex))
+            {
+                Add($"{field}.queue_affinity[{i}].queue_index", $"queue {affinity.QueueIndex} is listed twice");
+            }
+
+            if (affinity.HostCpus.Count == 0 || affinity.HostCpus.Any(c => c > MaxHostCpu))
+            {
+                Add($"{field}.queue_affinity[{i}].host_cpus", $"needs host CPUs, each up to {MaxHostCpu}");
+            }
+        }
     }
 
     private void CheckNets()

@@ -65,7 +65,7 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
         {
             // A machine that was paused when the move began keeps the time at which it stood.
             ulong age = nanoseconds == 0 ? 0 : nanoseconds + (ulong)System.Diagnostics.Stopwatch.GetElapsedTime(_stateCame).TotalNanoseconds;
-            owner.Complete(StateAge.Add(read, age));
+            owner.Complete(ClockAdvance.By(read, age));
         });
     }
 

@@ -40,6 +40,7 @@ internal static class DeviceFactory
                 new BlockOptions
                 {
                     Id = id, QueueCount = disk.NumQueues, QueueSize = disk.QueueSize, Serial = disk.Serial, RateLimiter = limiter,
+                    QueueAffinity = (disk.QueueAffinity ?? []).ToDictionary(a => (int)a.QueueIndex, a => a.HostCpus.Select(c => (int)c).ToArray()),
                 },
                 image,
                 logger);

@@ -4,6 +4,7 @@ using Cnvm.Devices.Interrupts;
 using Cnvm.Devices.Pci;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Virtio;
+using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Transport;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
@@ -69,6 +70,26 @@ internal sealed class VirtioSet(
 
     /// <summary>Devices and their transports, in the order in which they were made.</summary>
     public IEnumerable<DeviceNode> Describe() => _slots.SelectMany(s => s.Describe());
+
+    /// <summary>Gives a disk another size, with its queues stopped meanwhile.</summary>
+    /// <param name="resume">The machine runs, so the queues go on.</param>
+    /// <exception cref="BlockImageException">The image cannot have it; nothing has changed.</exception>
+    public void ResizeDisk(string id, ulong bytes, bool resume)
+    {
+        VirtioSlot slot = _slots.First(s => s.Device.Id == id);
+        slot.Pause();
+        try
+        {
+            ((BlockDevice)slot.Device).Resize(bytes);
+        }
+        finally
+        {
+            if (resume)
+            {
+                slot.Resume();
+            }
+        }
+    }
 
     /// <summary>The state of every device; nothing changes. Paused.</summary>
     public VirtioSlotState[] Save() => [.. _slots.Select(s => s.Save())];

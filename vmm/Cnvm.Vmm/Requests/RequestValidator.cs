@@ -7,6 +7,7 @@ namespace Cnvm.Vmm.Requests;
 public static class RequestValidator
 {
     private const uint MaxConnections = 128;
+    private const uint SectorBytes = 512;
     private const string FileScheme = "file://";
 
     /// <exception cref="ConfigException">A field is wrong.</exception>
@@ -15,6 +16,16 @@ public static class RequestValidator
         ArgumentNullException.ThrowIfNull(resize);
         Require(resize.DesiredVcpus is not 0, "desired_vcpus", "is 0");
         Require(resize.DesiredRam is not 0, "desired_ram", "is 0");
+    }
+
+    /// <inheritdoc cref="ThrowIfInvalid(VmResize)"/>
+    public static void ThrowIfInvalid(VmResizeDisk resize)
+    {
+        ArgumentNullException.ThrowIfNull(resize);
+        Require(
+            resize.DesiredSize != 0 && resize.DesiredSize % SectorBytes == 0,
+            "desired_size",
+            $"{resize.DesiredSize} is no multiple of {SectorBytes}, or 0");
     }
 
     /// <inheritdoc cref="ThrowIfInvalid(VmResize)"/>

@@ -21,15 +21,20 @@ internal static class ClockAdvance
 
         // A host whose clock is behind the other's: a guest's clock never goes back.
         ulong since = realtime > state.Clock.RealtimeNanoseconds ? realtime - state.Clock.RealtimeNanoseconds : 0;
-        return state with
-        {
-            Clock = state.Clock with
-            {
-                Nanoseconds = state.Clock.Nanoseconds + since,
-                RealtimeNanoseconds = state.Clock.RealtimeNanoseconds + since,
-            },
-            VmTime = state.VmTime + since,
-            Vcpus = [.. state.Vcpus.Select(v => v with { State = TscAlignment.Advance(v.State, since) })],
-        };
+        return By(state, since);
     }
+
+    /// <param name="nanoseconds">
+    /// By how much. All clocks by the same: a guest that compares them with each other finds no difference.
+    /// </param>
+    public static MachineState By(MachineState state, ulong nanoseconds) => state with
+    {
+        Clock = state.Clock with
+        {
+            Nanoseconds = state.Clock.Nanoseconds + nanoseconds,
+            RealtimeNanoseconds = state.Clock.RealtimeNanoseconds + (state.Clock.RealtimeNanoseconds == 0 ? 0 : nanoseconds),
+        },
+        VmTime = state.VmTime + nanoseconds,
+        Vcpus = [.. state.Vcpus.Select(v => v with { State = TscAlignment.Advance(v.State, nanoseconds) })],
+    };
 }

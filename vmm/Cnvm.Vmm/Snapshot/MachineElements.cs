@@ -11,6 +11,7 @@ public static class MachineElements
     // The largest address that a CPU can have (52 bits); keeps sums of address and size from wrapping.
     private const ulong AddressLimit = 1UL << 52;
     private const int IdBytes = 16;
+    private const uint MaxCompressedChunk = 64 << 20;
     private const int MaxVcpus = 8192;
 
     /// <summary>For <see cref="StateWriter"/> and <see cref="StateReader"/>.</summary>
@@ -54,6 +55,7 @@ public static class MachineElements
             Ranges = v.List(1, "ranges", m?.Ranges, Range),
             Parent = v.Optional(2, "parent", m?.Parent, Parent),
             ChunkBytes = v.U32(3, "chunk_bytes", m?.ChunkBytes),
+            Zstd = v.Optional(4, "zstd", m?.Zstd, static (v, z) => new CompressionState(v.U64List(1, "frames", z?.Frames))),
         };
         v.Require(memory.Ranges.Length > 0, "there is no memory");
         v.Require(memory.ChunkBytes is >= 4096 and <= 1 << 30 && memory.ChunkBytes % PageBytes == 0, $"chunks of {memory.ChunkBytes} bytes");
@@ -64,6 +66,16 @@ public static class MachineElements
             end = r.Gpa + r.Size;
             ulong chunks = r.IsSaved ? (r.Size + memory.ChunkBytes - 1) / memory.ChunkBytes : 0;
             v.Require((ulong)r.Checksums.Length == chunks, $"the range at 0x{r.Gpa:x} has {r.Checksums.Length} checksums instead of {chunks}");
+        }
+
+        if (memory.Zstd is { } zstd)
+        {
+            v.Require(memory.ChunkBytes <= MaxCompressedChunk, $"compressed chunks of {memory.ChunkBytes} bytes");
+            int chunks = memory.Ranges.Sum(r => r.Checksums.Length);
+            v.Require(zstd.Frames.Length == chunks, $"{zstd.Frames.Length} compressed frames for {chunks} chunks");
+
+            // What does not become smaller becomes larger by a few bytes for each block.
+            v.Require(Array.TrueForAll(zstd.Frames, f => f <= memory.ChunkBytes * 2UL), "a frame is larger than any compression makes it");
         }
 
         return memory;

@@ -45,8 +45,10 @@ internal static class MemoryFileWriter
     /// <summary>Writes what <paramref name="plan"/> says; returns it with checksums.</summary>
     /// <param name="dirty">Write only these pages, of the regions of the machine's memory; null for all.</param>
     /// <exception cref="IOException">No space left, or the file cannot be written.</exception>
-    public static MemoryState Write(SafeFileHandle file, MemoryState plan, GuestMemory memory, DirtyBitmap? dirty = null)
+    /// <param name="compress">In frames of Zstandard, rather than with holes.</param>
+    public static MemoryState Write(SafeFileHandle file, MemoryState plan, GuestMemory memory, DirtyBitmap? dirty = null, bool compress = false)
     {
+        var compressed = compress ? new CompressedMemoryWriter(file, plan.ChunkBytes) : null;
         var ranges = new MemoryRangeState[plan.Ranges.Length];
         long length = 0;
         using ResidentPages? resident = ResidentPages.TryOpen();
@@ -55,10 +57,15 @@ internal static class MemoryFileWriter
             MemoryRangeState range = plan.Ranges[i];
             ranges[i] = !range.IsSaved ? range : range with
             {
-                Checksums = WriteRange(file, range, memory, dirty, i, memory.Regions[i].IsAnonymous ? resident : null),
+                Checksums = WriteRange(file, range, memory, dirty, i, memory.Regions[i].IsAnonymous ? resident : null, compressed),
                 Pages = dirty is null ? [] : dirty.Words(i).ToArray(),
             };
             length = range.IsSaved ? (long)(range.FileOffset + range.Size) : length;
+        }
+
+        if (compressed is not null)
+        {
+            return plan with { Ranges = ranges, Zstd = compressed.State };
         }
 
         // A hole at the end needs the length to be said.
@@ -70,7 +77,7 @@ internal static class MemoryFileWriter
     private static bool KeepsItself(RamPiece piece) => piece.Shared && piece.File is { } path && !Directory.Exists(path);
 
     private static ulong[] WriteRange(
-        SafeFileHandle file, MemoryRangeState range, GuestMemory memory, DirtyBitmap? dirty, int region, ResidentPages? resident)
+        SafeFileHandle file, MemoryRangeState range, GuestMemory memory, DirtyBitmap? dirty, int region, ResidentPages? resident, CompressedMemoryWriter? compressed)
     {
         var checksums = new ulong[(range.Size + ChunkBytes - 1) / ChunkBytes];
         nint address = memory.Regions[region].HostAddress;
@@ -97,7 +104,7 @@ internal static class MemoryFileWriter
                 wanted[page] &= dirty.IsDirty(region, (start >> DirtyBitmap.PageShift) + (ulong)page);
             }
 
-            checksums[i] = WriteChunk(file, chunk, (long)(range.FileOffset + start), wanted);
+            checksums[i] = compressed is not null ? compressed.Write(chunk, wanted) : WriteChunk(file, chunk, (long)(range.FileOffset + start), wanted);
         }
 
         return checksums;

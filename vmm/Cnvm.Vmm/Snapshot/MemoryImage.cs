@@ -13,6 +13,8 @@ namespace Cnvm.Vmm.Snapshot;
 /// <param name="prefault">Every page is there before the guest runs.</param>
 internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreMode mode, bool prefault)
 {
+    private const int PageBytes = 4096;
+
     /// <summary>The machine's RAM plan with what the snapshot adds to it.</summary>
     /// <exception cref="MachineBuildException">The configuration's memory is not the snapshot's.</exception>
     public IReadOnlyList<RamPiece> Place(IReadOnlyList<RamPiece> plan)
@@ -36,6 +38,12 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
         }
 
         using SafeFileHandle file = Open();
+        if (state.Zstd is not null)
+        {
+            LoadCompressed(new CompressedMemory(file, path, state), memory);
+            return;
+        }
+
         var extents = new DataExtents(file);
         foreach (MemoryRangeState range in state.Ranges)
         {
@@ -80,6 +88,11 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
                     $"memory{Zone(piece.ZoneId)}: its contents are in a file of its own and not in the snapshot; configure that file");
         }
 
+        if (state.Zstd is not null && mode == MemoryRestoreMode.OnDemand)
+        {
+            throw new MachineBuildException("memory_restore_mode OnDemand: the snapshot is compressed; use Copy");
+        }
+
         if (mode == MemoryRestoreMode.Copy)
         {
             return piece with { Prefault = piece.Prefault || prefault };
@@ -96,7 +109,9 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
         try
         {
             SafeFileHandle file = File.OpenHandle(path);
-            long needed = state.Ranges.Max(r => r.IsSaved ? (long)(r.FileOffset + r.Size) : 0);
+            long needed = state.Zstd is { } zstd
+                ? zstd.Frames.Sum(f => (long)f)
+                : state.Ranges.Max(r => r.IsSaved ? (long)(r.FileOffset + r.Size) : 0);
             long length = RandomAccess.GetLength(file);
             if (length < needed)
             {
@@ -123,6 +138,35 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
             {
                 throw new SnapshotException(
                     $"{path} is damaged: the checksum of bytes 0x{range.FileOffset + start:x} to 0x{range.FileOffset + start + (ulong)chunk.Length:x} is wrong");
+            }
+        }
+    }
+
+    /// <summary>Pages of zeros are not written, and so stay unallocated.</summary>
+    private void LoadCompressed(CompressedMemory compressed, GuestMemory memory)
+    {
+        byte[] buffer = new byte[state.ChunkBytes];
+        for (int r = 0; r < state.Ranges.Length; r++)
+        {
+            MemoryRangeState range = state.Ranges[r];
+            for (int i = 0; i < range.Checksums.Length; i++)
+            {
+                ulong start = (ulong)i * state.ChunkBytes;
+                Span<byte> chunk = memory.GetSpan(range.Gpa + start, (int)Math.Min(state.ChunkBytes, range.Size - start));
+                Span<byte> read = buffer.AsSpan(0, chunk.Length);
+                compressed.Read(r, i, read);
+                if (Crc32C.Of(read) != range.Checksums[i])
+                {
+                    throw new SnapshotException($"{path} is damaged: the checksum of the RAM from 0x{range.Gpa + start:x} on is wrong");
+                }
+
+                for (int page = 0; page < read.Length; page += PageBytes)
+                {
+                    if (read.Slice(page, PageBytes).ContainsAnyExcept((byte)0))
+                    {
+                        read.Slice(page, PageBytes).CopyTo(chunk[page..]);
+                    }
+                }
             }
         }
     }

@@ -11,4 +11,7 @@ public sealed record MemoryState
 
     /// <summary>Bytes of guest RAM that one checksum covers; a multiple of the page size.</summary>
     public required uint ChunkBytes { get; init; }
+
+    /// <summary>Null where the memory file is not compressed.</summary>
+    public CompressionState? Zstd { get; init; }
 }

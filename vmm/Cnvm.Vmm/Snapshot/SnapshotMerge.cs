@@ -23,11 +23,11 @@ public static class SnapshotMerge
         }
 
         CheckRanges(older.Memory, newer.Memory, difference);
-        MemoryState merged = newer.Memory with { Parent = older.Memory.Parent };
+        MemoryState merged = newer.Memory with { Parent = older.Memory.Parent, Zstd = null };
         SnapshotFolder.Write(
             destination,
             SnapshotFolder.ReadConfig(difference),
-            file => merged = WriteMemory(file, parent, older.Memory, difference, merged),
+            file => merged = WriteMemory(file, parent, older.Memory, difference, newer.Memory, merged),
             () => newer with { Memory = merged });
     }
 
@@ -46,12 +46,12 @@ public static class SnapshotMerge
         }
     }
 
-    private static MemoryState WriteMemory(SafeFileHandle file, string parent, MemoryState older, string difference, MemoryState newer)
+    private static MemoryState WriteMemory(SafeFileHandle file, string parent, MemoryState older, string difference, MemoryState newer, MemoryState merged)
     {
         using SafeFileHandle below = Open(parent);
         using SafeFileHandle above = Open(difference);
-        var belowExtents = new DataExtents(below);
-        var aboveExtents = new DataExtents(above);
+        var belowSource = new Source(below, parent, older);
+        var aboveSource = new Source(above, difference, newer);
         var ranges = new MemoryRangeState[newer.Ranges.Length];
         long length = 0;
         var chunk = new byte[newer.ChunkBytes];
@@ -70,8 +70,8 @@ public static class SnapshotMerge
             {
                 long offset = (long)b.FileOffset + ((long)c * newer.ChunkBytes);
                 int bytes = (int)Math.Min(newer.ChunkBytes, b.Size - ((ulong)c * newer.ChunkBytes));
-                Read(below, belowExtents, chunk.AsSpan(0, bytes), offset, a.Checksums[c], parent);
-                Read(above, aboveExtents, over.AsSpan(0, bytes), offset, b.Checksums[c], difference);
+                belowSource.Read(i, c, chunk.AsSpan(0, bytes), offset, a.Checksums[c]);
+                aboveSource.Read(i, c, over.AsSpan(0, bytes), offset, b.Checksums[c]);
                 Overlay(chunk.AsSpan(0, bytes), over, b.Pages, (long)c * (newer.ChunkBytes / PageBytes));
                 checksums[c] = Crc32C.Of(chunk.AsSpan(0, bytes));
                 WriteUsed(file, chunk.AsSpan(0, bytes), offset);
@@ -82,7 +82,7 @@ public static class SnapshotMerge
         }
 
         RandomAccess.SetLength(file, length);
-        return newer with { Ranges = ranges };
+        return merged with { Ranges = ranges };
     }
 
     private static SafeFileHandle Open(string folder)
@@ -95,25 +95,6 @@ public static class SnapshotMerge
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new SnapshotException($"{path} cannot be read: {e.Message}", e);
-        }
-    }
-
-    private static void Read(SafeFileHandle file, DataExtents extents, Span<byte> chunk, long offset, ulong checksum, string folder)
-    {
-        chunk.Clear();
-        long end = offset + chunk.Length;
-        for (long at = offset; extents.TryFind(at, end, out long start, out long length); at = start + length)
-        {
-            for (int done = 0; done < length;)
-            {
-                int read = RandomAccess.Read(file, chunk.Slice((int)(start - offset) + done, (int)length - done), start + done);
-                done += read > 0 ? read : throw new SnapshotException($"{folder}: {SnapshotFiles.Memory} is cut off");
-            }
-        }
-
-        if (Crc32C.Of(chunk) != checksum)
-        {
-            throw new SnapshotException($"{folder}: {SnapshotFiles.Memory} is damaged between bytes 0x{offset:x} and 0x{end:x}");
         }
     }
 
@@ -144,4 +125,42 @@ public static class SnapshotMerge
 
     /// <summary>Pages of either; empty means all.</summary>
     private static ulong[] Union(ulong[] a, ulong[] b) => a.Length == 0 || b.Length == 0 ? [] : [.. a.Select((word, i) => word | b[i])];
+
+    /// <summary>The memory file of one of the two.</summary>
+    private sealed class Source(SafeFileHandle file, string folder, MemoryState state)
+    {
+        private readonly DataExtents _extents = new(file);
+        private readonly CompressedMemory? _compressed = state.Zstd is null ? null : new CompressedMemory(file, Path.Combine(folder, SnapshotFiles.Memory), state);
+
+        public void Read(int range, int index, Span<byte> chunk, long offset, ulong checksum)
+        {
+            long end = offset + chunk.Length;
+            if (_compressed is not null)
+            {
+                _compressed.Read(range, index, chunk);
+            }
+            else
+            {
+                ReadData(chunk, offset, end);
+            }
+
+            if (Crc32C.Of(chunk) != checksum)
+            {
+                throw new SnapshotException($"{folder}: {SnapshotFiles.Memory} is damaged between bytes 0x{offset:x} and 0x{end:x}");
+            }
+        }
+
+        private void ReadData(Span<byte> chunk, long offset, long end)
+        {
+            chunk.Clear();
+            for (long at = offset; _extents.TryFind(at, end, out long start, out long length); at = start + length)
+            {
+                for (int done = 0; done < length;)
+                {
+                    int read = RandomAccess.Read(file, chunk.Slice((int)(start - offset) + done, (int)length - done), start + done);
+                    done += read > 0 ? read : throw new SnapshotException($"{folder}: {SnapshotFiles.Memory} is cut off");
+                }
+            }
+        }
+    }
 }
