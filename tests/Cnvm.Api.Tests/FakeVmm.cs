@@ -131,6 +131,22 @@ internal sealed class FakeVmm : IVmm
     /// <summary>Who waits for the migration's end; nobody tells them unless a test does.</summary>
     public List<Action<MigrationInfo>> MigrationWaits { get; } = [];
 
+    /// <summary>Tells all who wait that it is over.</summary>
+    public void EndMigration()
+    {
+        Action<MigrationInfo>[] waits;
+        lock (MigrationWaits)
+        {
+            waits = [.. MigrationWaits];
+            MigrationWaits.Clear();
+        }
+
+        foreach (Action<MigrationInfo> wait in waits)
+        {
+            wait(Migration() with { Phase = MigrationPhase.Completed });
+        }
+    }
+
     public void WaitForMigration(Action<MigrationInfo> onEnd)
     {
         Note("migration-wait");

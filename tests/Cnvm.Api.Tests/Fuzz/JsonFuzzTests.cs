@@ -52,8 +52,12 @@ public sealed class JsonFuzzTests(ITestOutputHelper output)
             }
 
             using var request = new HttpRequest { Method = "PUT", Path = "/api/v1/" + route.Name, Body = body, Descriptors = [] };
-            HttpResponse response = router.Handle(request);
+            HttpResponse? answer = null;
+            router.Handle(request, r => answer = r);
+            // Some answers come when a migration is over.
+            vmm.EndMigration();
             log.ExpectNone();
+            HttpResponse response = answer ?? throw new InvalidOperationException($"{route.Name} was never answered");
             statuses[response.Status] = statuses.GetValueOrDefault(response.Status) + 1;
             Assert.Contains(response.Status, (int[])[200, 204, 400, 404, 409, 500]);
             Assert.All(response.Body, b => Assert.InRange(b, 0x20, 0x7e));
