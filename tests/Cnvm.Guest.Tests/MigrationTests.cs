@@ -12,6 +12,9 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
     /// <summary>Prints what a kernel says when its clocks or processors disappoint it.</summary>
     protected string Complaints => $"dmesg | grep -iE 'soft lockup|rcu.*stall|Oops|BUG:{(HasSteadyClocks ? "|unstable" : "")}' || true";
 
+    /// <summary>What does not depend on the hypervisor runs here; elsewhere it is part of the long form.</summary>
+    protected abstract bool IsQuick { get; }
+
     /// <summary>Guests of this host never find its clocks wanting, moved or not.</summary>
     protected abstract bool HasSteadyClocks { get; }
 
@@ -53,6 +56,7 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
     [GuestFact]
     public async Task What_cannot_move_stays_and_says_why()
     {
+        SkipUnlessQuick();
         await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("disk", "1M");
         string url = $"unix:{scratch.Path}/there";
@@ -109,6 +113,7 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
     [GuestFact]
     public async Task Either_side_may_be_killed_and_one_guest_is_left()
     {
+        SkipUnlessQuick();
         await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("nothing", "0");
         string url = $"unix:{scratch.Path}/there";
@@ -137,6 +142,8 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
         await target.PutAsync("vmm.shutdown");
         await target.AssertEndAsync();
     }
+
+    private void SkipUnlessQuick() => Skip.If(!IsQuick && !Soak.IsOn, "the same for all hypervisors, and part of the long form here: CNVM_SOAK=1");
 
     /// <summary>Moves a guest to a new process on the host; the old one ends.</summary>
     protected async Task<GuestVm> MoveAsync(GuestVm from, string url, string? networkNamespace = null)

@@ -8,6 +8,8 @@ namespace Cnvm.Guest.Tests.Kvm;
 [Collection(KvmGuests.Name)]
 public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper output) : MigrationTests(fixture, output)
 {
+    protected override bool IsQuick => false;
+
     // An emulated processor that has to wait for a real one: guests say so now and then, also without a move.
     protected override bool HasSteadyClocks => false;
 

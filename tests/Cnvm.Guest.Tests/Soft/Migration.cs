@@ -6,6 +6,8 @@ namespace Cnvm.Guest.Tests.Soft;
 [Collection(SoftGuests.Name)]
 public sealed class Migration(SoftHostFixture fixture, ITestOutputHelper output) : MigrationTests(fixture, output)
 {
+    protected override bool IsQuick => true;
+
     protected override bool HasSteadyClocks => true;
 
     /// <summary>Two hosts' networks, joined by a cable, and a third party whose connection to the guest lives on.</summary>
