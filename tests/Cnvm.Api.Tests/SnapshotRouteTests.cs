@@ -27,7 +27,7 @@ public sealed class SnapshotRouteTests : IDisposable
             _client.Request("PUT", "vm.restore", """{"source_url":"file:///t","memory_restore_mode":"OnDemand","resume":true,"net_fds":null}""").Status);
         Assert.Equal(
             [
-                "VmSnapshotConfig { DestinationUrl = file:///s, TrackChanges = False, Incremental = False }",
+                "VmSnapshotConfig { DestinationUrl = file:///s, TrackChanges = False, Incremental = False, Compress = False }",
                 "restore file:///s Copy prefault=False resume=False 0", "restore file:///t OnDemand prefault=False resume=True 0",
             ],
             _server.Vmm.Calls);
