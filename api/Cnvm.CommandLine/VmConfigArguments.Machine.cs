@@ -150,7 +150,7 @@ internal static partial class VmConfigArguments
             Iommufd: o.Toggle("iommufd"),
             VfioP2pDma: o.Toggle("vfio_p2p_dma", otherwise: true),
             MachineProfile: profile ?? ParseProfile(Flags.Machine, null, machine),
-            Vmgenid: o.Toggle("vmgenid", otherwise: true));
+            Vmgenid: o.Text("vmgenid") is null ? null : o.Toggle("vmgenid"));
     }
 
     private static ushort Segment(uint number) =>

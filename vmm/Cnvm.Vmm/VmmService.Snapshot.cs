@@ -49,7 +49,8 @@ public sealed partial class VmmService
             DirtyBitmap? changed = changes?.Collect();
             RamSource ram = machine.Ram;
             MemoryState memory = MemoryFileWriter.Plan(ram) with { Parent = snapshot.Incremental ? recorded!.Parent : null };
-            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(file, memory, ram.Memory, snapshot.Incremental ? changed : null, snapshot.Compress);
+            Action<SafeFileHandle> writeMemory = file => memory = MemoryFileWriter.Write(
+                file, memory, ram.Memory, snapshot.Incremental ? changed : null, snapshot.Compress);
             SnapshotFolder.Write(
                 folder,
                 _options.ConfigCodec.Write(_config!),

@@ -58,7 +58,9 @@ internal sealed class SnapshotMemory(Workspace workspace) : Experiment
         throw new MeasurementException($"no mapping has {MemoryMiB} MiB, so guest memory cannot be told apart");
     }
 
-    private static long Status(int processId, string name) => long.Parse(
-        File.ReadLines($"/proc/{processId}/status").First(l => l.StartsWith(name, StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
-        CultureInfo.InvariantCulture);
+    private static long Status(int processId, string name)
+    {
+        string line = File.ReadLines($"/proc/{processId}/status").First(l => l.StartsWith(name, StringComparison.Ordinal));
+        return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    }
 }

@@ -3,7 +3,8 @@ using Cnvm.Bench.Machines;
 namespace Cnvm.Bench.Figures;
 
 /// <summary>
-/// vm.restore with resume, on a process that waits for it, until the guest's first output has come through a pipe: on demand, against a copy of all memory.
+/// vm.restore with resume, on a process that waits for it, until the guest's first output has come through a pipe: on demand, against a
+/// copy of all memory.
 /// </summary>
 /// <param name="memoryMiB">Guest memory, all of it in the snapshot.</param>
 internal sealed class SnapshotRestore(Workspace workspace, int memoryMiB) : Experiment
@@ -15,8 +16,8 @@ internal sealed class SnapshotRestore(Workspace workspace, int memoryMiB) : Expe
 
     public override IReadOnlyList<Measure> Measures { get; } =
     [
-        new($"restore-{memoryMiB}m-wall", "ms", $"vm.restore of {memoryMiB} MiB on demand, against memory_restore_mode Copy, to the guest's first output, elapsed"),
-        new($"restore-{memoryMiB}m-cpu", "ms", $"vm.restore of {memoryMiB} MiB on demand, against memory_restore_mode Copy, to the guest's first output, processor time"),
+        new($"restore-{memoryMiB}m-wall", "ms", $"vm.restore of {memoryMiB} MiB on demand, against Copy, to the guest's first output, elapsed"),
+        new($"restore-{memoryMiB}m-cpu", "ms", $"vm.restore of {memoryMiB} MiB on demand, against Copy, to the guest's first output, processor time"),
     ];
 
     public override IReadOnlyList<string> Sides { get; } = ["cnvm", CopySide];

@@ -17,7 +17,9 @@ internal sealed class SnapshotSave(Workspace workspace, int memoryMiB) : Experim
     private byte[] _source = [];
 
     public override IReadOnlyList<Measure> Measures { get; } =
-        [new($"snapshot-save-{memoryMiB}m", "MiB/s", $"vm.snapshot of {memoryMiB} MiB, against a plain write of as many bytes", HigherIsBetter: true)];
+    [
+        new($"snapshot-save-{memoryMiB}m", "MiB/s", $"vm.snapshot of {memoryMiB} MiB, against a plain write of as many bytes", HigherIsBetter: true),
+    ];
 
     public override IReadOnlyList<string> Sides { get; } = ["cnvm", CopySide];
 

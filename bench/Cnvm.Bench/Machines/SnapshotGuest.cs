@@ -42,8 +42,10 @@ internal sealed class SnapshotGuest : IDisposable
         {
             ulong pages = (((ulong)memoryMiB << 20) - FillBase) >> 12;
             string config = $$$"""
-                {"payload":{"kernel":"{{{workspace.Image(Payload.Image)}}}","cmdline":"dirty={{{pages}}} base={{{FillBase}}} rounds=1 beat={{{(prints ? DebugPort : NoPort)}}} console=e9"},
-                "memory":{"size":{{{(long)memoryMiB << 20}}}},"serial":{"mode":"Null"},"console":{"mode":"Off"},"debug_console":{"mode":"Tty"}}
+                {"payload":{"kernel":"{{{workspace.Image(Payload.Image)}}}",
+                            "cmdline":"dirty={{{pages}}} base={{{FillBase}}} rounds=1 beat={{{(prints ? DebugPort : NoPort)}}} console=e9"},
+                 "memory":{"size":{{{(long)memoryMiB << 20}}}},
+                 "serial":{"mode":"Null"},"console":{"mode":"Off"},"debug_console":{"mode":"Tty"}}
                 """;
             guest.Put("vm.create", config);
             guest.Put("vm.boot");
@@ -88,7 +90,9 @@ internal sealed class SnapshotGuest : IDisposable
         long asked = Child.Now;
         string answer = Ask(Request(call, body));
         long took = Child.Now - asked;
-        return answer.StartsWith("HTTP/1.1 204", StringComparison.Ordinal) ? took : throw new MeasurementException($"{call} was answered with '{answer}'");
+        return answer.StartsWith("HTTP/1.1 204", StringComparison.Ordinal)
+            ? took
+            : throw new MeasurementException($"{call} was answered with '{answer}'");
     }
 
     private static string Request(string call, string body) =>

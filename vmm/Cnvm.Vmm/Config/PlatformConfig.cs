@@ -5,7 +5,7 @@ namespace Cnvm.Vmm.Config;
 /// <summary>The machine as a whole: PCI segments, what SMBIOS says, and cnvm's machine profile.</summary>
 /// <param name="NumPciSegments">PCI segments, 1..96.</param>
 /// <param name="OemStrings">SMBIOS type 11 strings.</param>
-/// <param name="Vmgenid">The guest learns when it goes on from a snapshot, by a generation identifier; cnvm's own key.</param>
+/// <param name="Vmgenid">The guest learns when it goes on from a snapshot, by a generation identifier; cnvm's own key. Null is on.</param>
 /// <param name="MachineProfile">Which machine the guest sees; cnvm's own key. Null is <see cref="MachineProfile.Cloud"/>.</param>
 public sealed record PlatformConfig(
     ushort NumPciSegments = 1,
@@ -25,7 +25,7 @@ public sealed record PlatformConfig(
     bool Iommufd = false,
     bool VfioP2pDma = true,
     MachineProfile? MachineProfile = null,
-    bool Vmgenid = true)
+    bool? Vmgenid = null)
 {
     public const byte DefaultIommuAddressWidthBits = 64;
 

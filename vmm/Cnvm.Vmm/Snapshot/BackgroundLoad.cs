@@ -13,13 +13,17 @@ internal sealed partial class BackgroundLoad : IDisposable
 {
     // A piece is read in one go; the guest's own faults come in between.
     private const long PieceBytes = 2 << 20;
+
+    // The guest's first steps, and what it asks for itself, come before the rest: at most 2 GiB a second.
+    private const int DelayMilliseconds = 200;
+    private const int RestMilliseconds = 1;
     private const int StackBytes = 128 << 10;
     private readonly string _path;
     private readonly IReadOnlyList<Piece> _pieces;
     private readonly ILogger _logger;
     private readonly Thread _thread;
     private bool _isStarted;
-    private volatile bool _ends;
+    private readonly ManualResetEventSlim _ends = new(initialState: false, spinCount: 0);
     private long _loaded;
 
     /// <param name="path">The memory file.</param>
@@ -48,16 +52,23 @@ internal sealed partial class BackgroundLoad : IDisposable
     /// <summary>Stops. The memory must be mapped until then.</summary>
     public void Dispose()
     {
-        _ends = true;
+        _ends.Set();
         if (_isStarted)
         {
             _thread.Join();
         }
+
+        _ends.Dispose();
     }
 
     private void Run()
     {
         NativeThread.ShowName();
+        if (_ends.Wait(DelayMilliseconds))
+        {
+            return;
+        }
+
         try
         {
             using SafeFileHandle file = File.OpenHandle(_path);
@@ -86,11 +97,6 @@ internal sealed partial class BackgroundLoad : IDisposable
         for (long at = piece.Offset; extents.TryFind(at, end, out long start, out long length); at = start + length)
         {
             length = Math.Min(length, PieceBytes);
-            if (_ends)
-            {
-                return false;
-            }
-
             if (Libc.madvise(piece.Address + (nint)(start - piece.Offset), (nuint)length, Libc.MADV_POPULATE_READ) != 0)
             {
                 // EINVAL: Linux before 5.14.
@@ -98,6 +104,10 @@ internal sealed partial class BackgroundLoad : IDisposable
             }
 
             Interlocked.Add(ref _loaded, length);
+            if (_ends.Wait(RestMilliseconds))
+            {
+                return false;
+            }
         }
 
         return true;

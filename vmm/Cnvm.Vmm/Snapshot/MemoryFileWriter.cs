@@ -77,7 +77,13 @@ internal static class MemoryFileWriter
     private static bool KeepsItself(RamPiece piece) => piece.Shared && piece.File is { } path && !Directory.Exists(path);
 
     private static ulong[] WriteRange(
-        SafeFileHandle file, MemoryRangeState range, GuestMemory memory, DirtyBitmap? dirty, int region, ResidentPages? resident, CompressedMemoryWriter? compressed)
+        SafeFileHandle file,
+        MemoryRangeState range,
+        GuestMemory memory,
+        DirtyBitmap? dirty,
+        int region,
+        ResidentPages? resident,
+        CompressedMemoryWriter? compressed)
     {
         var checksums = new ulong[(range.Size + ChunkBytes - 1) / ChunkBytes];
         nint address = memory.Regions[region].HostAddress;

@@ -130,7 +130,8 @@ public static class SnapshotMerge
     private sealed class Source(SafeFileHandle file, string folder, MemoryState state)
     {
         private readonly DataExtents _extents = new(file);
-        private readonly CompressedMemory? _compressed = state.Zstd is null ? null : new CompressedMemory(file, Path.Combine(folder, SnapshotFiles.Memory), state);
+        private readonly CompressedMemory? _compressed =
+            state.Zstd is null ? null : new CompressedMemory(file, Path.Combine(folder, SnapshotFiles.Memory), state);
 
         public void Read(int range, int index, Span<byte> chunk, long offset, ulong checksum)
         {
