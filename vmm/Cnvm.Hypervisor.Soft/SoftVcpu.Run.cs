@@ -221,6 +221,8 @@ internal sealed unsafe partial class SoftVcpu
             _cache.Invalidate(phys);
         }
 
+        int slot = (int)(a >> 12) & Mmu.TlbMask;
+        c->TlbGroups[Mmu.DataSets + (c->ExecTlb == c->ExecSets ? 0 : 1)] |= 1ul << (slot >> Mmu.TlbGroupShift);
         e->Tag = a & Mmu.PageMask;
         e->Phys = phys;
         e->Page = page;
@@ -274,10 +276,7 @@ internal sealed unsafe partial class SoftVcpu
         _generation++;
         _cache.Reset();
         ResetCrossings();
-        for (int i = 0; i < Mmu.TlbSize * 2; i++)
-        {
-            _c->ExecSets[i].Tag = Mmu.NoTag;
-        }
+        Mmu.FlushExec(_c);
     }
 
     /// <summary>Up to 15 instruction bytes at RIP; false when not even one can be fetched.</summary>

@@ -45,6 +45,12 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
         byte* tables = (byte*)NativeMemory.AlignedAlloc(data + exec + jumps, 64);
         NativeMemory.Clear(tables, data + exec + jumps);
         _tables = tables;
+        for (int i = 0; i < Mmu.DataSets + 2; i++)
+        {
+            // Zero is an address: all of them have to be flushed once.
+            _c->TlbGroups[i] = ulong.MaxValue;
+        }
+
         _c->TlbSets = (TlbEntry*)tables;
         _c->ExecSets = (ExecEntry*)(tables + data);
         _c->Jumps = (JumpEntry*)(tables + data + exec);

@@ -197,8 +197,8 @@ internal static partial class RandomScenarios
 
         s.Registers[1] = rip;
         s.Registers[2] = rip;
-        // QEMU's SYSRET leaves VIF and VIP alone (SDM vol. 2, SYSRET: R11 AND 3C7FD7H).
-        s.Registers[11] = wide ? flags & ~0x18_0000ul : 0;
+        // QEMU's SYSRET leaves VIF and VIP alone and takes RF (SDM vol. 2, SYSRET: R11 AND 3C7FD7H).
+        s.Registers[11] = wide ? flags & ~0x19_0000ul : 0;
         string code = Pick<string>(r, "0F05", "0F05", "0F07", wide ? "480F07" : "0F07", wide ? "480F07" : "0F07", "0F34", "0F35");
         s.Code(code);
         if (code == "0F05")

@@ -73,11 +73,11 @@ internal static partial class RandomScenarios
         s.Put(Layout.MoreCode + 8, 0xfeeb_f0e6_90);
     }
 
+    /// <summary>Entries of four levels with some bits wrong, and one access through them.</summary>
     /// <remarks>
     /// No instruction that reads and then writes the same operand: QEMU's processor looks at its reading first, real ones take it as a
     /// write (APM vol. 2 §8.4.2), which is compared at CPL 3 on the real one.
     /// </remarks>
-    /// <summary>Entries of four levels with some bits wrong, and one access through them.</summary>
     private static Scenario Paging(string name, Random r)
     {
         Scenario s = Begin(

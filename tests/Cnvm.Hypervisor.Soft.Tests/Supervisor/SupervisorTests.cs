@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.IO.Compression;
 using Cnvm.Arch.Cpuid;
 using Cnvm.Nested;
 using Xunit.Abstractions;
@@ -66,8 +67,12 @@ public sealed class SupervisorTests(ITestOutputHelper output)
             "nested-vmlinux or nested-initramfs.cpio is missing: 'make images' makes them");
         await using NestedHost host = await NestedHost.StartAsync(new NestedHostOptions { Cpus = 1, MemoryMiB = 1024, StartTimeout = TimeSpan.FromMinutes(5) });
         string program = typeof(SupervisorTests).Assembly.Location;
-        CommandResult result = await host.RunAsync($"dotnet exec {program} scenarios {selection}", RunLimit);
-        return result.OrThrow().Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        // Packed: some megabytes of text, of which commands keep the last one.
+        CommandResult result = await host.RunAsync(
+            $"set -o pipefail; dotnet exec {program} scenarios {selection} | gzip -1 | base64 -w 0", RunLimit);
+        using GZipStream unpacked = new(new MemoryStream(Convert.FromBase64String(result.OrThrow().Output)), CompressionMode.Decompress);
+        using StreamReader reader = new(unpacked);
+        return (await reader.ReadToEndAsync()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 
     private static int Setting(string name, int otherwise) =>

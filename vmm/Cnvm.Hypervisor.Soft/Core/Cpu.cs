@@ -146,6 +146,14 @@ internal unsafe struct Cpu
     /// <summary>GC handle of the <see cref="SoftVcpu"/>.</summary>
     public nint Owner;
 
+    /// <summary>
+    /// For each set of the TLBs a bit for each group of entries that may hold something; the data sets, then the two of instructions.
+    /// </summary>
+    public fixed ulong TlbGroups[5];
+
+    /// <summary>Number of the data TLB's set for the current privilege.</summary>
+    public int TlbSet;
+
     public TlbEntry* TlbSets;
     public ExecEntry* ExecSets;
     public RamSlot* Ram;

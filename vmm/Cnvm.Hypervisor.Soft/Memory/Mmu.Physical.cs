@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Cnvm.Hypervisor.Soft.Core;
 
@@ -108,35 +109,87 @@ internal static unsafe partial class Mmu
     public static void FlushAll(Cpu* c)
     {
         c->WalkFlags = 0;
-        for (int i = 0; i < TlbSize * 3; i++)
+        for (int set = 0; set < DataSets; set++)
         {
-            c->TlbSets[i].ReadTag = NoTag;
-            c->TlbSets[i].WriteTag = NoTag;
+            for (ulong groups = c->TlbGroups[set]; groups != 0; groups &= groups - 1)
+            {
+                TlbEntry* e = c->TlbSets + (set * TlbSize) + (BitOperations.TrailingZeroCount(groups) * TlbGroup);
+                for (int i = 0; i < TlbGroup; i++)
+                {
+                    e[i].ReadTag = NoTag;
+                    e[i].WriteTag = NoTag;
+                }
+            }
+
+            c->TlbGroups[set] = 0;
         }
 
-        for (int i = 0; i < TlbSize * 2; i++)
+        FlushExec(c);
+    }
+
+    /// <summary>Forgets every translation of instructions.</summary>
+    public static void FlushExec(Cpu* c)
+    {
+        for (int set = 0; set < 2; set++)
         {
-            c->ExecSets[i].Tag = NoTag;
+            for (ulong groups = c->TlbGroups[DataSets + set]; groups != 0; groups &= groups - 1)
+            {
+                ExecEntry* e = c->ExecSets + (set * TlbSize) + (BitOperations.TrailingZeroCount(groups) * TlbGroup);
+                for (int i = 0; i < TlbGroup; i++)
+                {
+                    e[i].Tag = NoTag;
+                }
+            }
+
+            c->TlbGroups[DataSets + set] = 0;
         }
     }
 
     /// <summary>Forgets what a load of CR3 invalidates.</summary>
     public static void FlushNonGlobal(Cpu* c)
     {
-        for (int i = 0; i < TlbSize * 3; i++)
+        for (int set = 0; set < DataSets; set++)
         {
-            if (c->TlbSets[i].Global == 0)
+            for (ulong groups = c->TlbGroups[set]; groups != 0; groups &= groups - 1)
             {
-                c->TlbSets[i].ReadTag = NoTag;
-                c->TlbSets[i].WriteTag = NoTag;
+                TlbEntry* e = c->TlbSets + (set * TlbSize) + (BitOperations.TrailingZeroCount(groups) * TlbGroup);
+                bool kept = false;
+                for (int i = 0; i < TlbGroup; i++)
+                {
+                    if (e[i].Global == 0)
+                    {
+                        e[i].ReadTag = NoTag;
+                        e[i].WriteTag = NoTag;
+                    }
+                    else
+                    {
+                        kept = true;
+                    }
+                }
+
+                c->TlbGroups[set] &= kept ? ulong.MaxValue : ~(groups & (0 - groups));
             }
         }
 
-        for (int i = 0; i < TlbSize * 2; i++)
+        for (int set = 0; set < 2; set++)
         {
-            if (c->ExecSets[i].Global == 0)
+            for (ulong groups = c->TlbGroups[DataSets + set]; groups != 0; groups &= groups - 1)
             {
-                c->ExecSets[i].Tag = NoTag;
+                ExecEntry* e = c->ExecSets + (set * TlbSize) + (BitOperations.TrailingZeroCount(groups) * TlbGroup);
+                bool kept = false;
+                for (int i = 0; i < TlbGroup; i++)
+                {
+                    if (e[i].Global == 0)
+                    {
+                        e[i].Tag = NoTag;
+                    }
+                    else
+                    {
+                        kept = true;
+                    }
+                }
+
+                c->TlbGroups[DataSets + set] &= kept ? ulong.MaxValue : ~(groups & (0 - groups));
             }
         }
     }
@@ -144,7 +197,7 @@ internal static unsafe partial class Mmu
     public static void FlushPage(Cpu* c, ulong a)
     {
         ulong index = (a >> 12) & TlbMask;
-        for (ulong i = index; i < TlbSize * 3; i += TlbSize)
+        for (ulong i = index; i < TlbSize * DataSets; i += TlbSize)
         {
             c->TlbSets[i].ReadTag = NoTag;
             c->TlbSets[i].WriteTag = NoTag;
@@ -159,9 +212,16 @@ internal static unsafe partial class Mmu
     /// <summary>Makes every next write to a page come to <see cref="Translate"/>.</summary>
     public static void FlushWrites(Cpu* c)
     {
-        for (int i = 0; i < TlbSize * 3; i++)
+        for (int set = 0; set < DataSets; set++)
         {
-            c->TlbSets[i].WriteTag = NoTag;
+            for (ulong groups = c->TlbGroups[set]; groups != 0; groups &= groups - 1)
+            {
+                TlbEntry* e = c->TlbSets + (set * TlbSize) + (BitOperations.TrailingZeroCount(groups) * TlbGroup);
+                for (int i = 0; i < TlbGroup; i++)
+                {
+                    e[i].WriteTag = NoTag;
+                }
+            }
         }
     }
 }

@@ -9,8 +9,16 @@ namespace Cnvm.Hypervisor.Soft.Memory;
 /// </summary>
 internal static unsafe partial class Mmu
 {
-    public const int TlbSize = 256;
+    public const int TlbSize = 1024;
     public const int TlbMask = TlbSize - 1;
+
+    /// <summary>Entries that a bit of <see cref="Cpu.TlbGroups"/> stands for, and their number's bits.</summary>
+    public const int TlbGroup = TlbSize / 64;
+    public const int TlbGroupShift = 4;
+
+    /// <summary>Data sets; instruction sets follow them in <see cref="Cpu.TlbGroups"/>.</summary>
+    public const int DataSets = 3;
+
     public const ulong PageMask = ~0xffful;
 
     /// <summary>A tag that no access has.</summary>
@@ -25,6 +33,7 @@ internal static unsafe partial class Mmu
     {
         int set = c->Cpl == 3 ? User
             : (c->Cr4 & ControlBits.CR4_SMAP) != 0 && (c->Flags & Rflags.AC) == 0 ? Supervisor : SupervisorUserData;
+        c->TlbSet = set;
         c->Tlb = c->TlbSets + (set * TlbSize);
         c->ExecTlb = c->ExecSets + (c->Cpl == 3 ? TlbSize : 0);
     }
@@ -258,7 +267,9 @@ internal static unsafe partial class Mmu
         }
 
         ulong page = (phys - ram->Start) >> 12;
-        TlbEntry* e = c->Tlb + ((a >> 12) & TlbMask);
+        ulong slot = (a >> 12) & TlbMask;
+        TlbEntry* e = c->Tlb + slot;
+        c->TlbGroups[c->TlbSet] |= 1ul << (int)(slot >> TlbGroupShift);
         ulong tag = a & PageMask;
         bool mayWrite = (c->WalkFlags & WalkWritable) != 0 && Volatile.Read(ref ram->CodeLines[page]) == 0
             && (access == Access.Write || ram->Dirty == null);

@@ -8,7 +8,6 @@ internal sealed partial class LocalApic
     private const uint RegId = 0x20;
     private const uint RegVersion = 0x30;
     private const uint RegTpr = 0x80;
-    private const uint RegApr = 0x90;
     private const uint RegPpr = 0xa0;
     private const uint RegEoi = 0xb0;
     private const uint RegLdr = 0xd0;
