@@ -28,12 +28,20 @@ if ! dotnet build cnvm.sln -v q --nologo >out/test-build.log 2>&1; then
 fi
 wait "$images" || give_up 'the guest images could not be made'
 
-rm -rf "$results"
+frozen=out/frozen-hosts
+rm -rf "$results" "$frozen"
 say "running the tests ($((SECONDS - started)) s so far)"
 status=0
 # One assembly after the other: some measure, some run whole machines.
 dotnet test cnvm.sln --no-build --nologo -m:1 --results-directory "$results" --logger trx --logger 'console;verbosity=minimal' \
-    --blame-hang-timeout 20m --blame-hang-dump-type none || status=$?
+    --blame-hang-timeout 20m --blame-hang-dump-type none | tee out/test.log || status=$?
+
+# Who reads only the end of a long log finds there what failed: each test with the first lines of its message.
+awk '
+    /^ +Failed .*\[[^]]*\]$/ { print "test:" $0; left = 4; next }
+    /^ +(Error Message|Stack Trace):$/ { if ($1 == "Stack") left = 0; next }
+    left > 0 && NF { print "test:     " substr($0, 1, 300); left-- }
+' out/test.log | head -n 60 >&2
 
 # Totals of all assemblies, from the result files: <Counters total= executed= passed= failed= error= timeout= aborted= ... />
 read -r passed failed skipped < <(
@@ -44,6 +52,11 @@ read -r passed failed skipped < <(
             passed += c["passed"]; skipped += c["total"] - c["executed"]; failed += c["executed"] - c["passed"]
         } END { print passed + 0, failed + 0, skipped + 0 }'
 )
+for report in "$frozen"/*; do
+    [ -e "$report" ] || continue
+    say 'a nested host froze; the test that it carried was run again in a new one'
+    grep -vE "TCG doesn't support|^ *$" "$report" | head -n 40 | cut -c1-200 >&2
+done
 if ((status != 0 && failed == 0)); then
     say "a test process ended abnormally (exit code $status)"
     failed=1

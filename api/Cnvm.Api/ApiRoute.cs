@@ -20,6 +20,12 @@ internal sealed record ApiRoute(string Method, string Name, string? Failure, Fun
     /// <summary><see cref="Handle"/> returns without waiting for anything, and without touching the machine.</summary>
     public bool AnswersAtOnce { get; init; }
 
+    /// <summary>
+    /// Whether there is nothing to answer yet: the request waits for the next event. Null for endpoints that wait for nothing; the others
+    /// take a query behind their path.
+    /// </summary>
+    public Func<HttpRequest, bool>? MustWait { get; init; }
+
     /// <summary>How long requests took.</summary>
     public CallLatency Latency { get; } = new();
 }

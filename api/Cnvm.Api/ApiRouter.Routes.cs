@@ -20,6 +20,10 @@ internal sealed partial class ApiRouter
             AnswersAtOnce = true, Answer = static () => ApiJsonContext.Default.VmmPing,
         },
         new("GET", "vmm.metrics", "The metrics are not available", _ => Metrics()),
+        new("GET", "vmm.events", "The events are not available", Events)
+        {
+            AnswersAtOnce = true, MustWait = MustWaitForEvent, Answer = static () => ApiJsonContext.Default.EventPage,
+        },
         new("GET", "vm.info", "The VM info is not available", _ => Json(_vmm.Info(), ApiJsonContext.Default.VmInfo))
         {
             Answer = static () => ApiJsonContext.Default.VmInfo,

@@ -71,11 +71,20 @@ internal sealed partial class ApiRouter
         }
     }
 
-    private ApiRoute? Find(HttpRequest request) =>
-        request.Path.StartsWith(Base, StringComparison.Ordinal)
-        && _routes.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(request.Path.AsSpan(Base.Length), out ApiRoute? route)
-            ? route
-            : null;
+    private ApiRoute? Find(HttpRequest request)
+    {
+        if (!request.Path.StartsWith(Base, StringComparison.Ordinal))
+        {
+            return null;
+        }
+
+        ReadOnlySpan<char> name = request.Path.AsSpan(Base.Length);
+        int query = name.IndexOf('?');
+        return _routes.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(query < 0 ? name : name[..query], out ApiRoute? route)
+            && (query < 0 || route.MustWait is not null)
+                ? route
+                : null;
+    }
 
     private static void CheckForm(HttpRequest request, ApiRoute route)
     {

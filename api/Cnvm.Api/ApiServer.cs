@@ -30,6 +30,9 @@ public sealed partial class ApiServer : IDisposable
 
     // Connections that may have more requests in their buffers, of which poll(2) knows nothing.
     private readonly List<HttpConnection> _unfinished = [];
+    // Requests that wait for an event.
+    private readonly List<(HttpConnection Connection, HttpRequest Request)> _waiting = [];
+    private readonly EventHistory _events;
     private readonly Thread _thread;
     private volatile bool _stopping;
     private bool _started;
@@ -47,6 +50,8 @@ public sealed partial class ApiServer : IDisposable
         _listener = listener;
         _logger = logger;
         _router = new ApiRouter(vmm, logger);
+        _events = vmm.Events;
+        _events.Added += Wake;
         _thread = new Thread(Run, StackBytes) { Name = "http-server", IsBackground = true };
     }
 
@@ -71,12 +76,13 @@ public sealed partial class ApiServer : IDisposable
     {
         if (!_stopping)
         {
+            _events.Added -= Wake;
             lock (_finishedLock)
             {
                 _stopping = true;
+                _wake.Signal();
             }
 
-            _wake.Signal();
             if (_started)
             {
                 _thread.Join();
@@ -87,6 +93,7 @@ public sealed partial class ApiServer : IDisposable
                 connection.Dispose();
             }
 
+            _waiting.ForEach(w => w.Request.Dispose());
             _listener.Dispose();
             _wake.Dispose();
         }
@@ -107,11 +114,20 @@ public sealed partial class ApiServer : IDisposable
 
             _wake.Drain();
             FinishRequests();
-            HttpConnection[] waiting = [.. _unfinished];
+            AnswerWaiting();
+            HttpConnection[] unfinished = [.. _unfinished];
             _unfinished.Clear();
             for (int i = 0; i < count; i++)
             {
-                if (entries[2 + i].Returned != 0 || waiting.Contains(_connections[i]))
+                if (entries[2 + i].Returned != 0 && IsWaiting(_connections[i]))
+                {
+                    // Nothing but the connection's end is reported while its request waits.
+                    int index = _waiting.FindIndex(w => w.Connection == _connections[i]);
+                    _waiting[index].Request.Dispose();
+                    _waiting.RemoveAt(index);
+                    _connections[i].Abandon();
+                }
+                else if (entries[2 + i].Returned != 0 || unfinished.Contains(_connections[i]))
                 {
                     Serve(_connections[i]);
                 }
@@ -134,7 +150,7 @@ public sealed partial class ApiServer : IDisposable
         for (int i = 0; i < _connections.Count; i++)
         {
             short interest = _connections[i].Interest;
-            entries[2 + i] = new PollEntry { Fd = interest == 0 ? -1 : _connections[i].Fd, Events = interest };
+            entries[2 + i] = new PollEntry { Fd = interest == 0 && !IsWaiting(_connections[i]) ? -1 : _connections[i].Fd, Events = interest };
         }
 
         int timeout = _unfinished.Count > 0 ? 0 : _acceptPaused ? AcceptRetryMilliseconds : -1;
@@ -179,6 +195,51 @@ public sealed partial class ApiServer : IDisposable
         }
     }
 
+    private void Park(HttpConnection connection, HttpRequest request)
+    {
+        if (_waiting.Count < HttpLimits.Waiting)
+        {
+            _waiting.Add((connection, request));
+        }
+        else
+        {
+            request.Dispose();
+            connection.Respond(ApiRouter.TooManyWaiting);
+        }
+    }
+
+    private bool IsWaiting(HttpConnection connection) => _waiting.Exists(w => w.Connection == connection);
+
+    private void AnswerWaiting()
+    {
+        for (int i = _waiting.Count - 1; i >= 0; i--)
+        {
+            (HttpConnection connection, HttpRequest request) = _waiting[i];
+            if (!_router.MustWait(request))
+            {
+                _waiting.RemoveAt(i);
+                using (request)
+                {
+                    connection.Respond(_router.Handle(request));
+                }
+
+                Serve(connection);
+            }
+        }
+    }
+
+    /// <summary>Any thread.</summary>
+    private void Wake()
+    {
+        lock (_finishedLock)
+        {
+            if (!_stopping)
+            {
+                _wake.Signal();
+            }
+        }
+    }
+
     private void Serve(HttpConnection connection)
     {
         try
@@ -186,7 +247,11 @@ public sealed partial class ApiServer : IDisposable
             int served = 0;
             while (connection.Advance() is { } request)
             {
-                if (_router.AnswersAtOnce(request))
+                if (_router.MustWait(request))
+                {
+                    Park(connection, request);
+                }
+                else if (_router.AnswersAtOnce(request))
                 {
                     using (request)
                     {

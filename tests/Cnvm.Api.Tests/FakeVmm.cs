@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Cnvm.Hypervisor;
 using Cnvm.Linux;
 using Cnvm.Vmm;
@@ -20,6 +21,8 @@ internal sealed class FakeVmm : IVmm
     public VmState State { get; private set; } = VmState.Created;
 
     public VmConfig? Config => _config;
+
+    public EventHistory Events { get; } = new(Stopwatch.GetTimestamp());
 
     public VmmPing Ping() => new("v9.9.9+test", "9.9.9", 4711, ["kvm"]);
 

@@ -33,7 +33,12 @@ public sealed class VmTests : IDisposable
         Assert.Equal(new CliResult(0, "", ""), _cli.Run("wait", "--state", "paused", "--timeout", "10"));
         CliResult late = _cli.Run("wait", "--state", "running", "--timeout", "300ms");
         Assert.Equal((4, true), (late.ExitCode, late.Error.Contains("web is not running after 300ms", StringComparison.Ordinal)));
+        Process running = _cli.Start("cnvm", "wait", "web", "--state", "running");
+        Assert.True(SpinWait.SpinUntil(() => Connections("web.sock") > 1, TimeSpan.FromSeconds(30)));
         Assert.Equal(0, _cli.Run("resume").ExitCode);
+        Assert.Equal(new CliResult(0, "", ""), CliRun.Finish(running, null));
+        Assert.Matches(@"(?s)^ +0\.[0-9]{3} vmm starting\n.* vm booted\n.* vm paused\n +[0-9]+\.[0-9]{3} vm resuming\n.* vm resumed\n", _cli.Run("events").Output);
+        Process events = _cli.Start("cnvm", "events", "web", "--follow", "--json");
         string shown = _cli.Run("show").Output;
         Assert.Contains("State          running", shown, StringComparison.Ordinal);
         Assert.Contains("Serial         pty /dev/pts/", shown, StringComparison.Ordinal);
@@ -41,9 +46,14 @@ public sealed class VmTests : IDisposable
         Assert.True(SpinWait.SpinUntil(() => Connections("web.sock") > 1, TimeSpan.FromSeconds(30)));
         Assert.Equal(0, _cli.Run("power-button", "web").ExitCode);
         Assert.Equal(new CliResult(0, "", ""), CliRun.Finish(wait, null));
+        CliResult followed = CliRun.Finish(events, null);
+        Assert.Equal((0, ""), (followed.ExitCode, followed.Error));
+        Assert.Equal("vmm:starting", Happened(followed.Output.Split('\n')[0]));
         Assert.True(SpinWait.SpinUntil(() => _cli.Run("ps", "-q").Output.Length == 0, TimeSpan.FromSeconds(20)));
         Assert.DoesNotContain(".sock", string.Join(' ', Directory.GetFiles(_cli.RuntimeFolder)), StringComparison.Ordinal);
     }
+
+    private static string Happened(string line) => $"{Text(line, "source")}:{Text(line, "event")}";
 
     [SkippableFact]
     public void A_vmm_without_a_vm_gets_one_and_loses_it()

@@ -22,7 +22,7 @@ public abstract class BadInputTests(string hypervisor) : IDisposable
     }
 
     /// <summary>@ stands for the test's folder, % for a kernel that can be read.</summary>
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData("--kernel /nonexistent/vmlinux", "/nonexistent/vmlinux", "not exist")]
     [InlineData("--kernel @", "@", "directory")]
     [InlineData("--kernel @/text", "@/text", "not a kernel")]
@@ -73,7 +73,7 @@ public abstract class BadInputTests(string hypervisor) : IDisposable
         AssertNothingIsLeft();
     }
 
-    [SkippableFact]
+    [GuestFact]
     public void An_unreadable_kernel_is_named()
     {
         Skip.If(!Environment.IsPrivilegedProcess, "becoming another user needs root");

@@ -6,7 +6,7 @@ namespace Cnvm.Guest.Tests;
 /// <summary>virtio-blk does what Linux and fio ask of a disk. One Debian guest with three disks serves all of it.</summary>
 public abstract class BlockTests(GuestHostFixture fixture, ITestOutputHelper output) : GuestTests(fixture)
 {
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData("cloud", "num_queues=2")]
     [InlineData("microvm", "direct=off,_disable_io_uring=on")]
     public async Task Data_stays_as_written_and_holes_as_asked(string machine, string keys)

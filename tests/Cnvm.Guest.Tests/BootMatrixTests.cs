@@ -28,7 +28,7 @@ public abstract class BootMatrixTests(GuestHostFixture fixture) : GuestTests(fix
         return data;
     }
 
-    [SkippableTheory]
+    [GuestTheory]
     [MemberData(nameof(Combinations))]
     public async Task Boots_to_a_shell_and_powers_off(string kernel, string machine, int cpus, int memoryMiB)
     {
@@ -42,7 +42,7 @@ public abstract class BootMatrixTests(GuestHostFixture fixture) : GuestTests(fix
         await guest.PowerOffAsync();
     }
 
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData("bzImage-small", "cloud")]
     [InlineData("bzImage-small", "microvm")]
     [InlineData("vmlinuz-debian", "cloud")]
@@ -59,7 +59,7 @@ public abstract class BootMatrixTests(GuestHostFixture fixture) : GuestTests(fix
     }
 
     /// <summary>Without ACPI the processors and interrupt routes come from the MP table; such a guest cannot turn itself off.</summary>
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData("cloud")]
     [InlineData("microvm")]
     public async Task Boots_without_acpi(string machine)

@@ -10,7 +10,7 @@ public abstract class BudgetTests(GuestHostFixture fixture, ITestOutputHelper ou
     /// <summary>Ceiling of the resident memory beyond guest RAM.</summary>
     protected abstract long MaxRssKiB { get; }
 
-    [SkippableFact]
+    [GuestFact]
     public void The_program_is_small()
     {
         Skip.If(!File.Exists(GuestHostFixture.Vmm), $"{GuestHostFixture.Vmm} is missing: 'make build' makes it");
@@ -20,7 +20,7 @@ public abstract class BudgetTests(GuestHostFixture fixture, ITestOutputHelper ou
     }
 
     /// <summary>One vCPU, disk, network and random numbers; the guest has used all of them and waits at its shell.</summary>
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData("cloud")]
     [InlineData("microvm")]
     public async Task Memory_beyond_guest_ram_stays_below_its_ceiling(string machine)
@@ -49,7 +49,7 @@ public abstract class BudgetTests(GuestHostFixture fixture, ITestOutputHelper ou
     }
 
     /// <summary>A figure, not a ceiling: the processor time until requests are answered.</summary>
-    [SkippableFact]
+    [GuestFact]
     public async Task Processor_time_to_the_api_socket_is_reported()
     {
         await using GuestVm guest = await GuestVm.StartAsync(Host);

@@ -16,7 +16,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
          "serial": {"mode": "Tty"}, "console": {"mode": "Off"}}
         """;
 
-    [SkippableFact]
+    [GuestFact]
     public async Task Every_request_of_the_life_cycle_works()
     {
         await using GuestVm guest = await GuestVm.StartAsync(Host);
@@ -62,7 +62,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
     /// One loop prints a number and the guest's uptime, one keeps the second processor busy. Over a pause the numbers go on without a
     /// gap, and so does the uptime (CLOCK_BOOTTIME here, the clock that may least of all stand still).
     /// </summary>
-    [SkippableFact]
+    [GuestFact]
     public async Task A_paused_guest_stands_still_and_so_does_its_clock()
     {
         const int PausedSeconds = 12;
@@ -93,7 +93,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
         await guest.PowerOffAsync();
     }
 
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData("reboot", "cloud")]
     [InlineData("reboot", "microvm")]
     [InlineData("echo b >/proc/sysrq-trigger", "cloud")]
@@ -113,7 +113,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
     }
 
     /// <summary>reboot=t makes the kernel load an empty interrupt table and trap (Documentation/admin-guide/kernel-parameters).</summary>
-    [SkippableFact]
+    [GuestFact]
     public async Task A_triple_fault_is_a_reset()
     {
         GuestSetup setup = GuestSetup.Small with { Cmdline = GuestSetup.Small.Cmdline + " reboot=t,force", Flags = "-v" };
@@ -126,7 +126,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
         await guest.PowerOffAsync();
     }
 
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData("small", "cloud")]
     [InlineData("small", "microvm")]
     [InlineData("debian", "cloud")]
@@ -139,7 +139,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
         await guest.AssertEndAsync();
     }
 
-    [SkippableFact]
+    [GuestFact]
     public async Task A_panic_is_an_event_and_its_reset_starts_the_guest_again()
     {
         await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Flags = "--pvpanic" });
@@ -153,7 +153,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
         await guest.PowerOffAsync();
     }
 
-    [SkippableFact]
+    [GuestFact]
     public async Task An_nmi_reaches_every_vcpu()
     {
         await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Cpus = 2 });
@@ -168,7 +168,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
         await guest.PowerOffAsync();
     }
 
-    [SkippableFact]
+    [GuestFact]
     public async Task Counters_count_what_the_guest_does()
     {
         await using var scratch = new ScratchDirectory(Host);
@@ -190,7 +190,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
     }
 
     /// <summary>SIGTERM ends the VMM in order whatever the guest does.</summary>
-    [SkippableFact]
+    [GuestFact]
     public async Task A_signal_ends_everything_in_order()
     {
         await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Cpus = 2 });

@@ -13,6 +13,9 @@ public sealed class NestedHostFixture : GuestHostFixture
     private NestedHost? _machine;
     private GuestHost? _host;
 
+    /// <summary>Whether the host in use froze and was given up.</summary>
+    internal bool IsHostFrozen => _machine?.Frozen is not null;
+
     public override async Task<GuestHost> HostAsync()
     {
         string path = Environment.GetEnvironmentVariable("PATH") ?? "";
@@ -49,6 +52,14 @@ public sealed class NestedHostFixture : GuestHostFixture
         _host = null;
         if (machine is not null)
         {
+            if (machine.Frozen is { } report)
+            {
+                // The end of a run shows these (tests/run.sh).
+                string folder = Path.Combine(Repository.Root, "out", "frozen-hosts");
+                Directory.CreateDirectory(folder);
+                await File.WriteAllTextAsync(Path.Combine(folder, $"{Guid.NewGuid():N}.txt"), $"{report}\n{machine.Console}");
+            }
+
             await machine.DisposeAsync();
         }
     }

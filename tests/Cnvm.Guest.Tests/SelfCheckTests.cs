@@ -10,7 +10,7 @@ public abstract partial class SelfCheckTests(GuestHostFixture fixture, ITestOutp
 {
     private const int DataBytes = 4 << 20;
 
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData("small", 1)]
     [InlineData("small", 4)]
     [InlineData("debian", 2)]
@@ -32,7 +32,7 @@ public abstract partial class SelfCheckTests(GuestHostFixture fixture, ITestOutp
         await guest.PowerOffAsync();
     }
 
-    [SkippableFact]
+    [GuestFact]
     public async Task Digests_ciphers_and_compression_agree_with_this_machine()
     {
         byte[] data = new byte[DataBytes];
@@ -72,7 +72,7 @@ public abstract partial class SelfCheckTests(GuestHostFixture fixture, ITestOutp
     }
 
     /// <summary>The compiler is a long way through a large program: one wrong bit in it and the result is another one.</summary>
-    [SkippableFact]
+    [GuestFact]
     public async Task A_compiler_makes_the_same_program()
     {
         await using var scratch = new ScratchDirectory(Host);

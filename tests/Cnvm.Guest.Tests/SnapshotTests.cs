@@ -5,7 +5,7 @@ namespace Cnvm.Guest.Tests;
 /// <summary>Real Linux guests go on from snapshots, in new processes.</summary>
 public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixture)
 {
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData(1, "copy")]
     [InlineData(2, "ondemand")]
     public async Task A_busy_guest_goes_on_in_a_new_process(int cpus, string mode)

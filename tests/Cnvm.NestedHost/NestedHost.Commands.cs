@@ -126,7 +126,7 @@ public sealed partial class NestedHost
         await RunOnceAsync($"kill -KILL -- -$(cat /run/cnvm/pids/{name}) 2>/dev/null", timeout ?? DefaultTimeout, null, default, isKill: true)
             .ConfigureAwait(false);
 
-    internal NestedHostException Died() => new($"the nested host died\n{_console.Tail}");
+    internal NestedHostException Died() => new($"{Frozen ?? "the nested host died"}\n{_console.Tail}");
 
     internal bool IsAlive => _disposed == 0 && !_qemu.HasExited;
 

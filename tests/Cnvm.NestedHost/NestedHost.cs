@@ -71,6 +71,7 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
             limit.CancelAfter(options.StartTimeout);
             await host.BecomeReadyAsync(limit.Token).ConfigureAwait(false);
             host.StartDuration = clock.Elapsed;
+            host._watch = host.WatchAsync(host._watchEnd.Token);
             return host;
         }
         catch (Exception e)
@@ -119,6 +120,9 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
 
     private async Task EndAsync()
     {
+        await _watchEnd.CancelAsync().ConfigureAwait(false);
+        await _watch.ConfigureAwait(false);
+        _watchEnd.Dispose();
         KillQemu();
         await _qemu.WaitForExitAsync().ConfigureAwait(false);
         if (_master is not null)
@@ -152,7 +156,7 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
         Add("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console");
         Add("-qmp", $"unix:{directory.File("qmp")},server=on,wait=off");
         Add("-kernel", kernel, "-initrd", initramfs);
-        Add("-append", $"console=ttyS0 panic=-1 quiet mitigations=off nopti random.trust_cpu=on cnvm.dir={directory.Path}");
+        Add("-append", $"console=ttyS0 panic=-1 quiet mitigations=off nopti random.trust_cpu=on unknown_nmi_panic panic_print=0x40 cnvm.dir={directory.Path}");
         // Read-only: nothing in the nested host can change the build machine.
         Add("-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap");
         Add("-device", "virtio-9p-pci,fsdev=root,mount_tag=root");

@@ -9,13 +9,16 @@ namespace Cnvm.Vmm;
 /// What the REST API asks of the VMM: at most one virtual machine, and its life cycle.
 /// </summary>
 /// <remarks>
-/// <para><see cref="Ping"/> is called on the API server's thread while another call may be under way: it must not block. All other
+/// <para><see cref="Ping"/> and <see cref="Events"/> are called on the API server's thread while another call may be under way: they must not block. All other
 /// members are called one at a time, in the order of the requests, on the thread named <c>vmm</c>.</para>
 /// <para>A call that cannot be carried out throws a <see cref="VmmException"/>, whose kind decides the HTTP status and whose messages
 /// become the error chain; the state is then what it was before. Any other exception is answered as an internal error.</para>
 /// </remarks>
 public interface IVmm
 {
+    /// <summary>What has happened lately. Callable at any time from any thread.</summary>
+    EventHistory Events { get; }
+
     /// <summary>Version, process id and abilities. Never blocks; callable at any time from any thread.</summary>
     VmmPing Ping();
 

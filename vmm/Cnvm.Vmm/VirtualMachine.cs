@@ -195,6 +195,9 @@ internal sealed partial class VirtualMachine : IDisposable
 
     public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() => DeviceCounters.Read(_virtio.Devices);
 
+    /// <summary>The virtio devices and their transports, by id.</summary>
+    public IReadOnlyDictionary<string, DeviceNode> DescribeDevices() => _virtio.Describe().ToDictionary(n => n.Id);
+
     /// <summary>Exit counts of each vCPU, by its index.</summary>
     public IReadOnlyList<VcpuExitCounters> ExitCounters() => _vcpus.ExitCounters();
 

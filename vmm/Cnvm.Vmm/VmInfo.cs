@@ -4,4 +4,6 @@ namespace Cnvm.Vmm;
 
 /// <summary>The answer to <c>vm.info</c>.</summary>
 /// <param name="MemoryActualSize">Bytes of RAM that the guest has now.</param>
-public sealed record VmInfo(VmConfig Config, VmState State, ulong MemoryActualSize);
+/// <param name="DeviceTree">Devices by id, of a booted machine; null otherwise.</param>
+public sealed record VmInfo(
+    VmConfig Config, VmState State, ulong MemoryActualSize, IReadOnlyDictionary<string, DeviceNode>? DeviceTree = null);

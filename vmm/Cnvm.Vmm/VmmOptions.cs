@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Cnvm.Hypervisor;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
@@ -20,6 +21,9 @@ public sealed record VmmOptions
 
     /// <summary>Told of everything that the event monitor shows. Any thread; must not block.</summary>
     public Action<VmmEvent> OnEvent { get; init; } = static _ => { };
+
+    /// <summary>Timestamp (<see cref="Stopwatch.GetTimestamp"/>) of the process's start; events are dated from there.</summary>
+    public long Started { get; init; } = Stopwatch.GetTimestamp();
 
     /// <summary>
     /// The process should end with this exit code: the guest powered off, failed, or a person quit. Any thread; called at most once

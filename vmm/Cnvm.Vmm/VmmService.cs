@@ -40,9 +40,12 @@ public sealed partial class VmmService : IVmm, IDisposable
         _options = options;
         _thread = thread;
         _logger = options.Logging.CreateLogger("vmm");
-        _deviceEvents = new DeviceEvents(options.OnEvent);
+        Events = new EventHistory(options.Started);
+        _deviceEvents = new DeviceEvents(Record);
         Emit("vmm", "starting");
     }
+
+    public EventHistory Events { get; }
 
     public VmmPing Ping() => _options.Ping;
 
@@ -95,7 +98,7 @@ public sealed partial class VmmService : IVmm, IDisposable
     public VmInfo Info()
     {
         VmConfig config = _config ?? throw VmmException.NotCreated();
-        return new VmInfo(config, _state, _machine?.RamBytes ?? config.BootMemoryBytes);
+        return new VmInfo(config, _state, _machine?.RamBytes ?? config.BootMemoryBytes, _machine?.DescribeDevices());
     }
 
     public IReadOnlyDictionary<string, IReadOnlyDictionary<string, ulong>> Counters() => Machine().Counters();
@@ -306,7 +309,13 @@ public sealed partial class VmmService : IVmm, IDisposable
         }
     }
 
-    private void Emit(string source, string name) => _options.OnEvent(new VmmEvent(source, name));
+    private void Emit(string source, string name) => Record(new VmmEvent(source, name));
+
+    private void Record(VmmEvent happened)
+    {
+        _options.OnEvent(happened);
+        Events.Add(happened);
+    }
 
     /// <summary>Failures that lie with the host or the configuration; anything else is a defect and goes through as it is.</summary>
     private static bool IsHostFailure(Exception e) =>

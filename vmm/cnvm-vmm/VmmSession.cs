@@ -53,6 +53,7 @@ internal sealed partial class VmmSession : IDisposable
                     Logging = _logging,
                     ConfigCodec = new VmConfigCodec(),
                     OnEvent = _events is { } monitor ? monitor.Add : static _ => { },
+                    Started = started,
                     OnExit = End,
                     NoShutdown = options.NoShutdown,
                 },

@@ -81,6 +81,13 @@ internal sealed class HttpConnection : IDisposable
     /// <summary>The socket failed: there is nobody to answer.</summary>
     public void Fail() => IsFinished = true;
 
+    /// <summary>The client went while its request waited: nobody wants the answer.</summary>
+    public void Abandon()
+    {
+        IsHandling = false;
+        IsFinished = true;
+    }
+
     /// <summary>True once: when the answer that ends the server has gone out, or its client is gone.</summary>
     public bool TakeServerEnded()
     {

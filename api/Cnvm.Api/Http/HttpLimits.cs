@@ -16,4 +16,7 @@ internal static class HttpLimits
 
     /// <summary>Descriptors of a request; what comes beyond is closed.</summary>
     public const int Descriptors = 253;
+
+    /// <summary>Requests that wait for an event at the same time: the other connections stay free for calls.</summary>
+    public const int Waiting = 4;
 }

@@ -24,6 +24,7 @@ namespace Cnvm.Api.Json;
 [JsonSerializable(typeof(VmConfig))]
 [JsonSerializable(typeof(VmInfo))]
 [JsonSerializable(typeof(VmmPing))]
+[JsonSerializable(typeof(EventPage))]
 [JsonSerializable(typeof(PciDeviceInfo))]
 [JsonSerializable(typeof(VmResize))]
 [JsonSerializable(typeof(VmResizeDisk))]

@@ -116,6 +116,12 @@ internal static partial class CommandTable
     [
         new("show", "what the VM is and does, for people", ShowCommand.Run) { Vm = VmUse.Optional },
         Simple("info", "configuration and state, as JSON", "GET", "vm.info", VmUse.Optional),
+        new("events", "what has happened: states, devices, the guest's panic", EventsCommand.Run)
+        {
+            Vm = VmUse.Optional,
+            Options = [new("--follow", null, "go on until the VMM ends") { Short = "-f" }],
+            Details = "Seconds since the VMM's start, source, event. With --json, an object a line.",
+        },
         Simple("counters", "device counters, as JSON", "GET", "vm.counters", VmUse.Optional),
         Simple("ping", "version and process of the VMM, as JSON", "GET", "vmm.ping", VmUse.Optional),
         new("host-capabilities", "what this host and hypervisor can run", HostCapabilitiesCommand.Run)

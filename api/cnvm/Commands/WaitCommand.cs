@@ -9,9 +9,6 @@ namespace Cnvm.Cli.Commands;
 /// <summary><c>cnvm wait</c>.</summary>
 internal static class WaitCommand
 {
-    /// <summary>How often the state is asked for; the API tells of no changes by itself. The VMM's end is seen at once.</summary>
-    private const int AskMilliseconds = 100;
-
     private const int AnswerMilliseconds = 5000;
 
     private static readonly string[] States = ["created", "running", "paused", "shutdown"];
@@ -55,32 +52,50 @@ internal static class WaitCommand
                 throw new CliException(ExitCode.TimedOut, $"{target.Display} {what} after {Units.Duration(timeout!.Value)}");
             }
 
-            if (wanted is not null && IsInState(client!, wanted))
+            if (wanted is null)
+            {
+                int patience = left is { } rest ? Milliseconds(rest) : -1;
+                if (HasSomething(client!, patience) && !TryConnectAgain(ref client, target))
+                {
+                    return ExitCode.Success;
+                }
+            }
+            else if (IsInStateOrWaits(ref client, target, wanted, left))
             {
                 return ExitCode.Success;
             }
-
-            int pause = wanted is null ? int.MaxValue : AskMilliseconds;
-            pause = left is { } rest ? (int)Math.Min(pause, rest.TotalMilliseconds + 1) : wanted is null ? -1 : pause;
-            if (HasSomething(client!, pause) && !TryConnectAgain(ref client, target))
-            {
-                return wanted is null ? ExitCode.Success : throw Ended(target, wanted);
-            }
         }
     }
 
-    private static bool IsInState(CnvmClient client, string wanted)
+    /// <summary>Whether the VM is in the state; if not, something has happened since.</summary>
+    private static bool IsInStateOrWaits(ref CnvmClient? client, VmTarget target, string wanted, TimeSpan? left)
     {
         try
         {
-            return VmSummary.AskState(client) == wanted;
+            // The number comes first: what happens behind it is not missed, however short the moment before the wait.
+            ulong last = EventsCommand.AskLast(client!);
+            if (VmSummary.AskState(client!) == wanted)
+            {
+                return true;
+            }
+
+            client!.TimeoutMilliseconds = left is { } rest ? Milliseconds(rest) : -1;
+            EventsCommand.AskAfter(client, last);
+            client.TimeoutMilliseconds = AnswerMilliseconds;
         }
-        catch (LinuxException)
+        catch (LinuxException e)
         {
-            // The VMM went while it was asked: the wait that follows sees its end.
-            return false;
+            // Time is up, or the VMM has ended.
+            if (e.Errno != Errno.ETIMEDOUT && !TryConnectAgain(ref client, target))
+            {
+                throw Ended(target, wanted);
+            }
         }
+
+        return false;
     }
+
+    private static int Milliseconds(TimeSpan left) => (int)Math.Min(int.MaxValue, left.TotalMilliseconds + 1);
 
     /// <summary>Between answers the VMM sends nothing: whatever comes is the connection's end.</summary>
     private static bool HasSomething(CnvmClient client, int milliseconds) =>
@@ -96,7 +111,6 @@ internal static class WaitCommand
             client = CnvmClient.Connect(target.Socket);
             client.TimeoutMilliseconds = AnswerMilliseconds;
             _ = client.Call("GET", "vmm.ping");
-            client.TimeoutMilliseconds = -1;
             return true;
         }
         catch (LinuxException)

@@ -34,6 +34,11 @@ public sealed class ChRemoteTests
         JsonElement net = Assert.Single(info.GetProperty("config").GetProperty("net").EnumerateArray().ToArray());
         Assert.Equal(2, net.GetProperty("fds").GetArrayLength());
         Assert.DoesNotContain(7, net.GetProperty("fds").EnumerateArray().Select(f => f.GetInt32()));
+        JsonElement tree = info.GetProperty("device_tree");
+        Assert.Equal("_virtio-pci-net0", tree.GetProperty("net0").GetProperty("parent").GetString());
+        JsonElement transport = tree.GetProperty("_virtio-pci-net0");
+        Assert.Equal(["net0"], transport.GetProperty("children").EnumerateArray().Select(c => c.GetString()));
+        Assert.Matches("^0000:00:[0-9a-f]{2}\\.0$", transport.GetProperty("pci_bdf").GetString());
         foreach (string command in new[] { "vm.pause", "vm.resume", "vm.reboot", "vm.power-button" })
         {
             Assert.Equal((204, ""), Call("PUT", command));

@@ -5,7 +5,7 @@ namespace Cnvm.Guest.Tests.Kvm;
 /// <summary>Also what is said about a /dev/kvm that is missing, closed or of no use.</summary>
 public sealed class BadInput() : BadInputTests("kvm")
 {
-    [SkippableFact]
+    [GuestFact]
     public void Without_a_kvm_device_it_says_so()
     {
         Skip.If(!Environment.IsPrivilegedProcess, "hiding /dev/kvm needs root, for a mount namespace");
@@ -20,7 +20,7 @@ public sealed class BadInput() : BadInputTests("kvm")
         AssertNothingIsLeft();
     }
 
-    [SkippableFact]
+    [GuestFact]
     public void Without_permission_it_says_whom_to_ask()
     {
         Skip.If(!Environment.IsPrivilegedProcess, "becoming another user needs root");
@@ -46,7 +46,7 @@ public sealed class BadInput() : BadInputTests("kvm")
     /// A KVM without hardware virtualisation runs no ordinary kernel. That is said at once; what ends the guest, some 20 s later on an
     /// idle machine, is an instruction that KVM cannot interpret.
     /// </summary>
-    [SkippableFact]
+    [GuestFact]
     public void A_kvm_that_cannot_run_the_guest_is_explained()
     {
         Skip.If(!File.Exists("/dev/kvm"), "there is no /dev/kvm here");

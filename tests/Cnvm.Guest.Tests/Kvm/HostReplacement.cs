@@ -6,7 +6,7 @@ namespace Cnvm.Guest.Tests.Kvm;
 [Collection(KvmGuests.Name)]
 public sealed class HostReplacement
 {
-    [SkippableFact]
+    [GuestFact]
     public async Task A_host_that_does_not_answer_or_has_a_defect_is_replaced()
     {
         var fixture = new NestedHostFixture();
@@ -30,7 +30,7 @@ public sealed class HostReplacement
     }
 
     /// <summary>A process that left its group, and so is not killed with it, may not hold up whoever waits for the end.</summary>
-    [SkippableFact]
+    [GuestFact]
     public async Task Ending_a_command_does_not_wait_for_what_it_left_behind()
     {
         var host = new LocalHost();

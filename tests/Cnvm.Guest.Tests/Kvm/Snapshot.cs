@@ -3,7 +3,7 @@ namespace Cnvm.Guest.Tests.Kvm;
 [Collection(KvmGuests.Name)]
 public sealed class Snapshot(NestedHostFixture fixture) : SnapshotTests(fixture)
 {
-    [SkippableFact]
+    [GuestFact]
     public async Task A_guest_changes_between_kvm_and_the_software_vcpu()
     {
         GuestHost soft = Host with { Hypervisor = "soft" };

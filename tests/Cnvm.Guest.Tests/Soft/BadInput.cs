@@ -5,7 +5,7 @@ namespace Cnvm.Guest.Tests.Soft;
 /// <summary>Also what happens where there is no /dev/kvm at all.</summary>
 public sealed class BadInput() : BadInputTests("soft")
 {
-    [SkippableTheory]
+    [GuestTheory]
     [InlineData("auto", "using the software vCPU: ")]
     [InlineData("soft", "")]
     public void Without_a_kvm_device_guests_run(string hypervisor, string said)

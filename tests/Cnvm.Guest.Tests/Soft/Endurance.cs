@@ -11,7 +11,7 @@ public sealed partial class Endurance(SoftHostFixture fixture, ITestOutputHelper
 {
     private static readonly TimeSpan EndLimit = TimeSpan.FromMinutes(20);
 
-    [SkippableFact]
+    [GuestFact]
     public async Task Guests_survive_hours_of_load()
     {
         Skip.If(!Soak.IsOn, "takes an hour: 'make soak', or CNVM_SOAK=1 with CNVM_SOAK_SECONDS for another duration, runs it");

@@ -1,7 +1,7 @@
 namespace Cnvm.Virtio.Transport;
 
 /// <summary>Registers of virtio over PCI (virtio 1.2 §4.1) and where they lie in our BAR.</summary>
-internal static class PciTransportSpec
+public static class PciTransportSpec
 {
     public const ushort VendorId = 0x1af4;
 

@@ -67,6 +67,9 @@ internal sealed class VirtioSet(
         }
     }
 
+    /// <summary>Devices and their transports, in the order in which they were made.</summary>
+    public IEnumerable<DeviceNode> Describe() => _slots.SelectMany(s => s.Describe());
+
     /// <summary>The state of every device; nothing changes. Paused.</summary>
     public VirtioSlotState[] Save() => [.. _slots.Select(s => s.Save())];
 
@@ -150,7 +153,7 @@ internal sealed class VirtioSet(
         }
 
         var transport = new VirtioMmioTransport(device, memory, chipset.GsiLine(mmio.GsiOf(index)), logger);
-        _slots.Add(new VirtioSlot(transport, index));
+        _slots.Add(new VirtioSlot(transport, index, mmio.AddressOf(index)));
         chipset.Memory.Register(mmio.AddressOf(index), VirtioMmioTransport.Size, transport, device.Id);
         transport.BindDoorbells(doorbells, mmio.AddressOf(index));
     }

@@ -13,12 +13,15 @@ internal sealed class VirtioSlot : IDisposable
     private readonly VirtioMmioTransport? _mmio;
 
     private readonly uint _mmioIndex;
+    private readonly ulong _mmioBase;
 
     public VirtioSlot(VirtioPciFunction pci) => _pci = pci;
 
     /// <param name="index">Number of the transport.</param>
-    public VirtioSlot(VirtioMmioTransport mmio, int index)
+    /// <param name="address">Guest physical address of its registers.</param>
+    public VirtioSlot(VirtioMmioTransport mmio, int index, ulong address)
     {
+        _mmioBase = address;
         _mmio = mmio;
         _mmioIndex = (uint)index;
     }
@@ -36,6 +39,18 @@ internal sealed class VirtioSlot : IDisposable
     {
         _pci?.Resume();
         _mmio?.Resume();
+    }
+
+    /// <summary>The device, and the transport that it is behind.</summary>
+    public IEnumerable<DeviceNode> Describe()
+    {
+        string transport = $"{(_pci is null ? "_virtio-mmio" : "_virtio-pci")}-{Device.Id}";
+        DeviceRange? registers = _pci is null
+            ? new DeviceRange(_mmioBase, VirtioMmioTransport.Size)
+            : _pci.GetBarMapping(PciTransportSpec.Bar) is { } bar ? new DeviceRange(bar, PciTransportSpec.BarSize) : null;
+        yield return new DeviceNode(
+            transport, registers is null ? [] : [new DeviceResource(registers)], [Device.Id], PciBdf: _pci?.Address?.ToString());
+        yield return new DeviceNode(Device.Id, [], [], Parent: transport);
     }
 
     /// <summary>The state; nothing changes. Paused.</summary>

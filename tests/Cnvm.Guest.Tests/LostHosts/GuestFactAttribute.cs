@@ -1,0 +1,8 @@
+using Xunit.Sdk;
+
+namespace Cnvm.Guest.Tests;
+
+/// <summary>A test that can be skipped, and that is run once more when the nested host froze under it.</summary>
+[XunitTestCaseDiscoverer("Cnvm.Guest.Tests." + nameof(GuestFactDiscoverer), "Cnvm.Guest.Tests")]
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class GuestFactAttribute : FactAttribute;
