@@ -73,6 +73,12 @@ internal static partial class RandomScenarios
             (0x50, "9090CD50"), (4, "CE"));
         // An absent handler of page faults would be called until the stack has eaten the tables.
         ulong handler = vector == 14 || Chance(r, 94) ? Layout.MoreCode : s.IsWide ? Pick<ulong>(r, 0x8000_0000_0000, 0x40_0000, 0x1_0000_0000) : 0x40_0000;
+        if (!s.IsWide && (type & 0x1f) is 6 or 7)
+        {
+            // 16-bit gates lead into the first 64 KiB.
+            handler = Layout.Handlers + (Layout.EndPort * 16);
+        }
+
         // QEMU's processor writes an interrupt stack's frame with the kernel's rights even for a handler at CPL 3.
         s.Gate(vector, handler, target, type, s.IsWide && target == Layout.Code64 && Chance(r, 60) ? (uint)r.Next(8) : 0);
         if (Chance(r, 8))

@@ -184,6 +184,12 @@ internal static partial class RandomScenarios
         uint attributes = (uint)r.Next(16) | (Chance(r, 75) ? 0x10u : 0) | ((uint)r.Next(4) << 5) | (Chance(r, 85) ? 0x80u : 0)
             | (Chance(r, 30) ? 0x1000u : 0) | (Chance(r, 35) ? 0x2000u : 0) | (Chance(r, 50) ? 0x4000u : 0) | 0x8000;
         uint limit = 0xf_ffff;
+        if (!s.IsWide && s.Name.StartsWith("transfer", StringComparison.Ordinal))
+        {
+            // There are no task gates and task segments here.
+            attributes |= 0x10;
+        }
+
         if (!s.IsWide)
         {
             // QEMU's processor takes L for something outside of long mode too.
