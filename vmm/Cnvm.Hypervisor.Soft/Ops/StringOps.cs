@@ -33,7 +33,7 @@ internal static unsafe class StringOps
     private static nint Run(Cpu* c, Op* op, StringKind kind)
     {
         bool repeat = op->Imm != 0;
-        if (kind >= StringKind.Ins && !SystemOps.PortPermitted(c, (ushort)c->R[2], op->Dst))
+        if (kind >= StringKind.Ins && !PortOps.PortPermitted(c, (ushort)c->R[2], op->Dst))
         {
             return Operand.Fault(c, op);
         }

@@ -274,10 +274,10 @@ internal sealed unsafe partial class Translator
                 Add(&MoveOps.Nop);
                 return true;
             case Mnemonic.In:
-                EmitPort(&SystemOps.In, _i.Op0Register.GetSize(), 1);
+                EmitPort(&PortOps.In, _i.Op0Register.GetSize(), 1);
                 return true;
             case Mnemonic.Out:
-                EmitPort(&SystemOps.Out, _i.Op1Register.GetSize(), 0);
+                EmitPort(&PortOps.Out, _i.Op1Register.GetSize(), 0);
                 return true;
             case Mnemonic.Clac or Mnemonic.Stac:
                 Add(&SystemOps.AccessFlag)->Imm = _i.Mnemonic == Mnemonic.Stac ? 1 : 0;
