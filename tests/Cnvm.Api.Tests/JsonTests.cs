@@ -118,7 +118,7 @@ public sealed class JsonTests
             "net":[{"num_queues":2,"queue_size":256,"vhost_user":false,"vhost_mode":"Client","offload_tso":true,"offload_ufo":true,"offload_csum":true,"pci_segment":0}],
             "rng":{"src":"/dev/urandom","pci_segment":0},"serial":{"mode":"Null"},"console":{"mode":"Tty","pci_segment":0},"debug_console":{"mode":"Off","iobase":233},
             "pvpanic":false,"iommu":false,"watchdog":false,
-            "platform":{"num_pci_segments":1,"iommu_address_width_bits":64,"tdx":false,"sev_snp":false,"iommufd":false,"vfio_p2p_dma":true,"vmgenid":true},"landlock_enable":false}
+            "platform":{"num_pci_segments":1,"iommu_address_width_bits":64,"tdx":false,"sev_snp":false,"iommufd":false,"vfio_p2p_dma":true},"landlock_enable":false}
             """).RootElement;
         Assert.True(JsonElement.DeepEquals(expected, JsonDocument.Parse(json).RootElement), json);
     }
