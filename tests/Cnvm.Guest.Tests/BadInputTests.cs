@@ -42,7 +42,7 @@ public abstract class BadInputTests(string hypervisor) : IDisposable
     [InlineData("--kernel % --cpus boot=4294967296", "--cpus", "4294967296")]
     [InlineData("--kernel % --cpus boot=1,bot=2", "bot", "boot")]
     [InlineData("--kernal %", "--kernal", "--kernel")]
-    [InlineData("--kernel % --vsock cid=3,socket=x", "vsock", "not supported")]
+    [InlineData("--kernel % --pmem file=@/disk", "pmem", "not supported")]
     [InlineData("--kernel % --disk path=@/disk path=@/disk", "@/disk", "disks[0]")]
     [InlineData("--kernel % --disk path=@/disk path=@/link-to-disk", "disk", "")]
     [InlineData("--kernel % --disk path=/nonexistent/disk", "/nonexistent/disk", "No such file")]
