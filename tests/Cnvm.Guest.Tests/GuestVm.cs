@@ -52,7 +52,7 @@ public sealed partial class GuestVm : IAsyncDisposable
                 CultureInfo.InvariantCulture,
                 $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus}{setup.CpuKeys} --memory size={setup.MemoryMiB}M{setup.MemoryKeys} --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
             setup.NetworkNamespace);
-        return await guest.OrDisposeAsync(guest.FirstLightAsync(setup.Pulses));
+        return await guest.OrDisposeAsync(guest.FirstLightAsync(setup.Pulses && (host.PulsesEveryGuest || Soak.IsOn)));
     }
 
     /// <summary>Starts the VMM with no machine, for requests.</summary>
@@ -111,7 +111,8 @@ public sealed partial class GuestVm : IAsyncDisposable
         }
         catch (Exception e) when (e is NestedHostException or TimeoutException)
         {
-            throw new InvalidOperationException($"{e.Message}\nstandard error of the VMM:\n{await ErrorsAsync()}", e);
+            string events = (await _host.RunAsync($"tr -d ' \\n' <{Directory}/events | tail -c 1500", Patience)).Output;
+            throw new InvalidOperationException($"{e.Message}\nstandard error of the VMM:\n{await ErrorsAsync()}\nevents: {events}", e);
         }
     }
 
