@@ -42,8 +42,9 @@ public sealed partial class NestedHost
             }
             catch (TimeoutException)
             {
-                var diagnosis = await DiagnoseAsync().ConfigureAwait(false);
-                Frozen = $"the nested host gave no sign of life for {AnswerLimit.TotalSeconds:F0} s and was ended\n{diagnosis}";
+                // Known before the diagnosis, which may end QEMU: whoever sees it end then sees why.
+                Frozen = $"the nested host gave no sign of life for {AnswerLimit.TotalSeconds:F0} s and was ended";
+                Frozen += "\n" + await DiagnoseAsync().ConfigureAwait(false);
                 KillQemu();
                 return;
             }
