@@ -135,12 +135,12 @@ public sealed partial class ApiServer : IDisposable
                 }
             }
 
+            // First those who went, so that those who come find their places.
+            RemoveFinished();
             if (entries[1].Returned != 0 || _acceptPaused)
             {
                 AcceptAll();
             }
-
-            RemoveFinished();
         }
     }
 
