@@ -79,8 +79,21 @@ public sealed class ResizeTests : IDisposable
         BlockOptions options = new() { Id = "_pinned", QueueAffinity = new Dictionary<int, int[]> { [0] = [cpu] } };
         using PciGuest guest = new(new BlockDevice(options, Open(), NullLogger.Instance), _memory);
         Assert.Equal(0, new BlockDriver(_memory, guest).Read(0, 512));
-        string task = Directory.GetDirectories("/proc/self/task").First(t => File.ReadAllText($"{t}/comm").Trim() == "_pinned_q0");
+        string task = Directory.GetDirectories("/proc/self/task").First(t => NameOf(t) == "_pinned_q0");
         Assert.Contains($"Cpus_allowed_list:\t{cpu}\n", File.ReadAllText($"{task}/status"), StringComparison.Ordinal);
+
+        static string? NameOf(string task)
+        {
+            try
+            {
+                return File.ReadAllText($"{task}/comm").Trim();
+            }
+            catch (IOException)
+            {
+                // The thread has ended since the folder was read.
+                return null;
+            }
+        }
     }
 
     [Fact]
