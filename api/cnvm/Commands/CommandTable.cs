@@ -68,7 +68,8 @@ internal static partial class CommandTable
             Details =
                 """
                 The console has to be a pseudo-terminal or a socket (--serial pty, --console pty, --serial socket=PATH).
-                Input and output that are no terminal are passed on as they are, and no key detaches.
+                Input and output that are no terminal are passed on as they are, and no key detaches: it goes on behind the end of the
+                input, until the VMM ends or a signal comes (timeout 10 cnvm console web < lines).
                 """,
         },
         new("logs", "show what the VMM of a VM said that cnvm start started", LogsCommand.Run) { Vm = VmUse.Name },
