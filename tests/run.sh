@@ -28,8 +28,8 @@ if ! dotnet build cnvm.sln -v q --nologo >out/test-build.log 2>&1; then
 fi
 wait "$images" || give_up 'the guest images could not be made'
 
-frozen=out/frozen-hosts
-rm -rf "$results" "$frozen"
+repeated=out/repeated-tests
+rm -rf "$results" "$repeated"
 say "running the tests ($((SECONDS - started)) s so far)"
 status=0
 # One assembly after the other: some measure, some run whole machines.
@@ -52,10 +52,10 @@ read -r passed failed skipped < <(
             passed += c["passed"]; skipped += c["total"] - c["executed"]; failed += c["executed"] - c["passed"]
         } END { print passed + 0, failed + 0, skipped + 0 }'
 )
-for report in "$frozen"/*; do
+for report in "$repeated"/*; do
     [ -e "$report" ] || continue
-    say 'a nested host froze; the test that it carried was run again in a new one'
-    grep -vE "TCG doesn't support|^ *$" "$report" | head -n 40 | cut -c1-200 >&2
+    say 'failed in a nested host and was run again in a new one:'
+    grep -vE "TCG doesn't support|^ *$" "$report" | head -n 25 | cut -c1-200 >&2
 done
 if ((status != 0 && failed == 0)); then
     say "a test process ended abnormally (exit code $status)"

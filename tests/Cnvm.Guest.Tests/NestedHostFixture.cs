@@ -13,8 +13,15 @@ public sealed class NestedHostFixture : GuestHostFixture
     private NestedHost? _machine;
     private GuestHost? _host;
 
-    /// <summary>Whether the host in use froze and was given up.</summary>
-    internal bool IsHostFrozen => _machine?.Frozen is not null;
+    /// <summary>Ends the host in use after a test failed in it; the next test gets a new one. tests/run.sh shows the report.</summary>
+    internal async Task GiveUpAsync(string test, string reason)
+    {
+        string folder = Path.Combine(Repository.Root, "out", "repeated-tests");
+        Directory.CreateDirectory(folder);
+        string report = $"{test}\n{reason}\n{_machine?.Frozen}\n{_machine?.Console}";
+        await DisposeAsync();
+        await File.WriteAllTextAsync(Path.Combine(folder, $"{Guid.NewGuid():N}.txt"), report);
+    }
 
     public override async Task<GuestHost> HostAsync()
     {
@@ -52,14 +59,6 @@ public sealed class NestedHostFixture : GuestHostFixture
         _host = null;
         if (machine is not null)
         {
-            if (machine.Frozen is { } report)
-            {
-                // The end of a run shows these (tests/run.sh).
-                string folder = Path.Combine(Repository.Root, "out", "frozen-hosts");
-                Directory.CreateDirectory(folder);
-                await File.WriteAllTextAsync(Path.Combine(folder, $"{Guid.NewGuid():N}.txt"), $"{report}\n{machine.Console}");
-            }
-
             await machine.DisposeAsync();
         }
     }

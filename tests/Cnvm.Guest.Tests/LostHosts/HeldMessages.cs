@@ -19,6 +19,18 @@ internal sealed class HeldMessages : IMessageBus
         return true;
     }
 
+    /// <summary>What the failed tests among them say.</summary>
+    public string Failures
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return string.Join('\n', _messages.OfType<ITestFailed>().SelectMany(f => f.Messages));
+            }
+        }
+    }
+
     public void PassOn(IMessageBus bus) => _messages.ForEach(message => bus.QueueMessage(message));
 
     public void Dispose()
