@@ -33,7 +33,8 @@ images: deps ## guest kernels and images into out/images/
 test: ## everything, as continuous integration runs it
 	@tests/run.sh
 
-soak: deps build images out/nested-host/cnvm-nested-host ## the long forms of the guest tests: hours (CNVM_SOAK_SECONDS=3600)
+soak: deps build images out/nested-host/cnvm-nested-host ## the long forms of the tests: hours (CNVM_SOAK_SECONDS=3600)
+	@CNVM_SOAK=1 dotnet test tests/Cnvm.Vmm.Tests --nologo --logger 'console;verbosity=detailed'
 	@CNVM_SOAK=1 dotnet test tests/Cnvm.Guest.Tests --nologo --logger 'console;verbosity=detailed'
 
 bench: deps build images ## side by side with QEMU and bare C; one line a figure
