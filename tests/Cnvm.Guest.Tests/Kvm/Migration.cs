@@ -32,6 +32,7 @@ public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper outpu
     [GuestFact]
     public async Task A_busy_guest_moves_between_kvm_and_the_software_vcpu()
     {
+        Skip.IfNot(Soak.IsOn, "part of the long form: CNVM_SOAK=1");
         var machine = (NestedHost)Host.Commands;
         using var memory = new TemporaryDirectory(Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), "cnvm-guests-");
         var outside = new GuestHost(new LocalHost(), "soft", "", memory.Path, Environment.IsPrivilegedProcess, IsAlone: false);
