@@ -36,13 +36,6 @@ status=0
 dotnet test cnvm.sln --no-build --nologo -m:1 --results-directory "$results" --logger trx --logger 'console;verbosity=minimal' \
     --blame-hang-timeout 20m --blame-hang-dump-type none | tee out/test.log || status=$?
 
-# Who reads only the end of a long log finds there what failed: each test with the first lines of its message.
-awk '
-    /^ +Failed .*\[[^]]*\]$/ { print "test:" $0; left = 4; next }
-    /^ +(Error Message|Stack Trace):$/ { if ($1 == "Stack") left = 0; next }
-    left > 0 && NF { print "test:     " substr($0, 1, 300); left-- }
-' out/test.log | head -n 60 >&2
-
 # Totals of all assemblies, from the result files: <Counters total= executed= passed= failed= error= timeout= aborted= ... />
 read -r passed failed skipped < <(
     find "$results" -name '*.trx' -exec grep -ho '<Counters [^>]*>' {} + 2>/dev/null \
@@ -55,8 +48,14 @@ read -r passed failed skipped < <(
 for report in "$repeated"/*; do
     [ -e "$report" ] || continue
     say 'failed in a nested host and was run again in a new one:'
-    grep -vE "TCG doesn't support|^ *$" "$report" | head -n 25 | cut -c1-200 >&2
+    grep -vE "TCG doesn't support|^ *$" "$report" | head -n 12 | cut -c1-200 >&2
 done
+# Who reads only the end of a long log finds there what failed: each test with the first lines of its message.
+awk '
+    /^ +Failed .*\[[^]]*\]$/ { print "test:" $0; left = 4; next }
+    /^ +(Error Message|Stack Trace):$/ { if ($1 == "Stack") left = 0; next }
+    left > 0 && NF { print "test:     " substr($0, 1, 300); left-- }
+' out/test.log | head -n 60 >&2
 if ((status != 0 && failed == 0)); then
     say "a test process ended abnormally (exit code $status)"
     failed=1

@@ -19,6 +19,22 @@ if [ -n "$SHARED" ]; then
 fi
 sysctl -q -w kernel.printk='4 4 1 7'
 chmod 666 /dev/kvm
+# The kernel rewrites its own code (jump labels) when the first of some things appears and the last one goes: a VM (the scheduler's
+# preemption notifiers), an APIC that software has not enabled, a vCPU without an APIC, a socket with time stamps. QEMU before 8.1 can
+# keep a stale translation of code that one processor rewrites while another runs it: that processor then takes the breakpoint of the
+# rewriting for ever, and the host stands still. So one of each exists from here on, and this code never changes.
+perl -MPOSIX -e '
+    my ($CREATE_VM, $CREATE_IRQCHIP, $CREATE_VCPU, $SO_TIMESTAMP) = (0xAE01, 0xAE60, 0xAE41, 29);
+    open(my $kvm, "+<", "/dev/kvm") or die "/dev/kvm: $!";
+    sub vm { my $fd = ioctl($kvm, $CREATE_VM, 0) or die "KVM_CREATE_VM: $!"; open(my $vm, "+<&=", $fd) or die $!; return $vm }
+    my ($with, $without) = (vm(), vm());
+    ioctl($with, $CREATE_IRQCHIP, 0) or die "KVM_CREATE_IRQCHIP: $!";
+    ioctl($_, $CREATE_VCPU, 0) or die "KVM_CREATE_VCPU: $!" for $with, $without;
+    socket(my $socket, 2, 2, 0) or die "socket: $!";
+    setsockopt($socket, 1, $SO_TIMESTAMP, 1) or die "SO_TIMESTAMP: $!";
+    my $child = fork;
+    defined $child or die "fork: $!";
+    $child ? POSIX::_exit(0) : sleep' || echo "CNVM-NESTED-FAILED cannot keep the kernel from rewriting its code"
 mkdir -p /root/.ssh /run/cnvm/pids
 chmod 700 /root /root/.ssh
 cp "$start/authorized_keys" /root/.ssh/authorized_keys
