@@ -25,7 +25,7 @@ public abstract partial class LoadedSnapshotTests(GuestHostFixture fixture, ITes
     {
         foreach ((string kernel, int cpus) in Soak.IsOn ? [("debian", 1), ("debian", 2), ("debian", 4), ("small", 4)] : Usual)
         {
-            await RunAsync(kernel, cpus, Soak.IsOn ? 500 : UsualPulses);
+            await RunAsync(kernel, cpus, Soak.IsOn ? Soak.Pulses : UsualPulses);
         }
     }
 

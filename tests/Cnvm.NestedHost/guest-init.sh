@@ -22,7 +22,8 @@ chmod 666 /dev/kvm
 # The kernel rewrites its own code (jump labels) when the first of some things appears and the last one goes: a VM (the scheduler's
 # preemption notifiers), an APIC that software has not enabled, a vCPU without an APIC, a socket with time stamps. QEMU before 8.1 can
 # keep a stale translation of code that one processor rewrites while another runs it: that processor then takes the breakpoint of the
-# rewriting for ever, and the host stands still. So one of each exists from here on, and this code never changes.
+# rewriting for ever, and the host stands still. So one of each exists from here on, made while there is only one processor (maxcpus=1);
+# the others come in when all this is done.
 perl -MPOSIX -e '
     my ($CREATE_VM, $CREATE_IRQCHIP, $CREATE_VCPU, $SO_TIMESTAMP) = (0xAE01, 0xAE60, 0xAE41, 29);
     open(my $kvm, "+<", "/dev/kvm") or die "/dev/kvm: $!";
@@ -46,6 +47,9 @@ sed -i 's|^\(root:.*:\)[^:]*$|\1/run/cnvm/sh|' /etc/passwd
 # Goes to the background as soon as it listens.
 dropbear -r "$start/host-key" -s -p 22 -P /run/cnvm/dropbear.pid ||
     echo "CNVM-NESTED-FAILED dropbear does not start"
+for online in /sys/devices/system/cpu/cpu*/online; do
+    [ "$(cat "$online")" = 1 ] || echo 1 >"$online" || echo "CNVM-NESTED-FAILED $online: no processor"
+done
 echo CNVM-NESTED-READY
 # The first process reaps what others leave behind; `wait` does it as often as a child of ours ends.
 while :; do

@@ -101,25 +101,7 @@ internal static unsafe class CallGates
         bool ok = (attributes & (Segments.NonSystem | Segments.Code)) == (Segments.NonSystem | Segments.Code)
             && (call || (attributes & Segments.Conforming) != 0 ? dpl <= (uint)c->Cpl : dpl == (uint)c->Cpl)
             && (!wide || (attributes & (Segments.LongCode | Segments.Big)) == Segments.LongCode);
-        if (!ok)
-        {
-            Mmu.Raise(c, Vectors.GP, selector & 0xfffcu);
-            return false;
-        }
-
-        if ((attributes & Segments.Present) == 0)
-        {
-            Mmu.Raise(c, Vectors.NP, selector & 0xfffcu);
-            return false;
-        }
-
-        if (!Segments.MarkType(c, selector, code, 1ul << 40))
-        {
-            return false;
-        }
-
-        code |= 1ul << 40;
-        return true;
+        return Segments.Accept(c, selector, ok, Vectors.NP, ref code);
     }
 
     /// <summary>Return address, and behind a change of level the old stack, in the slots of 64-bit mode.</summary>

@@ -98,25 +98,7 @@ internal static unsafe class FarOps
             ok = false;
         }
 
-        if (!ok)
-        {
-            Mmu.Raise(c, Vectors.GP, selector & 0xfffcu);
-            return false;
-        }
-
-        if ((attributes & Segments.Present) == 0)
-        {
-            Mmu.Raise(c, Vectors.NP, selector & 0xfffcu);
-            return false;
-        }
-
-        if (!Segments.MarkType(c, selector, d, 1ul << 40))
-        {
-            return false;
-        }
-
-        d |= 1ul << 40;
-        return true;
+        return Segments.Accept(c, selector, ok, Vectors.NP, ref d);
     }
 
     /// <summary>Far RET: Imm bytes of arguments to drop, operand size in Scale.</summary>
@@ -321,25 +303,8 @@ internal static unsafe class FarOps
 
         uint attributes = Segments.DescriptorAttributes(d);
         uint kind = attributes & (Segments.NonSystem | Segments.Code | Segments.ReadWrite);
-        if (kind != (Segments.NonSystem | Segments.ReadWrite) || ((attributes >> 5) & 3) != level)
-        {
-            Mmu.Raise(c, Vectors.GP, selector & 0xfffcu);
-            return false;
-        }
-
-        if ((attributes & Segments.Present) == 0)
-        {
-            Mmu.Raise(c, Vectors.SS, selector & 0xfffcu);
-            return false;
-        }
-
-        if (!Segments.MarkType(c, selector, d, 1ul << 40))
-        {
-            return false;
-        }
-
-        d |= 1ul << 40;
-        return true;
+        bool ok = kind == (Segments.NonSystem | Segments.ReadWrite) && ((attributes >> 5) & 3) == level;
+        return Segments.Accept(c, selector, ok, Vectors.SS, ref d);
     }
 
     /// <summary>INT n (Imm), INT3 (Scale 1) and INTO: software interrupts.</summary>

@@ -128,6 +128,28 @@ internal static unsafe class Segments
         return true;
     }
 
+    /// <summary>
+    /// The end of every check of a code or data descriptor: #GP when it may not be used, the given exception when it is not present,
+    /// otherwise its accessed bit is set, in memory and in the copy.
+    /// </summary>
+    public static bool Accept(Cpu* c, ushort selector, bool isUsable, int absent, ref ulong descriptor)
+    {
+        const ulong Accessed = 1ul << 40;
+        if (!isUsable || (DescriptorAttributes(descriptor) & Present) == 0)
+        {
+            Mmu.Raise(c, isUsable ? absent : Vectors.GP, selector & 0xfffcu);
+            return false;
+        }
+
+        if (!MarkType(c, selector, descriptor, Accessed))
+        {
+            return false;
+        }
+
+        descriptor |= Accessed;
+        return true;
+    }
+
     /// <summary>Sets a descriptor's accessed (or busy) bit in memory.</summary>
     public static bool MarkType(Cpu* c, ushort selector, ulong descriptor, ulong bit)
     {
@@ -189,24 +211,12 @@ internal static unsafe class Segments
                 && ((code && (attributes & Conforming) != 0) || (rpl <= dpl && (uint)c->Cpl <= dpl));
         }
 
-        if (!ok)
-        {
-            Mmu.Raise(c, Vectors.GP, selector & 0xfffcu);
-            return false;
-        }
-
-        if ((attributes & Present) == 0)
-        {
-            Mmu.Raise(c, segment == SS ? Vectors.SS : Vectors.NP, selector & 0xfffcu);
-            return false;
-        }
-
-        if (!MarkType(c, selector, d, 1ul << 40))
+        if (!Accept(c, selector, ok, segment == SS ? Vectors.SS : Vectors.NP, ref d))
         {
             return false;
         }
 
-        SetFromDescriptor(c, segment, selector, d | (1ul << 40));
+        SetFromDescriptor(c, segment, selector, d);
         return true;
     }
 
