@@ -18,7 +18,7 @@ public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper outpu
     private const int PortIn = 7100;
     private const int PortOut = 7101;
     private const int PortOver = 7102;
-    private const int SoakRounds = 30;
+    private const int SoakRounds = 15;
 
     /// <summary>Inside the host: joins a connection to one port with one to the other.</summary>
     private const string Relay =
