@@ -249,7 +249,7 @@ public sealed partial class GuestVm : IAsyncDisposable
         string directory = $"{host.Scratch}/{GuestHost.UniqueName("guest")}";
         string prefix = networkNamespace is null ? "" : $"ip netns exec {networkNamespace} ";
         HostProcess process = await host.StartAsync(
-            $"mkdir -p {directory} && cd {directory} && echo CNVM-PROCESS-$$. && exec {prefix}{Shell.Quote(GuestHostFixture.Vmm)} --hypervisor {host.Hypervisor} --api-socket path={directory}/api.sock --event-monitor path={directory}/events {flags} 2>stderr");
+            $"mkdir -p {directory} && cd {directory} && echo CNVM-PROCESS-$$. && exec {prefix}{Shell.Quote(GuestHostFixture.Vmm)} --hypervisor {host.Hypervisor} --api-socket path={directory}/api.sock --event-monitor path={directory}/events {flags} -v 2>stderr");
         await process.WaitForAsync("CNVM-PROCESS-", Patience);
         await process.WaitForAsync(".", Patience);
         var guest = new GuestVm(host, process, directory, int.Parse(ProcessLine().Match(process.Output).Groups[1].Value));

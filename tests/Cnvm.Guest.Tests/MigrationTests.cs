@@ -53,6 +53,69 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
         await third.PowerOffAsync();
     }
 
+    /// <summary>A row for each way to move and each thing to do meanwhile; all of them in the long form.</summary>
+    [GuestTheory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(4)]
+    public async Task Guests_move_at_rest_and_at_work(int cpus)
+    {
+        SkipUnlessQuick();
+        Skip.If(cpus != 4 && !Soak.IsOn, "1 and 2 vCPUs are part of the long form: CNVM_SOAK=1");
+        await using var scratch = new ScratchDirectory(Outside);
+        await scratch.MakeFileAsync("disk", $"{DiskMiB}M");
+        string[] disks = [$"path={scratch.Path}/disk,image_type=raw", await GuestPrograms.AddDiskAsync(scratch, Outside)];
+        GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup { Cpus = cpus, CpuKeys = ",profile=x86-64-v2", Disks = disks, Pulses = false });
+        try
+        {
+            await GuestPrograms.UnpackAsync(guest, "vdb");
+            string complaints = await guest.AskAsync(Complaints);
+            MigrationLoad[] loads = [MigrationLoad.Idle, MigrationLoad.Memory(cpus), MigrationLoad.Disk("/dev/vda")];
+            foreach (MigrationLoad load in Soak.IsOn ? loads : loads[..2])
+            {
+                foreach ((string name, Func<GuestVm, Task<GuestVm>> move) in Ways)
+                {
+                    await load.StartAsync(guest);
+                    guest = await GoAsync(guest, move);
+                    await load.EndAsync(guest);
+                    Assert.Equal(cpus.ToString(CultureInfo.InvariantCulture), await guest.AskAsync("nproc"));
+                    Report(string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{name}, {load.Name}, {cpus} vCPUs: {LastMove.GetProperty("downtime_ms")} ms of {LastMove.GetProperty("elapsed_ms")} ms, {LastMove.GetProperty("rounds")} rounds"));
+                }
+            }
+
+            await AssertNoComplaintAsync(guest, complaints);
+            await guest.PowerOffAsync();
+        }
+        finally
+        {
+            await guest.DisposeAsync();
+        }
+    }
+
+    /// <summary>How a guest gets from one process to the next, one after the other; it ends where it began.</summary>
+    protected virtual IReadOnlyList<(string Name, Func<GuestVm, Task<GuestVm>> Move)> Ways =>
+        [($"{Host.Hypervisor} to {Host.Hypervisor}", g => MoveOnAsync(g, Host))];
+
+    /// <summary>The other host of <see cref="Ways"/>; its scratch directory is the same on both.</summary>
+    protected virtual GuestHost Outside => Host;
+
+    /// <summary>Moves a guest to a new process on the host where it is.</summary>
+    protected Task<GuestVm> MoveOnAsync(GuestVm from, GuestHost host)
+    {
+        string url = $"unix:{host.Scratch}/{GuestHost.UniqueName("there")}";
+        return MoveAsync(from, host, url, url, () => Task.CompletedTask);
+    }
+
+    /// <summary>Moves a guest; the process that it left is disposed.</summary>
+    protected static async Task<GuestVm> GoAsync(GuestVm source, Func<GuestVm, Task<GuestVm>> move)
+    {
+        GuestVm target = await move(source);
+        await source.DisposeAsync();
+        return target;
+    }
+
     [GuestFact]
     public async Task What_cannot_move_stays_and_says_why()
     {
@@ -146,14 +209,25 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
     private void SkipUnlessQuick() => Skip.If(!IsQuick && !Soak.IsOn, "the same for all hypervisors, and part of the long form here: CNVM_SOAK=1");
 
     /// <summary>Moves a guest to a new process on the host; the old one ends.</summary>
-    protected async Task<GuestVm> MoveAsync(GuestVm from, string url, string? networkNamespace = null)
+    protected Task<GuestVm> MoveAsync(GuestVm from, string url, string? networkNamespace = null) =>
+        MoveAsync(from, Host, url, url, () => Task.CompletedTask, networkNamespace);
+
+    /// <summary>Moves a guest to a new process; the old one ends.</summary>
+    /// <param name="to">The new process's host.</param>
+    /// <param name="receiver">Where it listens.</param>
+    /// <param name="destination">Where the source finds it.</param>
+    /// <param name="carry">Begins to carry what the source sends, once the target listens, until it is over.</param>
+    protected async Task<GuestVm> MoveAsync(
+        GuestVm from, GuestHost to, string receiver, string destination, Func<Task> carry, string? networkNamespace = null)
     {
-        GuestVm target = await GuestVm.StartAsync(Host, networkNamespace);
+        GuestVm target = await GuestVm.StartAsync(to, networkNamespace);
         try
         {
-            Task<string> receiving = await BeginReceivingAsync(target, url);
-            await SendAsync(from, url);
+            Task<string> receiving = await BeginReceivingAsync(target, receiver);
+            Task carrying = carry();
+            await SendAsync(from, destination);
             await receiving;
+            await carrying;
             await from.AssertEndAsync(othersRun: true);
             Assert.Equal("Running", await target.StateAsync());
             Assert.Contains("vm:migration-receive-finished", await target.EventsAsync());
@@ -175,9 +249,12 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
         return receiving;
     }
 
+    /// <summary>What the source said of the last move.</summary>
+    protected JsonElement LastMove { get; private set; }
+
     protected async Task SendAsync(GuestVm from, string url)
     {
-        JsonElement end = JsonDocument.Parse(await from.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","wait":true}""")).RootElement;
+        JsonElement end = LastMove = JsonDocument.Parse(await from.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","wait":true}""")).RootElement;
         output.WriteLine(end.ToString());
         Assert.Equal("Completed", end.GetProperty("phase").GetString());
         Assert.Equal("There", end.GetProperty("guest").GetString());
@@ -189,6 +266,15 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
     {
         string now = await guest.AskAsync(Complaints);
         Assert.True(now == before, now);
+    }
+
+    protected void Report(string line)
+    {
+        output.WriteLine(line);
+        if (Soak.ReportFile is { } file)
+        {
+            File.AppendAllText(file, line + "\n");
+        }
     }
 
     protected static async Task<JsonElement> EndAsync(GuestVm guest) =>

@@ -12,6 +12,10 @@ public sealed class NestedHostFixture : GuestHostFixture
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(60);
     private NestedHost? _machine;
     private GuestHost? _host;
+    private TemporaryDirectory? _shared;
+
+    /// <summary>A directory of this machine's memory that is the same inside the host, for what is used from both.</summary>
+    internal string SharedDirectory => (_shared ?? throw new InvalidOperationException("there is no host")).Path;
 
     /// <summary>Ends the host in use after a test failed in it; the next test gets a new one. tests/run.sh shows the report.</summary>
     internal async Task GiveUpAsync(string test, string reason)
@@ -39,9 +43,11 @@ public sealed class NestedHostFixture : GuestHostFixture
 
         if (_host is null)
         {
+            _shared = new TemporaryDirectory(Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), "cnvm-shared-");
             _machine = await NestedHost.StartAsync(new NestedHostOptions
             {
                 MemoryMiB = MemoryMiB,
+                SharedDirectory = _shared.Path,
                 Drives = [new NestedHostDrive(Repository.Image("debian.ext4"))],
                 StartTimeout = TimeSpan.FromMinutes(5),
             });
@@ -61,6 +67,9 @@ public sealed class NestedHostFixture : GuestHostFixture
         {
             await machine.DisposeAsync();
         }
+
+        _shared?.Dispose();
+        _shared = null;
     }
 
     private static async Task<bool> IsInOrderAsync(GuestHost host)

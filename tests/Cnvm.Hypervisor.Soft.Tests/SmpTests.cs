@@ -105,4 +105,21 @@ public sealed class SmpTests
         RunAll(m);
         Assert.Contains(m.Bus.Ports, static p => p.Port == 0x80);
     }
+
+    [Fact]
+    public void A_kick_that_comes_before_the_halt_ends_it()
+    {
+        using SoftMachine m = new(2);
+        // vCPU 0: mov eax, 5 (KVM_HC_KICK_CPU) ; mov ecx, 1 (APIC id) ; vmcall ; inc dword [0x40000] ; hlt
+        m.Write(SoftMachine.CodeAddress, 0xb8, 5, 0, 0, 0, 0xb9, 1, 0, 0, 0, 0x0f, 0x01, 0xc1, 0xff, 0x04, 0x25, 0, 0, 4, 0, 0xf4);
+        // vCPU 1: wait: cmp dword [0x40000], 0 ; je wait ; 1000 rounds more ; hlt ; out 0x80
+        m.Write(
+            0x2_0000,
+            0x83, 0x3c, 0x25, 0, 0, 4, 0, 0, 0x74, 0xf6, 0xb9, 0xe8, 0x03, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0xf4, 0xe6, 0x80, 0xf4);
+        m.Bus.OnPort = _ => m.Bus.Kick();
+        m.Enter(0, CpuMode.Long, SoftMachine.CodeAddress);
+        m.Enter(1, CpuMode.Long, 0x2_0000);
+        RunAll(m);
+        Assert.Contains(m.Bus.Ports, static p => p.Port == 0x80);
+    }
 }

@@ -173,7 +173,7 @@ internal sealed unsafe partial class SoftVcpu
 
     private void TakeSignals()
     {
-        if (Interlocked.Exchange(ref _unhalt, 0) != 0 && _mp == MpState.Halted)
+        if (_mp == MpState.Halted && Interlocked.Exchange(ref _unhalt, 0) != 0)
         {
             _mp = MpState.Runnable;
         }
@@ -184,6 +184,7 @@ internal sealed unsafe partial class SoftVcpu
             Reset();
             _c->TscAux = tscAux;
             Apic.Initialize();
+            Volatile.Write(ref _unhalt, 0);
             _mp = MpState.WaitForSipi;
         }
 

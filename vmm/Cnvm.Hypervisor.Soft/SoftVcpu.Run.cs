@@ -113,7 +113,7 @@ internal sealed unsafe partial class SoftVcpu
                 DeliverException();
                 break;
             case Exit.Halt:
-                _mp = MpState.Halted;
+                _mp = Interlocked.Exchange(ref _unhalt, 0) == 0 ? MpState.Halted : MpState.Runnable;
                 break;
             default:
                 _stop = new VcpuStop(VcpuStopReason.Shutdown);

@@ -328,7 +328,10 @@ internal sealed unsafe partial class SoftVcpu
         UpdateMode();
     }
 
-    /// <summary>KVM_HC_KICK_CPU: ends a halt although no interrupt came.</summary>
+    /// <summary>
+    /// KVM_HC_KICK_CPU: ends a halt although no interrupt came, the next one if there is none now: a processor that has looked at a lock
+    /// and is about to halt must not miss that the lock has been given up meanwhile.
+    /// </summary>
     public void Unhalt()
     {
         Interlocked.Exchange(ref _unhalt, 1);

@@ -415,7 +415,8 @@ internal sealed partial class VirtualMachine : IDisposable
         switch (stop.Reason)
         {
             case VcpuStopReason.Shutdown:
-                LogTripleFault(vcpu);
+                VcpuState state = _vcpus[vcpu].Save();
+                LogTripleFault(vcpu, state.General.Rip, state.General.Rsp, state.System.Cr2, state.System.Cr3);
                 Request(GuestRequest.Reset, "triple fault");
                 break;
             default:
@@ -430,8 +431,8 @@ internal sealed partial class VirtualMachine : IDisposable
     [LoggerMessage(Level = LogLevel.Information, Message = "booting {Kernel} by {Protocol} at 0x{Entry:x}")]
     private partial void LogBoot(string kernel, BootProtocol protocol, ulong entry);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "vcpu{Vcpu} met a triple fault: the machine is reset")]
-    private partial void LogTripleFault(int vcpu);
+    [LoggerMessage(Level = LogLevel.Information, Message = "vcpu{Vcpu} met a triple fault at 0x{Rip:x} (RSP 0x{Rsp:x}, CR2 0x{Cr2:x}, CR3 0x{Cr3:x}): the machine is reset")]
+    private partial void LogTripleFault(int vcpu, ulong rip, ulong rsp, ulong cr2, ulong cr3);
 
     /// <summary>The 8259 pair's output, wired to the boot vCPU's LINT0.</summary>
     private sealed class PicOutput(VirtualMachine machine) : Cnvm.Devices.Interrupts.IInterruptLine

@@ -125,7 +125,7 @@ public sealed partial class VmmService
                 VmConfig config = service._options.ConfigCodec.Read(offer.Config);
                 VmConfigValidator.ThrowIfInvalid(config);
                 service._hypervisor ??= service._options.OpenHypervisor();
-                List<string> obstacles = [.. GuestContract.Obstacles(offer.Guest, HostCapabilities.Of(service._hypervisor)), .. FileObstacles(config)];
+                List<string> obstacles = [.. GuestContract.Obstacles(offer.Guest, HostCapabilities.Of(service._hypervisor)), .. ArrivingDisks.Obstacles(config)];
                 if (obstacles.Count > 0)
                 {
                     throw new MigrationException(string.Join("; ", obstacles));
@@ -198,29 +198,6 @@ public sealed partial class VmmService
             _consoles?.Dispose();
             _consoles = null;
             Config = null;
-        }
-
-        /// <summary>Files that the guest's disks need here, before anybody has stopped anything for them.</summary>
-        private static IEnumerable<string> FileObstacles(VmConfig config)
-        {
-            foreach (DiskConfig disk in config.Disks ?? [])
-            {
-                string? problem = null;
-                try
-                {
-                    using var file = File.OpenHandle(
-                        disk.Path!, FileMode.Open, disk.Readonly ? FileAccess.Read : FileAccess.ReadWrite, FileShare.ReadWrite);
-                }
-                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-                {
-                    problem = $"disk {disk.Id}: {e.Message}";
-                }
-
-                if (problem is not null)
-                {
-                    yield return problem;
-                }
-            }
         }
     }
 }

@@ -6,9 +6,46 @@ namespace Cnvm.Guest.Tests.Soft;
 [Collection(SoftGuests.Name)]
 public sealed class Migration(SoftHostFixture fixture, ITestOutputHelper output) : MigrationTests(fixture, output)
 {
+    private const int Moves = 200;
+
     protected override bool IsQuick => true;
 
     protected override bool HasSteadyClocks => true;
+
+    /// <summary>A guest that checks its memory goes from process to process, and loses nothing on the way.</summary>
+    [SkippableFact]
+    public async Task A_guest_moves_hundreds_of_times()
+    {
+        Skip.IfNot(Soak.IsOn, "part of the long form: CNVM_SOAK=1");
+        await using var scratch = new ScratchDirectory(Host);
+        GuestVm guest = await GuestVm.BootAsync(
+            Host, new GuestSetup { Cpus = 2, Disks = [await GuestPrograms.AddDiskAsync(scratch, Host)], Pulses = false });
+        try
+        {
+            await GuestPrograms.UnpackAsync(guest, "vda");
+            await GuestLoad.StartAsync(guest);
+            string complaints = await guest.AskAsync(Complaints);
+            MigrationLoad load = MigrationLoad.Memory(2);
+            await load.StartAsync(guest);
+            var downtimes = new List<ulong>();
+            while (downtimes.Count < Moves)
+            {
+                guest = await GoAsync(guest, g => MoveOnAsync(g, Host));
+                downtimes.Add(LastMove.GetProperty("downtime_ms").GetUInt64());
+            }
+
+            await load.EndAsync(guest);
+            await GuestLoad.AssertGoesOnAsync(guest, 2);
+            await AssertNoComplaintAsync(guest, complaints);
+            await guest.PowerOffAsync();
+            downtimes.Sort();
+            Report($"{downtimes.Count} moves, soft to soft, memory, 2 vCPUs: stood still {downtimes[Moves / 2]} ms in the middle, {downtimes[^1]} ms at most");
+        }
+        finally
+        {
+            await guest.DisposeAsync();
+        }
+    }
 
     /// <summary>Two hosts' networks, joined by a cable, and a third party whose connection to the guest lives on.</summary>
     [SkippableFact]
