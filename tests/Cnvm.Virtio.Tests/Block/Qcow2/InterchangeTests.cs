@@ -59,7 +59,7 @@ public sealed class InterchangeTests : IDisposable
 
         // Several lives of the image, so that tables are read again too.
         Random random = new(options.GetHashCode(StringComparison.Ordinal));
-        for (int life = 0; life < 3; life++)
+        for (int life = 0; life < 2; life++)
         {
             using (ImageDriver driver = _folder.Drive("disk", content))
             {
