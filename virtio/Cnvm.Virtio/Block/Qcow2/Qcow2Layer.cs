@@ -26,9 +26,9 @@ internal sealed unsafe partial class Qcow2Layer : IBackingLayer
     private ulong _l1Offset;
     private int _firstDirtyL1 = int.MaxValue;
     private int _lastDirtyL1 = -1;
-    private TableCache _l2;
+    private readonly TableCache _l2;
     private ClusterAllocator? _allocator;
-    private ClusterDecompressor _decompressor;
+    private readonly ClusterDecompressor _decompressor;
     private int _transfers;
     private bool _isDraining;
     private bool _isCorrupt;
