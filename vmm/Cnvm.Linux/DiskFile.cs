@@ -55,6 +55,8 @@ public sealed unsafe partial class DiskFile : IDisposable
         IsBlockDevice = status.IsBlockDevice;
         IsRegularFile = status.IsRegularFile;
         Inode = status.Inode;
+        DeviceMajor = status.DeviceMajor;
+        DeviceMinor = status.DeviceMinor;
     }
 
     public string Path { get; }
@@ -65,6 +67,11 @@ public sealed unsafe partial class DiskFile : IDisposable
 
     /// <summary>The file's inode number, as /proc/locks names it.</summary>
     public ulong Inode { get; }
+
+    /// <summary>Number of the device that the file lies on, with <see cref="DeviceMinor"/>.</summary>
+    public uint DeviceMajor { get; }
+
+    public uint DeviceMinor { get; }
 
     /// <summary>The raw descriptor; valid until this object is disposed.</summary>
     public int Fd => _fd.Value;

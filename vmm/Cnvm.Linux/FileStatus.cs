@@ -12,6 +12,8 @@ internal sealed partial class FileStatus
     private const int OwnerOffset = 20;
     private const int ModeOffset = 28;
     private const int InodeOffset = 32;
+    private const int DeviceMajorOffset = 136;
+    private const int DeviceMinorOffset = 140;
     private const int AT_EMPTY_PATH = 0x1000;
     private const uint STATX_BASIC_STATS = 0x7ff;
     private const int PermissionBits = 0xfff;
@@ -21,12 +23,19 @@ internal sealed partial class FileStatus
 
     private readonly int _mode;
 
-    private FileStatus(int mode, ulong inode, uint owner)
+    private FileStatus(int mode, ulong inode, uint owner, uint deviceMajor, uint deviceMinor)
     {
         _mode = mode;
         Inode = inode;
         Owner = owner;
+        DeviceMajor = deviceMajor;
+        DeviceMinor = deviceMinor;
     }
+
+    /// <summary>Number of the device that the file lies on, with <see cref="DeviceMinor"/>.</summary>
+    public uint DeviceMajor { get; }
+
+    public uint DeviceMinor { get; }
 
     public ulong Inode { get; }
 
@@ -50,7 +59,9 @@ internal sealed partial class FileStatus
         return new FileStatus(
             BinaryPrimitives.ReadUInt16LittleEndian(s[ModeOffset..]),
             BinaryPrimitives.ReadUInt64LittleEndian(s[InodeOffset..]),
-            BinaryPrimitives.ReadUInt32LittleEndian(s[OwnerOffset..]));
+            BinaryPrimitives.ReadUInt32LittleEndian(s[OwnerOffset..]),
+            BinaryPrimitives.ReadUInt32LittleEndian(s[DeviceMajorOffset..]),
+            BinaryPrimitives.ReadUInt32LittleEndian(s[DeviceMinorOffset..]));
     }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

@@ -43,6 +43,17 @@ public static unsafe partial class Zstd
         }
     }
 
+    /// <summary>Decompresses the frame that the data begins with, whatever follows it; returns the length of what was in it.</summary>
+    /// <exception cref="InvalidDataException">It is damaged, or does not fit.</exception>
+    public static int DecompressFirst(ReadOnlySpan<byte> frames, Span<byte> data)
+    {
+        // SAFETY: the library reads within the length that it is given.
+        fixed (byte* source = frames)
+        {
+            return Decompress(frames[..Checked(ZSTD_findFrameCompressedSize(source, (nuint)frames.Length))], data);
+        }
+    }
+
     private static int Checked(nuint result) => ZSTD_isError(result) == 0
         ? checked((int)result)
         : throw new InvalidDataException($"zstd: {Marshal.PtrToStringUTF8(ZSTD_getErrorName(result))}");
@@ -55,6 +66,9 @@ public static unsafe partial class Zstd
 
     [LibraryImport(Library)]
     private static partial nuint ZSTD_decompress(byte* target, nuint capacity, byte* source, nuint size);
+
+    [LibraryImport(Library)]
+    private static partial nuint ZSTD_findFrameCompressedSize(byte* source, nuint size);
 
     [LibraryImport(Library)]
     private static partial uint ZSTD_isError(nuint result);

@@ -35,6 +35,29 @@ public sealed class AllocationTests
         Assert.True(others < Requests, $"{others} bytes for {Requests} requests");
     }
 
+    [SkippableFact]
+    public void A_request_to_a_qcow2_image_allocates_nothing()
+    {
+        Block.Qcow2.QemuImg.SkipWithout();
+        using TestMemory memory = new();
+        using ScratchDisk raw = new(1024 * 1024);
+        using ScratchDisk disk = new(512);
+        Block.Qcow2.QemuImg.Run("convert", "-f", "raw", "-O", "qcow2", raw.Path, disk.Path);
+        DiskImageOptions options = new() { File = new RawImageOptions { Path = disk.Path }, Format = ImageFormat.Qcow2 };
+        IBlockImage image = DiskImage.Open(options, NullLogger.Instance, out _);
+        using PciGuest guest = new(new BlockDevice(new BlockOptions { Id = "_disk0" }, image, NullLogger.Instance), memory);
+        BlockDriver driver = new(memory, guest);
+        byte[] data = new byte[512];
+        int i = 0;
+        long others = long.MaxValue;
+        for (int round = 0; round < Rounds && others >= Requests; round++)
+        {
+            others = Measure(() => Assert.Equal(0, i++ % 2 == 0 ? driver.Read((ulong)(i % 1000), 512) : driver.Write((ulong)(i % 1000), data)));
+        }
+
+        Assert.True(others < Requests, $"{others} bytes for {Requests} requests");
+    }
+
     [Fact]
     public void A_packet_of_a_socket_allocates_nothing_either_way()
     {

@@ -44,6 +44,7 @@ public sealed class BlockDevice : VirtioDevice
 
         Image = image;
         RateLimiter = options.RateLimiter;
+        IsFirstSectorKept = options.IsFirstSectorKept;
         _affinity = options.QueueAffinity;
         Sectors = image.Size >> BlockSpec.SectorShift;
         _logger = logger;
@@ -88,6 +89,9 @@ public sealed class BlockDevice : VirtioDevice
 
     /// <summary>Capacity in 512-byte sectors.</summary>
     internal ulong Sectors { get; private set; }
+
+    /// <inheritdoc cref="BlockOptions.IsFirstSectorKept"/>
+    internal bool IsFirstSectorKept { get; }
 
     internal ulong Negotiated => _negotiated;
 
@@ -218,7 +222,6 @@ public sealed class BlockDevice : VirtioDevice
     {
         Span<byte> c = _config;
         uint block = Image.LogicalBlockSize;
-        uint blockSectors = block >> BlockSpec.SectorShift;
         BinaryPrimitives.WriteUInt64LittleEndian(c[BlockSpec.ConfigCapacity..], Sectors);
 
         // Header and status take two descriptors.
@@ -233,7 +236,7 @@ public sealed class BlockDevice : VirtioDevice
         BinaryPrimitives.WriteUInt16LittleEndian(c[BlockSpec.ConfigNumQueues..], (ushort)QueueSizes.Count);
         BinaryPrimitives.WriteUInt32LittleEndian(c[BlockSpec.ConfigMaxDiscardSectors..], MaxRangeSectors);
         BinaryPrimitives.WriteUInt32LittleEndian(c[BlockSpec.ConfigMaxDiscardSegments..], 1);
-        BinaryPrimitives.WriteUInt32LittleEndian(c[BlockSpec.ConfigDiscardAlignment..], blockSectors);
+        BinaryPrimitives.WriteUInt32LittleEndian(c[BlockSpec.ConfigDiscardAlignment..], Image.DiscardGranularity >> BlockSpec.SectorShift);
         BinaryPrimitives.WriteUInt32LittleEndian(c[BlockSpec.ConfigMaxZeroSectors..], MaxRangeSectors);
         BinaryPrimitives.WriteUInt32LittleEndian(c[BlockSpec.ConfigMaxZeroSegments..], 1);
         c[BlockSpec.ConfigZeroMayUnmap] = Image.CanDiscard ? (byte)1 : (byte)0;

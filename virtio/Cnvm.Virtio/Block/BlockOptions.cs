@@ -17,6 +17,12 @@ public sealed record BlockOptions
     /// <summary>Host CPUs that the threads of single queues may run on, by index of the queue.</summary>
     public IReadOnlyDictionary<int, int[]> QueueAffinity { get; init; } = new Dictionary<int, int[]>();
 
+    /// <summary>
+    /// The guest may not write the first sector: the image was taken for raw by its looks, and the guest could make it look like another
+    /// format, one that names files of the host.
+    /// </summary>
+    public bool IsFirstSectorKept { get; init; }
+
     /// <summary>Limit of what passes, perhaps shared with other disks; null: none.</summary>
     public RateLimiter? RateLimiter { get; init; }
 

@@ -1,4 +1,5 @@
 using Cnvm.Virtio.Queues;
+using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Virtio.Block;
 
@@ -60,6 +61,12 @@ internal sealed partial class BlockWorker
             return;
         }
 
+        if (operation == BlockOperation.Write && IsKept(sector))
+        {
+            Finish(request, BlockSpec.StatusIoError);
+            return;
+        }
+
         request.SetTransfer(operation, sector << BlockSpec.SectorShift, bytes, _device.Image.MemoryAlignment);
         request.Submit(_io);
     }
@@ -110,6 +117,12 @@ internal sealed partial class BlockWorker
             return;
         }
 
+        if (IsKept(range.Sector))
+        {
+            Finish(request, BlockSpec.StatusIoError);
+            return;
+        }
+
         bool unmap = (range.Flags & BlockSpec.RangeUnmap) != 0 && _device.Image.CanDiscard;
         BlockOperation operation = isDiscard ? BlockOperation.Discard
             : unmap ? BlockOperation.WriteZeroesUnmap
@@ -117,6 +130,28 @@ internal sealed partial class BlockWorker
         request.SetRange(operation, range.Sector << BlockSpec.SectorShift, (ulong)range.Count << BlockSpec.SectorShift);
         request.Submit(_io);
     }
+
+    /// <summary>Whether a change that begins at a sector is refused because the first one is not the guest's to write.</summary>
+    private bool IsKept(ulong sector)
+    {
+        if (sector != 0 || !_device.IsFirstSectorKept)
+        {
+            return false;
+        }
+
+        if (_errorLimit.TryTake(out long suppressed))
+        {
+            LogFirstSector(Logger, _device.Id, suppressed);
+        }
+
+        return true;
+    }
+
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "{Device}: the guest may not write the disk's first sector, as the image was taken for raw by its looks: give image_type=raw "
+            + "({Suppressed} like it not shown)")]
+    private static partial void LogFirstSector(ILogger logger, string device, long suppressed);
 
     private bool IsInside(ulong sector, uint count) => sector <= _device.Sectors && count <= _device.Sectors - sector;
 }

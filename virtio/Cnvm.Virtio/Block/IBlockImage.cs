@@ -29,6 +29,9 @@ public interface IBlockImage : IDisposable
     /// <summary>Addresses and lengths of memory that transfers use are multiples of this; 1 when any will do.</summary>
     uint MemoryAlignment { get; }
 
+    /// <summary>Smallest range whose discard has an effect, in bytes; a multiple of the logical size.</summary>
+    uint DiscardGranularity => LogicalBlockSize;
+
     /// <summary>Gives the image another size. No queue is open.</summary>
     /// <param name="bytes">A multiple of 512, more than 0.</param>
     /// <exception cref="BlockImageException">It cannot be; the size is as it was.</exception>

@@ -74,24 +74,9 @@ public sealed class RawImage : IBlockImage
     public static RawImage Open(RawImageOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        DiskFile file;
+        DiskFile file = HostDisk.Open(options.Path, options.IsReadOnly, options.IsDirect, options.LockWholeFile);
         try
         {
-            file = new DiskFile(options.Path, options.IsReadOnly, options.IsDirect);
-        }
-        catch (LinuxException e)
-        {
-            throw new BlockImageException($"disk {options.Path} cannot be opened{Hint(e)}: {e.Message}", e);
-        }
-
-        try
-        {
-            if (!file.IsRegularFile && !file.IsBlockDevice)
-            {
-                throw new BlockImageException($"disk {options.Path} is neither a regular file nor a block device");
-            }
-
-            Lock(file, options);
             return new RawImage(file, options, !options.DisableIoUring && IoUring.IsAvailable());
         }
         catch (LinuxException e)
@@ -153,28 +138,12 @@ public sealed class RawImage : IBlockImage
 
     public void Unlock() => _file.Unlock();
 
-    public void Lock() => Lock(_file, _options);
+    public void Lock() => HostDisk.Lock(_file, _options.IsReadOnly, _options.LockWholeFile);
 
     public void Dispose()
     {
         _threads?.Dispose();
         _file.Dispose();
-    }
-
-    private static void Lock(DiskFile file, RawImageOptions options)
-    {
-        ulong length = options.LockWholeFile || file.IsBlockDevice ? 0 : file.Size;
-        if (file.TryLock(exclusive: !options.IsReadOnly, length))
-        {
-            return;
-        }
-
-        int holder = file.FindLockHolder();
-        string who = holder > 0 ? $" (process {holder}{CommandOf(holder)})" : "";
-        string advice = options.IsReadOnly
-            ? "stop it, or have it open the disk read-only too"
-            : "stop it, or open the disk read-only in both";
-        throw new BlockImageException($"disk {options.Path} is in use by another disk or process{who}: {advice}");
     }
 
     private void SetSize(ulong bytes)
@@ -200,32 +169,11 @@ public sealed class RawImage : IBlockImage
         Size = bytes;
     }
 
-    private static string CommandOf(int pid)
-    {
-        try
-        {
-            return $", {File.ReadAllText($"/proc/{pid}/comm").Trim()}";
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // It has ended, or may not be looked at: the number alone must do.
-            return "";
-        }
-    }
-
-    private static string Hint(LinuxException e) => e.Errno switch
-    {
-        Errno.ENOENT => " (no such file)",
-        Errno.EACCES or Errno.EPERM => " (no permission)",
-        Errno.EINVAL => " (the file system may not support direct I/O)",
-        _ => "",
-    };
-
     private static uint ClampBlockSize(uint size) =>
         BitOperations.IsPow2(size) ? Math.Clamp(size, DefaultBlockSize, 1u << 16) : DefaultBlockSize;
 
     /// <summary>The smallest block that the file system takes directly: tried out, as kernels before 6.1 do not tell.</summary>
-    private static unsafe uint ProbeDirectBlockSize(DiskFile file)
+    internal static unsafe uint ProbeDirectBlockSize(DiskFile file)
     {
         void* buffer = NativeMemory.AlignedAlloc(DirectBlockSize, DirectBlockSize);
         try

@@ -44,8 +44,8 @@ public sealed partial class VmConfigValidator
         Refuse(disk.VhostSocket is not null, $"{field}.vhost_socket", "vhost-user is");
         CheckRateLimits(field, disk);
         CheckQueueAffinity(field, disk);
-        Refuse(disk.BackingFiles, $"{field}.backing_files", "backing files are");
-        Refuse(disk.ImageType is not (ImageType.Raw or ImageType.Unknown), $"{field}.image_type", $"{disk.ImageType} is");
+        Refuse(
+            disk.ImageType is not (ImageType.Raw or ImageType.Qcow2 or ImageType.Unknown), $"{field}.image_type", $"{disk.ImageType} is");
         if (string.IsNullOrEmpty(disk.Path) || disk.Path.Contains('\0'))
         {
             Add($"{field}.path", "is missing: give the path of the image");

@@ -27,19 +27,28 @@ internal static class DeviceFactory
         string id = disk.Id!;
         try
         {
-            RawImage image = RawImage.Open(new RawImageOptions
-            {
-                Path = disk.Path!,
-                IsReadOnly = disk.Readonly,
-                IsDirect = disk.Direct,
-                IsSparse = disk.Sparse,
-                LockWholeFile = disk.LockGranularity == LockGranularity.Full,
-                DisableIoUring = disk.DisableIoUring,
-            });
+            IBlockImage image = DiskImage.Open(
+                new DiskImageOptions
+                {
+                    File = new RawImageOptions
+                    {
+                        Path = disk.Path!,
+                        IsReadOnly = disk.Readonly,
+                        IsDirect = disk.Direct,
+                        IsSparse = disk.Sparse,
+                        LockWholeFile = disk.LockGranularity == LockGranularity.Full,
+                        DisableIoUring = disk.DisableIoUring,
+                    },
+                    Format = Format(disk.ImageType),
+                    AllowBackingFiles = disk.BackingFiles,
+                },
+                logger,
+                out bool wasDetected);
             return new BlockDevice(
                 new BlockOptions
                 {
                     Id = id, QueueCount = disk.NumQueues, QueueSize = disk.QueueSize, Serial = disk.Serial, RateLimiter = limiter,
+                    IsFirstSectorKept = wasDetected,
                     QueueAffinity = (disk.QueueAffinity ?? []).ToDictionary(a => (int)a.QueueIndex, a => a.HostCpus.Select(c => (int)c).ToArray()),
                 },
                 image,
@@ -114,6 +123,16 @@ internal static class DeviceFactory
             Statistics = balloon.Statistics,
         },
         logger);
+
+    private static ImageFormat Format(ImageType type) => type switch
+    {
+        ImageType.Raw => ImageFormat.Raw,
+        ImageType.Qcow2 => ImageFormat.Qcow2,
+        ImageType.FixedVhd => ImageFormat.FixedVhd,
+        ImageType.Vhdx => ImageFormat.Vhdx,
+        ImageType.FlatVmdk => ImageFormat.FlatVmdk,
+        _ => ImageFormat.Unknown,
+    };
 
     private static TokenBucketOptions? Bucket(TokenBucketConfig? bucket) =>
         bucket is null ? null : new TokenBucketOptions(bucket.Size, bucket.OneTimeBurst ?? 0, bucket.RefillTime);

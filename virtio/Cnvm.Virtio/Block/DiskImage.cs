@@ -1,0 +1,100 @@
+using System.Text;
+using Cnvm.Linux;
+using Cnvm.Virtio.Block.Qcow2;
+using Microsoft.Extensions.Logging;
+
+namespace Cnvm.Virtio.Block;
+
+/// <summary>Opens disk images by their format.</summary>
+public static class DiskImage
+{
+    /// <summary>Opens and locks an image.</summary>
+    /// <param name="wasDetected">Nobody said that it is raw. What its first sector says must then not become the guest's to say.</param>
+    /// <exception cref="BlockImageException">It cannot be opened, is of another or an unsupported format, is damaged, or is in use.</exception>
+    public static IBlockImage Open(DiskImageOptions options, ILogger logger, out bool wasDetected)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        wasDetected = false;
+        if (options.Format == ImageFormat.Raw)
+        {
+            return RawImage.Open(options.File);
+        }
+
+        string path = options.File.Path;
+        ImageFormat found = Detect(path);
+        if (options.Format != ImageFormat.Unknown && options.Format != found)
+        {
+            throw new BlockImageException($"disk {path} is {Name(found)}, and image_type says {Name(options.Format)}");
+        }
+
+        switch (found)
+        {
+            case ImageFormat.Raw:
+                wasDetected = true;
+                return RawImage.Open(options.File);
+            case ImageFormat.Qcow2:
+                return Qcow2Image.Open(options, logger);
+            default:
+                throw new BlockImageException($"disk {path} is {Name(found)}, which is not supported yet: convert it with qemu-img convert -O qcow2");
+        }
+    }
+
+    /// <summary>What a file looks like; raw if like nothing else.</summary>
+    /// <exception cref="BlockImageException">It cannot be read.</exception>
+    public static ImageFormat Detect(string path)
+    {
+        using DiskFile file = HostDisk.OpenUnlocked(path, isReadOnly: true, isDirect: false);
+        return Detect(file);
+    }
+
+    internal static ImageFormat Detect(DiskFile file)
+    {
+        Span<byte> sector = stackalloc byte[BlockSpec.SectorSize];
+        sector = sector[..Read(file, 0, sector)];
+        if (Qcow2Header.HasMagic(sector))
+        {
+            return ImageFormat.Qcow2;
+        }
+
+        if (sector.StartsWith("vhdxfile"u8))
+        {
+            return ImageFormat.Vhdx;
+        }
+
+        if (sector.StartsWith("KDMV"u8) || sector.StartsWith("# Disk DescriptorFile"u8))
+        {
+            return ImageFormat.FlatVmdk;
+        }
+
+        ulong size = file.Size;
+        if (size < 2 * BlockSpec.SectorSize)
+        {
+            return ImageFormat.Raw;
+        }
+
+        Span<byte> last = stackalloc byte[BlockSpec.SectorSize];
+        last = last[..Read(file, size - BlockSpec.SectorSize, last)];
+        return last.StartsWith("conectix"u8) ? ImageFormat.FixedVhd : ImageFormat.Raw;
+    }
+
+    internal static string Name(ImageFormat format) => format switch
+    {
+        ImageFormat.Qcow2 => "a qcow2 image",
+        ImageFormat.FixedVhd => "a VHD image",
+        ImageFormat.Vhdx => "a VHDX image",
+        ImageFormat.FlatVmdk => "a VMDK image",
+        _ => "a raw image",
+    };
+
+    private static unsafe int Read(DiskFile file, ulong offset, Span<byte> buffer)
+    {
+        // SAFETY: the kernel writes at most the span's length.
+        fixed (byte* p = buffer)
+        {
+            IoVec v = new() { Base = (nint)p, Length = (nuint)buffer.Length };
+            nint n = file.Read(&v, 1, offset);
+            return n >= 0 ? (int)n
+                : throw new BlockImageException($"disk {file.Path} cannot be read: {new LinuxException("read", (int)-n).Message}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+using Cnvm.Linux;
+
+namespace Cnvm.Virtio.Block.Qcow2;
+
+/// <summary>An image in a file or on a block device of the host. Owns it.</summary>
+internal sealed unsafe class HostImageFile(DiskFile file) : IImageFile
+{
+    public string Path => file.Path;
+
+    public ulong Size => file.Size;
+
+    public bool GrowsWithZeroes => file.IsRegularFile;
+
+    public nint Read(IoVec* vectors, int count, ulong offset) => file.Read(vectors, count, offset);
+
+    public nint Write(IoVec* vectors, int count, ulong offset) => file.Write(vectors, count, offset);
+
+    public int DataSync() => file.DataSync();
+
+    public int PunchHole(ulong offset, ulong length) => file.Allocate(DiskFile.PunchHole, offset, length);
+
+    public void Dispose() => file.Dispose();
+}

@@ -1,0 +1,23 @@
+using Cnvm.Linux;
+
+namespace Cnvm.Virtio.Block.Qcow2;
+
+/// <summary>The file that an image lies in. Any thread; results are bytes, 0, or negative error numbers.</summary>
+internal unsafe interface IImageFile : IDisposable
+{
+    string Path { get; }
+
+    /// <summary>Bytes.</summary>
+    ulong Size { get; }
+
+    /// <summary>Whether what lies behind its end reads as zeroes once something is written there.</summary>
+    bool GrowsWithZeroes { get; }
+
+    nint Read(IoVec* vectors, int count, ulong offset);
+
+    nint Write(IoVec* vectors, int count, ulong offset);
+
+    int DataSync();
+
+    int PunchHole(ulong offset, ulong length);
+}
