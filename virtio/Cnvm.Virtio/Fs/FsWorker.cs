@@ -5,13 +5,14 @@ using Microsoft.Extensions.Logging;
 namespace Cnvm.Virtio.Fs;
 
 /// <summary>Serves one queue of a file system device: a request at a time, answered as soon as it is done.</summary>
-internal sealed class FsWorker : QueueWorker
+internal sealed partial class FsWorker : QueueWorker
 {
     private const ulong NotifyToken = 0;
 
     /// <summary>Requests before the stop event gets a chance.</summary>
     private const int RequestsPerTurn = 64;
 
+    private readonly string _name;
     private readonly QueueResources _resources;
     private readonly SplitQueue _queue;
     private readonly FuseHandler _handler;
@@ -21,6 +22,7 @@ internal sealed class FsWorker : QueueWorker
     public FsWorker(string name, FuseHandler handler, QueueResources resources, ILogger logger)
         : base(name, logger)
     {
+        _name = name;
         _handler = handler;
         _resources = resources;
         _queue = resources.Queue;
@@ -28,7 +30,16 @@ internal sealed class FsWorker : QueueWorker
         Watch(resources.Notify.Fd, Libc.EPOLLIN, NotifyToken);
     }
 
-    protected override void OnStart() => Serve();
+    protected override void OnStart()
+    {
+        // What the guest's programs do not want to give, its kernel has taken out of the modes already.
+        if (!FileCreationMask.TrySetForThread(0))
+        {
+            LogMask(Logger, _name);
+        }
+
+        Serve();
+    }
 
     protected override void OnReady(ulong token, uint events)
     {
@@ -62,4 +73,7 @@ internal sealed class FsWorker : QueueWorker
             _resources.Notify.Signal();
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Worker}: the host does not let this thread have a umask of its own; new files get fewer permissions than the guest asks for")]
+    private static partial void LogMask(ILogger logger, string worker);
 }

@@ -164,7 +164,9 @@ internal sealed unsafe partial class FuseHandler
     private uint ReadLink(in fuse_in_header header)
     {
         using FileUse node = _folder.UseNode(header.nodeid);
-        int length = node.Error != 0 ? node.Error : FileCalls.ReadLink(node.Fd, _buffer, PageBytes);
+        int length = node.Error != 0 ? node.Error
+            : node.Type != FileCalls.S_IFLNK ? -Errno.EINVAL
+            : FileCalls.ReadLink(node.Fd, _buffer, PageBytes);
         return length < 0 ? Fail(length) : Reply(0, new ReadOnlySpan<byte>(_buffer, length));
     }
 }
