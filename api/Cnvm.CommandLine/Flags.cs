@@ -82,6 +82,7 @@ internal static class Flags
         Vm(Machine, FlagArity.One),
         Vm(RateLimitGroup, FlagArity.Many),
         Vm(Vsock, FlagArity.One),
+        Vm(Fs, FlagArity.Many),
         Vm(Balloon, FlagArity.One),
         Vm(Pvpanic, FlagArity.None),
         Vm(Watchdog, FlagArity.None),
@@ -90,7 +91,6 @@ internal static class Flags
         // Read, and refused by the validator as long as cnvm does not have them.
         Vm(Device, FlagArity.Many),
         Vm(Firmware, FlagArity.One),
-        Vm(Fs, FlagArity.Many),
         Vm(GenericVhostUser, FlagArity.Many),
         Vm(Landlock, FlagArity.None),
         Vm(LandlockRules, FlagArity.Many),

@@ -75,6 +75,13 @@ internal static class HelpText
                                  socket=PATH     host programs write "CONNECT PORT" there; a guest that connects to
                                                  port N of the host reaches the socket PATH_N
                                  id=NAME, pci_segment=N (0), pci_device_id=N
+          --fs KEYS...           tag=NAME        what the guest mounts: mount -t virtiofs NAME /mnt
+                                 path=FOLDER     the host's folder
+                                 readonly=on|off (off)   every change is refused
+                                 cache=auto|always|none (auto)   the guest asks again after a second; keeps all, and its
+                                                 writes for a while, for folders that it has alone; keeps nothing
+                                 num_queues=N (1), queue_size=N (1024)
+                                 id=NAME, pci_segment=N (0), pci_device_id=N
           --balloon KEYS         size=SIZE       RAM that the guest is asked to give up; vm.resize changes it
                                  deflate_on_oom=on|off   it may take some back when it runs out of memory (off)
                                  free_page_reporting=on|off   free pages go back to the host by themselves (off)
@@ -97,7 +104,7 @@ internal static class HelpText
           --pci-segment KEYS...  pci_segment=N, mmio32_aperture_weight=N (1), mmio64_aperture_weight=N (1)
 
         Cloud Hypervisor's flags that are read, and refused by name as long as cnvm does not have what they ask for:
-          --device --firmware --fs --generic-vhost-user --landlock --landlock-rules --numa --pmem
+          --device --firmware --generic-vhost-user --landlock --landlock-rules --numa --pmem
           --rtc --tpm --user-device --vdpa
 
         The VMM:

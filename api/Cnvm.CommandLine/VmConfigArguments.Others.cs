@@ -44,15 +44,20 @@ internal static partial class VmConfigArguments
             PciDeviceId: o.Byte("pci_device_id"));
     }
 
-    private static FsConfig ParseFs(string text)
+    internal static FsConfig ParseFs(string text)
     {
-        var o = new OptionString(Flags.Fs, text, "tag", "socket", "num_queues", "queue_size", "id", "pci_segment", "pci_device_id");
+        var o = new OptionString(
+            Flags.Fs, text, "tag", "path", "readonly", "cache", "socket", "num_queues", "queue_size", "id", "iommu", "pci_segment", "pci_device_id");
         return new FsConfig(
             Tag: Needed(Flags.Fs, o, "tag"),
-            Socket: Needed(Flags.Fs, o, "socket"),
+            Socket: o.Text("socket"),
+            Path: o.Has("socket") ? o.Text("path") : Needed(Flags.Fs, o, "path"),
+            Readonly: o.Toggle("readonly"),
+            Cache: o.Choice("cache", ("auto", FsCache.Auto), ("always", FsCache.Always), ("none", FsCache.None)) ?? FsCache.Auto,
             NumQueues: o.UInt16("num_queues") ?? 1,
             QueueSize: o.UInt16("queue_size") ?? FsConfig.DefaultQueueSize,
             Id: o.Text("id"),
+            Iommu: o.Toggle("iommu"),
             PciSegment: o.UInt16("pci_segment") ?? 0,
             PciDeviceId: o.Byte("pci_device_id"));
     }

@@ -18,6 +18,7 @@ public sealed class CommandLineTests
             "--disk", "path=/a,readonly=on,serial=abc,id=root,image_type=raw", "path=/b,direct=on,num_queues=2,queue_size=256",
             "--net", "tap=t0,ip=192.168.1.1,mask=255.255.255.0,mac=2e:89:a8:e4:bf:0d,mtu=1500,offload_tso=off",
             "--disk=path=/c,pci_device_id=7,lock_granularity=full",
+            "--fs", "tag=a,path=/f", "tag=b,path=/g,readonly=on,cache=always,num_queues=2,queue_size=64,id=g,pci_segment=1",
             "--rng", "src=/dev/random", "--serial", "tty", "--console", "off", "--debug-console", "file=/dbg,iobase=0x402",
             "--pci-segment", "pci_segment=1,mmio32_aperture_weight=3", "--platform", "num_pci_segments=2,serial_number=sn,oem_strings=[one,\"two,three\"],system_manufacturer=me", "--pvpanic");
         Assert.Equal(new PayloadConfig(Kernel: "/k", Cmdline: "console=ttyS0 root=/dev/vda1", Initramfs: "/i"), vm.Payload);
@@ -35,6 +36,8 @@ public sealed class CommandLineTests
             vm.Disks!);
         Assert.Equal(
             [new NetConfig("t0", "192.168.1.1", "255.255.255.0", "2e:89:a8:e4:bf:0d", Mtu: 1500, OffloadTso: false)], vm.Net!);
+        Assert.Equal(
+            [new FsConfig("a", Path: "/f"), new FsConfig("b", null, 2, 64, "/g", true, FsCache.Always, "g", PciSegment: 1)], vm.Fs!);
         Assert.Equal(new RngConfig("/dev/random"), vm.Rng);
         Assert.Equal(new SerialConfig(Mode: ConsoleMode.Tty), vm.Serial);
         Assert.Equal(new ConsoleConfig(Mode: ConsoleMode.Off), vm.Console);
@@ -161,6 +164,8 @@ public sealed class CommandLineTests
     [InlineData("--event-monitor: '/e' is neither path=PATH nor fd=NUMBER", "--api-socket", "/s", "--event-monitor", "/e")]
     [InlineData("--seccomp: 'maybe' is not one of", "--api-socket", "/s", "--seccomp", "maybe")]
     [InlineData("--fs: tag= is missing", "--kernel", "/k", "--fs", "socket=/s")]
+    [InlineData("--fs: path= is missing", "--kernel", "/k", "--fs", "tag=t")]
+    [InlineData("--fs: cache: 'some' is not one of auto, ", "--kernel", "/k", "--fs", "tag=t,path=/f,cache=some")]
     [InlineData("--vsock: cid= is missing", "--kernel", "/k", "--vsock", "socket=/s")]
     [InlineData("--numa: distances: node 1 needs one distance", "--kernel", "/k", "--numa", "guest_numa_id=0,distances=[1@[256]]")]
     [InlineData("--igvm: IGVM is not supported yet by cnvm", "--igvm", "/f")]
@@ -175,7 +180,7 @@ public sealed class CommandLineTests
     [InlineData("payload.firmware: firmware is not supported", "--firmware", "/f")]
     [InlineData("balloon.size: ", "--kernel", "/k", "--balloon", "size=1G,deflate_on_oom=on,free_page_reporting=on,statistics=on")]
     [InlineData("devices: ", "--kernel", "/k", "--device", "path=/sys/bus/pci/devices/0000:01:00.0,iommu=on,x_nv_gpudirect_clique=3")]
-    [InlineData("fs: ", "--kernel", "/k", "--fs", "tag=a,socket=/s,num_queues=1,queue_size=1024,pci_segment=0", "tag=b,socket=/t")]
+    [InlineData("fs[0].socket: vhost-user is not supported", "--kernel", "/k", "--fs", "tag=a,socket=/s,num_queues=1,queue_size=1024,pci_segment=0", "tag=b,socket=/t")]
     [InlineData("generic_vhost_user: ", "--kernel", "/k", "--generic-vhost-user", "socket=/s,device_type=26,queue_sizes=[64,64]")]
     [InlineData("landlock_enable: ", "--kernel", "/k", "--landlock", "--landlock-rules", "path=/a,access=rw")]
     [InlineData("numa: ", "--kernel", "/k", "--numa", "guest_numa_id=0,cpus=[0-1],distances=[1@20,2@30],memory_zones=[a,b],pci_segments=[0]")]

@@ -83,6 +83,15 @@ public sealed class ConfigValidationTests
         { "vsock.socket", "0" },
         { "vsock.socket", "109" },
         { "vsock.iommu", "IOMMU" },
+        { "fs[0].tag", "0" },
+        { "fs[0].tag", "37" },
+        { "fs[1].tag", "earlier" },
+        { "fs[0].path", "missing" },
+        { "fs[0].socket", "vhost-user" },
+        { "fs[0].num_queues", "5" },
+        { "fs[0].queue_size", "100" },
+        { "fs[0].queue_size", "below" },
+        { "fs[0].iommu", "IOMMU" },
         { "tpm", "TPM" },
     };
 
@@ -159,6 +168,8 @@ public sealed class ConfigValidationTests
         MemoryZoneConfig zone = new("a", 1UL << 30);
         VmConfig Disk(params DiskConfig[] disks) => Good with { Disks = disks };
         VmConfig Net(params NetConfig[] nets) => Good with { Net = nets };
+        FsConfig fs = new("t", Path: "/f");
+        VmConfig Fs(params FsConfig[] folders) => Good with { Fs = folders };
         VmConfig Memory(MemoryConfig memory) => Good with { Memory = memory };
         VmConfig Platform(PlatformConfig platform) => Good with { Platform = platform };
         return (field, part) switch
@@ -171,6 +182,15 @@ public sealed class ConfigValidationTests
             ("cpus.affinity[0].vcpu", _) => Good with { Cpus = cpus with { Affinity = [new CpuAffinity(4, [0])] } },
             ("cpus.max_phys_bits", _) => Good with { Cpus = cpus with { MaxPhysBits = 60 } },
             ("cpus.features.amx", _) => Good with { Cpus = cpus with { Features = new CpuFeatures(true) } },
+            ("fs[0].tag", "0") => Fs(fs with { Tag = "" }),
+            ("fs[0].tag", _) => Fs(fs with { Tag = new string('t', 37) }),
+            ("fs[1].tag", _) => Fs(fs, fs with { Path = "/g" }),
+            ("fs[0].path", _) => Fs(fs with { Path = null }),
+            ("fs[0].socket", _) => Fs(new FsConfig("t", "/s")),
+            ("fs[0].num_queues", _) => Fs(fs with { NumQueues = 5 }),
+            ("fs[0].queue_size", "100") => Fs(fs with { QueueSize = 100 }),
+            ("fs[0].queue_size", _) => Fs(fs with { QueueSize = 8 }),
+            ("fs[0].iommu", _) => Fs(fs with { Iommu = true }),
             ("memory.size", "is 0") => Memory(new MemoryConfig(0)),
             ("memory.size", "multiple") => Memory(new MemoryConfig((1UL << 30) + 1)),
             ("memory.size", "do not fit") => Memory(new MemoryConfig(1UL << 46)),

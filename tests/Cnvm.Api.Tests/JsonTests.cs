@@ -76,7 +76,7 @@ public sealed class JsonTests
     {
         string[] fields = [.. VmConfigValidator.Validate(Read(KataGo)).Select(p => p.Field)];
         Assert.Equal(
-            ["fs", "devices", "memory.hotplug_size", "cpus.max_vcpus"], fields);
+            ["devices", "memory.hotplug_size", "cpus.max_vcpus", "fs[0].socket"], fields);
     }
 
     [Fact]
@@ -271,7 +271,7 @@ public sealed class JsonTests
             Rng: new RngConfig("/r", "r", true, 1, 4),
             Balloon: new BalloonConfig(1, true, true, true, "b"),
             GenericVhostUser: [new GenericVhostUserConfig("/s", [1], 2)],
-            Fs: [new FsConfig("t", "/s")],
+            Fs: [new FsConfig("t", "/s", 2, 64, "/folder", true, FsCache.Always, "id", true, 1, 2)],
             Pmem: [new PmemConfig("/p", 1, true)],
             Serial: new SerialConfig("/f", ConsoleMode.File, "/s"),
             Console: new ConsoleConfig("/f", ConsoleMode.Socket, "/s"),

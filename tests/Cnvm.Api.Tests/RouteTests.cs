@@ -228,7 +228,7 @@ public sealed class RouteTests : IDisposable
         Assert.Equal(409, twice.Status);
         RawAnswer fs = _client.Request("PUT", "vm.create", """{"payload":{"kernel":"/k"},"fs":[{"tag":"t","socket":"/s"}]}""");
         Assert.Equal(400, fs.Status);
-        Assert.Contains("fs: virtio-fs is not supported yet by cnvm", fs.Chain[^1], StringComparison.Ordinal);
+        Assert.Contains("fs[0].socket: vhost-user is not supported yet by cnvm", fs.Chain[^1], StringComparison.Ordinal);
         Assert.Empty(_server.Vmm.Calls);
     }
 

@@ -43,6 +43,7 @@ public sealed class RequestTests : IDisposable
     [InlineData("vm.coredump", """{"destination_url":"file:///a"}""", "coredump", "file:///a")]
     [InlineData("vm.add-fs", """{"tag":"t","socket":"/s","num_queues":1,"queue_size":1024,"pci_segment":0}""", "add-fs", "tag=t,socket=/s")]
     [InlineData("vm.add-pmem", """{"file":"/f","size":4096,"discard_writes":true,"id":"p","pci_segment":1}""", "add-pmem", "file=/f,size=4K,discard_writes=on,id=p,pci_segment=1")]
+    [InlineData("vm.add-fs", """{"tag":"t","num_queues":1,"queue_size":64,"path":"/f","readonly":true,"cache":"None","pci_segment":0}""", "add-fs", "tag=t,path=/f,readonly=on,cache=none,queue_size=64")]
     [InlineData("vm.add-vsock", """{"cid":3,"socket":"/s","pci_segment":0}""", "add-vsock", "cid=3,socket=/s")]
     [InlineData("vm.add-vdpa", """{"path":"/dev/vhost-vdpa-0","num_queues":2,"pci_segment":0}""", "add-vdpa", "path=/dev/vhost-vdpa-0,num_queues=2")]
     [InlineData("vm.add-user-device", """{"socket":"/s","pci_segment":0}""", "add-user-device", "socket=/s")]

@@ -73,7 +73,7 @@ internal static class GuestPrograms
         // Kept until this process ends, and removed then or by the next one.
         var directory = new TemporaryDirectory(Path.GetTempPath(), "cnvm-programs-");
         AppDomain.CurrentDomain.ProcessExit += (_, _) => directory.Dispose();
-        foreach (string program in (string[])["selfcheck", "steady", "vsockcheck"])
+        foreach (string program in (string[])["selfcheck", "steady", "vsockcheck", "fscheck"])
         {
             Output("gcc", [.. CompilerFlags, "-o", directory.File(program), Source(program + ".c")]);
         }

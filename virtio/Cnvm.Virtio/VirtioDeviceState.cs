@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
+using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Vsock;
@@ -18,4 +19,5 @@ namespace Cnvm.Virtio;
 [JsonDerivedType(typeof(VsockState), "vsock")]
 [JsonDerivedType(typeof(BalloonState), "balloon")]
 [JsonDerivedType(typeof(WatchdogState), "watchdog")]
+[JsonDerivedType(typeof(FsState), "fs")]
 public abstract record VirtioDeviceState;

@@ -19,15 +19,24 @@ public static class Errno
     public const int EFAULT = 14;
     public const int EBUSY = 16;
     public const int EEXIST = 17;
+    public const int EXDEV = 18;
     public const int ENODEV = 19;
+    public const int ENOTDIR = 20;
+    public const int EISDIR = 21;
     public const int EINVAL = 22;
     public const int ENFILE = 23;
     public const int EMFILE = 24;
     public const int ENOTTY = 25;
     public const int ENOSPC = 28;
+    public const int EROFS = 30;
     public const int EPIPE = 32;
+    public const int ERANGE = 34;
+    public const int ENAMETOOLONG = 36;
     public const int ENOSYS = 38;
+    public const int ENOTEMPTY = 39;
+    public const int ELOOP = 40;
     public const int ENODATA = 61;
+    public const int EPROTO = 71;
     public const int EOPNOTSUPP = 95;
     public const int EADDRINUSE = 98;
     public const int ECONNABORTED = 103;
@@ -35,4 +44,5 @@ public static class Errno
     public const int ETIMEDOUT = 110;
     public const int ECONNREFUSED = 111;
     public const int EINPROGRESS = 115;
+    public const int ESTALE = 116;
 }

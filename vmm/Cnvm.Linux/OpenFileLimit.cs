@@ -24,6 +24,18 @@ public static unsafe partial class OpenFileLimit
         }
     }
 
+    /// <summary>The soft limit now.</summary>
+    public static ulong Current
+    {
+        get
+        {
+            rlimit limit;
+            // SAFETY: the C library writes a local; it fails for bad arguments only.
+            _ = getrlimit(RLIMIT_NOFILE, &limit);
+            return limit.rlim_cur;
+        }
+    }
+
     [LibraryImport("libc")]
     private static partial int getrlimit(int resource, rlimit* limit);
 

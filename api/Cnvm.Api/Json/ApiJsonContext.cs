@@ -18,7 +18,7 @@ namespace Cnvm.Api.Json;
     Converters =
     [
         typeof(ExactEnumConverter<VmState>), typeof(ExactEnumConverter<CoreScheduling>),
-        typeof(ExactEnumConverter<HotplugMethod>), typeof(ExactEnumConverter<ImageType>), typeof(ExactEnumConverter<LockGranularity>),
+        typeof(ExactEnumConverter<FsCache>), typeof(ExactEnumConverter<HotplugMethod>), typeof(ExactEnumConverter<ImageType>), typeof(ExactEnumConverter<LockGranularity>),
         typeof(ExactEnumConverter<VhostMode>), typeof(ExactEnumConverter<ConsoleMode>), typeof(MachineProfileConverter),
         typeof(ExactEnumConverter<MemoryRestoreMode>), typeof(ExactEnumConverter<ClockRestoreMode>),
         typeof(ExactEnumConverter<MigrationMode>), typeof(ExactEnumConverter<TimeoutStrategy>),

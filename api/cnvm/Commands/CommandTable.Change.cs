@@ -31,7 +31,7 @@ internal static partial class CommandTable
         Add("add-net", "add a network device", "NET",
             "tap=NAME | fd=[N,...] (open TAP descriptors of this process)\n[,mac=MAC][,ip=ADDR,mask=MASK][,host_mac=MAC][,mtu=N][,num_queues=N]",
             DeviceRequests.AddNet),
-        Add("add-fs", "add a virtio-fs device", "FS", "tag=TAG,socket=PATH[,num_queues=N][,queue_size=N]", DeviceRequests.AddFs),
+        Add("add-fs", "add a virtio-fs device", "FS", "tag=TAG,path=FOLDER[,readonly=on|off][,cache=auto|always|none][,num_queues=N][,queue_size=N]", DeviceRequests.AddFs),
         Add("add-pmem", "add a persistent memory device", "PMEM", "file=FILE[,size=SIZE][,discard_writes=on]", DeviceRequests.AddPmem),
         Add("add-vsock", "add a socket device", "VSOCK", "cid=N,socket=PATH", DeviceRequests.AddVsock),
         Add("add-vdpa", "add a vDPA device", "VDPA", "path=DEVICE[,num_queues=N]", DeviceRequests.AddVdpa),

@@ -23,16 +23,8 @@ internal static class DeviceRequests
         return Add(invocation, net with { Fds = null }, ApiJsonContext.Default.NetConfig, [.. net.Fds ?? []]);
     }
 
-    public static int AddFs(Invocation invocation)
-    {
-        OptionString o = Parse(invocation, "tag", "socket", "num_queues", "queue_size");
-        return Add(
-            invocation,
-            new FsConfig(
-                Needed(o, "tag"), Needed(o, "socket"), o.UInt16("num_queues") ?? 1, o.UInt16("queue_size") ?? FsConfig.DefaultQueueSize,
-                o.Text("id"), o.Toggle("iommu"), o.UInt16("pci_segment") ?? 0, o.Byte("pci_device_id")),
-            ApiJsonContext.Default.FsConfig);
-    }
+    public static int AddFs(Invocation invocation) =>
+        Add(invocation, AsOperand(Flags.Fs, () => VmConfigArguments.ParseFs(invocation.Operands[0])), ApiJsonContext.Default.FsConfig);
 
     public static int AddPmem(Invocation invocation)
     {

@@ -122,7 +122,7 @@ public sealed class ConfigEchoTests : IDisposable
             bool isList = field.Type[0] == '[';
             string inner = isList ? field.Type[1..^1] : field.Type;
             string[] shown =
-                ["cpus", "cpus.topology", "cpus.affinity", "cpus.features", "memory", "memory.zones", "payload", "disks", "net", "rng", "serial", "console", "debug_console", "pci_segments", "platform", "vsock", "balloon", "rate_limit_groups"];
+                ["cpus", "cpus.topology", "cpus.affinity", "cpus.features", "memory", "memory.zones", "payload", "disks", "net", "rng", "serial", "console", "debug_console", "pci_segments", "platform", "vsock", "balloon", "rate_limit_groups", "fs"];
             if (Contract.IsSchema(inner) && (intoRefused || shown.Contains(path)))
             {
                 foreach ((string, ContractField) below in Walk(inner, path + (isList ? "[]." : "."), intoRefused))

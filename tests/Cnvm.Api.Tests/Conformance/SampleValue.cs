@@ -21,6 +21,7 @@ internal static class SampleValue
         ["DiskConfig.num_queues"] = "2",
         ["DiskConfig.queue_size"] = "64",
         ["DiskConfig.image_type"] = "\"Raw\"",
+        ["FsConfig.queue_size"] = "64",
         ["NetConfig.num_queues"] = "4",
         ["NetConfig.queue_size"] = "64",
         ["NetConfig.ip"] = "\"192.168.249.1\"",
@@ -56,7 +57,17 @@ internal static class SampleValue
         Chosen.TryGetValue($"{field.Schema}.{field.Name}", out string? text) ? JsonNode.Parse(text)! : OfType(field);
 
     /// <summary>An object with what it must have, and nothing else.</summary>
-    public static JsonObject Minimal(string schema) => Object(Contract.FieldsOf(schema).Where(f => f.IsRequired || IsNeeded(f)));
+    public static JsonObject Minimal(string schema)
+    {
+        JsonObject made = Object(Contract.FieldsOf(schema).Where(f => (f.IsRequired || IsNeeded(f)) && f is not { Schema: "FsConfig", Name: "socket" }));
+        if (schema == "FsConfig")
+        {
+            // In place of a daemon's socket, which is refused.
+            made["path"] = "/";
+        }
+
+        return made;
+    }
 
     /// <summary>An object with all it can have.</summary>
     public static JsonObject Full(string schema)

@@ -1,4 +1,6 @@
+using Cnvm.Linux.Fuse;
 using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Tests.Support;
 using Cnvm.Virtio.Vsock;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -88,6 +90,39 @@ public sealed class AllocationTests
         }
 
         Assert.True(others < Requests, $"{others} bytes for {Requests} packets each way");
+    }
+
+    [Fact]
+    public void Reading_writing_and_looking_up_in_a_shared_folder_allocate_nothing()
+    {
+        string folder = Directory.CreateTempSubdirectory("cnvm-fs-").FullName;
+        try
+        {
+            using TestMemory memory = new();
+            using PciGuest guest = new(new FsDevice(new FsOptions { Id = "_fs0", Tag = "t", Path = folder, QueueSize = 64 }, NullLogger.Instance), memory);
+            FsDriver driver = new(memory, guest);
+            driver.Begin();
+            (ulong node, ulong handle) = driver.Create("f\0"u8);
+            byte[] data = new byte[4096];
+            long others = long.MaxValue;
+            for (int round = 0; round < Rounds && others >= Requests; round++)
+            {
+                others = Measure(() =>
+                {
+                    driver.Ask(FuseAbi.FUSE_WRITE, node, new fuse_write_in { fh = handle, size = 4096 }, data);
+                    driver.Ask(FuseAbi.FUSE_READ, node, new fuse_read_in { fh = handle, size = 4096 });
+                    Assert.Equal(4112u, driver.Length);
+                    driver.Ask(FuseAbi.FUSE_LOOKUP, FuseAbi.FUSE_ROOT_ID, (ushort)'f');
+                    driver.Ask(FuseAbi.FUSE_GETATTR, node, default(fuse_getattr_in));
+                });
+            }
+
+            Assert.True(others < Requests, $"{others} bytes for {Requests} rounds of requests");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     private static long Measure(BlockDriver driver)

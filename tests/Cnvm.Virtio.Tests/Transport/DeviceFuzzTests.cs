@@ -3,6 +3,7 @@ using Cnvm.Devices.Serial;
 using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
+using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.RateLimits;
 using Cnvm.Virtio.Rng;
@@ -24,6 +25,7 @@ public sealed class DeviceFuzzTests : IDisposable
     private readonly TestMemory _memory = new();
     private readonly ScratchDisk _disk = new(1024 * 1024);
     private readonly VsockHost _host = new();
+    private readonly string _folder = Directory.CreateTempSubdirectory("cnvm-fs-").FullName;
     private readonly List<Socket> _peers = [];
 
     public void Dispose()
@@ -32,6 +34,7 @@ public sealed class DeviceFuzzTests : IDisposable
         _host.Dispose();
         _memory.Dispose();
         _disk.Dispose();
+        Directory.Delete(_folder, recursive: true);
     }
 
     [SkippableTheory]
@@ -44,6 +47,7 @@ public sealed class DeviceFuzzTests : IDisposable
     [InlineData("vsock")]
     [InlineData("balloon")]
     [InlineData("watchdog")]
+    [InlineData("fs")]
     public void Noise_does_no_harm(string kind)
     {
         Skip.If(kind == "block-uring" && !Cnvm.Linux.IoUring.IsAvailable(), "the kernel gives no io_uring");
@@ -201,6 +205,11 @@ public sealed class DeviceFuzzTests : IDisposable
                 Assert.True(net.Control(0, 0, 1));
                 net.Send(new byte[60]);
                 break;
+            case "fs":
+                FsDriver fs = new(_memory, guest, requestQueues: 2);
+                fs.Begin();
+                fs.Create("works\0"u8);
+                break;
             case "vsock":
                 VsockDriver vsock = new(_memory, guest);
                 vsock.Offer();
@@ -233,6 +242,7 @@ public sealed class DeviceFuzzTests : IDisposable
         "balloon" => new BalloonDevice(
             new BalloonOptions { Id = "__balloon", FreePageReporting = true, Statistics = true }, NullLogger.Instance),
         "watchdog" => new WatchdogDevice("__watchdog", () => { }, NullLogger.Instance, TimeSpan.FromMilliseconds(1)),
+        "fs" => new FsDevice(new FsOptions { Id = "_fs0", Tag = "t", Path = _folder, RequestQueues = 2, QueueSize = 64 }, NullLogger.Instance),
         "rng" => new RngDevice("__rng", "/dev/urandom", NullLogger.Instance),
         _ => new ConsoleDevice("__console", new NullSerialBackend(), NullLogger.Instance),
     };

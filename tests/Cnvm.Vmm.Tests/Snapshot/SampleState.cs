@@ -4,6 +4,7 @@ using Cnvm.Virtio;
 using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
+using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Transport;
@@ -50,7 +51,7 @@ internal static class SampleState
     {
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton);
         MachineState state = Make();
-        return state with { Virtio = [.. state.Virtio, Slot(filler, "_vsock2", filler.Fill<VsockState>(), pci: true), Slot(filler, "__balloon", filler.Fill<BalloonState>(), pci: false), Slot(filler, "__watchdog", filler.Fill<WatchdogState>(), pci: true)] };
+        return state with { Virtio = [.. state.Virtio, Slot(filler, "_vsock2", filler.Fill<VsockState>(), pci: true), Slot(filler, "__balloon", filler.Fill<BalloonState>(), pci: false), Slot(filler, "__watchdog", filler.Fill<WatchdogState>(), pci: true), Slot(filler, "_fs3", filler.Fill<FsState>(), pci: true)] };
     }
 
     private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)

@@ -2,12 +2,20 @@ using System.Text.Json.Serialization;
 
 namespace Cnvm.Vmm.Config;
 
-/// <summary>A virtio-fs device, served by a vhost-user daemon.</summary>
+/// <summary>A virtio-fs device: a folder that the VMM serves itself, or one that a vhost-user daemon serves.</summary>
+/// <param name="Tag">What the guest mounts it by.</param>
+/// <param name="Socket">Socket of the daemon, as with Cloud Hypervisor; refused as long as cnvm has no vhost-user.</param>
+/// <param name="NumQueues">Request queues, each with a thread.</param>
+/// <param name="Path">Folder of the host that the VMM serves; cnvm's own addition, as are the next two.</param>
+/// <param name="Readonly">The guest changes nothing.</param>
 public sealed record FsConfig(
     [property: JsonRequired] string Tag = "",
-    [property: JsonRequired] string Socket = "",
+    string? Socket = null,
     ushort NumQueues = 1,
     ushort QueueSize = FsConfig.DefaultQueueSize,
+    string? Path = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool Readonly = false,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] FsCache Cache = FsCache.Auto,
     string? Id = null,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool Iommu = false,
     ushort PciSegment = 0,

@@ -7,7 +7,6 @@ public sealed partial class VmConfigValidator
     {
         VmConfig c = _config;
         Refuse(c.GenericVhostUser is { Count: > 0 }, "generic_vhost_user", "vhost-user is");
-        Refuse(c.Fs is { Count: > 0 }, "fs", "virtio-fs is");
         Refuse(c.Pmem is { Count: > 0 }, "pmem", "virtio-pmem is");
         Refuse(c.Devices is { Count: > 0 }, "devices", "VFIO is");
         Refuse(c.UserDevices is { Count: > 0 }, "user_devices", "vfio-user is");

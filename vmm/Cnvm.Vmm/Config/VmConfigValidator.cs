@@ -26,6 +26,7 @@ public sealed partial class VmConfigValidator
         validator.CheckRateLimitGroups();
         validator.CheckDisks();
         validator.CheckNets();
+        validator.CheckFs();
         validator.CheckVsock();
         validator.CheckBalloon();
         validator.CheckPciDevices();

@@ -1,6 +1,7 @@
 using Cnvm.Virtio;
 using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Vsock;
 
@@ -25,6 +26,10 @@ internal static class DeviceCounters
             else if (device is VsockDevice vsock)
             {
                 all[device.Id] = Read(vsock.Counters);
+            }
+            else if (device is FsDevice fs)
+            {
+                all[device.Id] = Read(fs.Counters);
             }
             else if (device is BalloonDevice balloon)
             {
@@ -63,6 +68,18 @@ internal static class DeviceCounters
         ["connections_opened"] = c.ConnectionsOpened,
         ["connections_refused"] = c.ConnectionsRefused,
         ["connections_reset"] = c.ConnectionsReset,
+    };
+
+    private static Dictionary<string, ulong> Read(FsCounters c) => new()
+    {
+        ["requests"] = c.Requests,
+        ["errors"] = c.Errors,
+        ["read_ops"] = c.ReadOps,
+        ["read_bytes"] = c.ReadBytes,
+        ["write_ops"] = c.WriteOps,
+        ["write_bytes"] = c.WriteBytes,
+        ["nodes"] = c.Nodes,
+        ["open_files"] = c.Handles,
     };
 
     private static Dictionary<string, ulong> Read(BalloonDevice balloon)

@@ -4,6 +4,7 @@ using Cnvm.Linux;
 using Cnvm.Virtio;
 using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.RateLimits;
 using Cnvm.Virtio.Rng;
@@ -111,6 +112,38 @@ internal static class DeviceFactory
         {
             throw new MachineBuildException($"{id}: {e.Message}", e);
         }
+    }
+
+    /// <param name="descriptors">Host descriptors that the guest may bind through it.</param>
+    /// <exception cref="MachineBuildException">The folder cannot be shared.</exception>
+    public static FsDevice CreateFs(FsConfig fs, int descriptors, ILogger logger)
+    {
+        string id = fs.Id!;
+        try
+        {
+            return new FsDevice(
+                new FsOptions
+                {
+                    Id = id, Tag = fs.Tag, Path = fs.Path!, IsReadOnly = fs.Readonly, RequestQueues = fs.NumQueues, QueueSize = fs.QueueSize,
+                    MaxDescriptors = descriptors,
+                    Cache = fs.Cache switch { FsCache.Always => FsCacheMode.Always, FsCache.None => FsCacheMode.None, _ => FsCacheMode.Auto },
+                },
+                logger);
+        }
+        catch (Exception e) when (e is LinuxException or IOException)
+        {
+            throw new MachineBuildException($"{id}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>What each of so many shared folders may bind, so that the rest of the VMM always finds a descriptor.</summary>
+    public static int DescriptorsForEach(int folders)
+    {
+        const ulong Reserve = 4096;
+        const ulong Most = 512 * 1024;
+        ulong limit = OpenFileLimit.Current;
+        ulong all = Math.Min(limit > 2 * Reserve ? limit - Reserve : limit / 2, Most);
+        return (int)(all / (ulong)Math.Max(folders, 1));
     }
 
     public static BalloonDevice CreateBalloon(BalloonConfig balloon, ILogger logger) => new(

@@ -3,6 +3,7 @@ using Cnvm.Virtio;
 using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Console;
+using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Queues;
 using Cnvm.Virtio.Rng;
@@ -86,6 +87,7 @@ internal static class VirtioElements
             v.Optional(5, "vsock", s as VsockState, Vsock),
             v.Optional(6, "balloon", s as BalloonState, Balloon),
             v.Optional(7, "watchdog", s as WatchdogState, Watchdog),
+            v.Optional(8, "fs", s as FsState, Fs),
         ];
         VirtioDeviceState[] there = [.. kinds.OfType<VirtioDeviceState>()];
         v.Require(there.Length == 1, $"{there.Length} kinds of device in one");
@@ -114,6 +116,37 @@ internal static class VirtioElements
     };
 
     private static WatchdogState Watchdog(StateVisitor v, WatchdogState? s) => new() { IsArmed = v.Bool(1, "armed", s?.IsArmed) };
+
+    private static FsState Fs(StateVisitor v, FsState? s) => new()
+    {
+        Tag = v.Text(1, "tag", s?.Tag),
+        Minor = v.U32(2, "minor", s?.Minor),
+        Flags = v.U32(3, "flags", s?.Flags),
+        RootDevice = v.U64(4, "root_dev", s?.RootDevice),
+        RootInode = v.U64(5, "root_ino", s?.RootInode),
+        NextNode = v.U64(6, "next_node", s?.NextNode),
+        NextHandle = v.U64(7, "next_handle", s?.NextHandle),
+        Nodes = v.List(8, "nodes", s?.Nodes, FsNode),
+        Handles = v.List(9, "handles", s?.Handles, FsHandle),
+    };
+
+    private static FsNodeState FsNode(StateVisitor v, FsNodeState? s) => new()
+    {
+        Id = v.U64(1, "id", s?.Id),
+        Lookups = v.U64(2, "n", s?.Lookups),
+        Type = v.U32(3, "t", s?.Type),
+        Device = v.U64(4, "dev", s?.Device),
+        Inode = v.U64(5, "ino", s?.Inode),
+        Path = v.Bytes(6, "path", s?.Path),
+    };
+
+    private static FsHandleState FsHandle(StateVisitor v, FsHandleState? s) => new()
+    {
+        Id = v.U64(1, "id", s?.Id),
+        Node = v.U64(2, "node", s?.Node),
+        Flags = v.U32(3, "flags", s?.Flags),
+        IsDirectory = v.Bool(4, "directory", s?.IsDirectory),
+    };
 
     private static ConsoleState Console(StateVisitor v, ConsoleState? s) => new()
     {

@@ -1,0 +1,116 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Cnvm.Nested;
+using Xunit.Abstractions;
+
+namespace Cnvm.Guest.Tests;
+
+/// <summary>Guests mount a folder of the host and work there: with a program that checks every operation, and with what both sides see.</summary>
+public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelper output) : GuestTests(fixture)
+{
+    private const int SoakOperations = 100_000;
+
+    /// <summary>Random operations on a file.</summary>
+    protected abstract int Operations { get; }
+
+    /// <summary>MiB that go each way.</summary>
+    protected abstract int Megabytes { get; }
+
+    [GuestFact]
+    public async Task A_folder_is_shared_and_open_files_go_on_after_a_restore()
+    {
+        await using var scratch = new ScratchDirectory(Host);
+        string share = scratch.Path + "/share";
+        string folder = scratch.Path + "/snapshot";
+        await GuestPrograms.AddToHostAsync(scratch, Host, "fscheck");
+        (await Host.RunAsync($"mkdir -p {share} {folder} && mv {scratch.Path}/fscheck {share}/")).OrThrow();
+        GuestSetup setup = GuestSetup.Small with { Cpus = 2, Flags = $"-v --fs tag=shared,path={share},num_queues=2" };
+        await using (GuestVm guest = await GuestVm.BootAsync(Host, setup))
+        {
+            await guest.AskAsync("mkdir /shared && mount -t virtiofs shared /shared");
+            await CheckAsync(guest, "all /shared");
+            await CheckAsync(guest, $"ops /shared 1 {(Soak.IsOn ? SoakOperations : Operations)}");
+            await SameBytesAsync(guest, share);
+            await AssertCountersAsync(guest);
+
+            await guest.AskAsync("(/shared/fscheck hold /shared/held /shared/stop >/tmp/held 2>&1 &) ; while ! grep -q held /tmp/held; do usleep 50000; done");
+            await guest.AskAsync("cd /shared && mkdir -p deep/er && echo below >deep/er/file");
+            await guest.PutAsync("vm.pause");
+            await guest.PutAsync("vm.snapshot", $$"""{"destination_url":"file://{{folder}}"}""");
+            await guest.PutAsync("vm.resume");
+            await guest.AskAsync("usleep 200000; ! grep -q ERROR /tmp/held");
+        }
+
+        await using (GuestVm guest = await GuestVm.RestoreAsync(Host, folder))
+        {
+            Assert.Equal("below", await guest.AskAsync("usleep 200000; cat /shared/deep/er/file"));
+            await guest.AskAsync("touch /shared/stop; while ! grep -q errors= /tmp/held; do usleep 50000; done");
+            Assert.Matches(End(), await guest.AskAsync("cat /tmp/held"));
+            await guest.PulseAsync();
+            await CheckAsync(guest, "all /shared");
+            await guest.AskAsync("umount /shared");
+            await guest.PowerOffAsync();
+        }
+    }
+
+    [GuestFact]
+    public async Task Cache_modes_and_a_read_only_folder_are_what_they_say()
+    {
+        await using var scratch = new ScratchDirectory(Host);
+        string program = await GuestPrograms.AddToHostAsync(scratch, Host, "fscheck");
+        (await Host.RunAsync($"cd {scratch.Path} && mkdir always none fixed && cp {program} fixed/ && echo kept >fixed/file")).OrThrow();
+        string Fs(string name, string keys) => $"tag={name},path={scratch.Path}/{name}{keys}";
+        string flags = $"--fs {Fs("always", ",cache=always")} {Fs("none", ",cache=none")} {Fs("fixed", ",readonly=on")}";
+        await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Flags = flags });
+        await guest.AskAsync("for i in always none fixed; do mkdir /$i && mount -t virtiofs $i /$i || exit 1; done; cp /fixed/fscheck /run/");
+        await CheckAsync(guest, $"ops /always 2 {Operations}", "/run");
+        await CheckAsync(guest, "all /always", "/run");
+
+        // Without a cache: what the host does is seen at once, what the guest writes is there at once.
+        (await Host.RunAsync($"echo one >{scratch.Path}/none/file")).OrThrow();
+        Assert.Equal("one", await guest.AskAsync("cat /none/file"));
+        (await Host.RunAsync($"echo other >{scratch.Path}/none/file")).OrThrow();
+        Assert.Equal("other", await guest.AskAsync("cat /none/file"));
+        await guest.AskAsync("echo three >/none/file");
+        Assert.Equal("three", (await Host.RunAsync($"cat {scratch.Path}/none/file")).OrThrow().Output.Trim());
+
+        Assert.Equal("kept", await guest.AskAsync("cat /fixed/file"));
+        foreach (string change in (string[])["echo x >/fixed/file", "touch /fixed/new", "rm /fixed/file", "mkdir /fixed/d", "mv /fixed/file /fixed/f", "chmod 600 /fixed/file"])
+        {
+            Assert.Contains("Read-only file system", (await guest.RunAsync(change)).Output, StringComparison.Ordinal);
+        }
+
+        await guest.PowerOffAsync();
+    }
+
+    /// <summary>Random bytes made on one side have the same digest on the other.</summary>
+    private async Task SameBytesAsync(GuestVm guest, string share)
+    {
+        await guest.AskAsync($"dd if=/dev/urandom of=/shared/from-guest bs=1M count={Megabytes} 2>/dev/null && sync");
+        (await Host.RunAsync($"dd if=/dev/urandom of={share}/from-host bs=1M count={Megabytes} 2>/dev/null")).OrThrow();
+        const string Digests = "sha256sum from-guest from-host";
+        string here = (await Host.RunAsync($"cd {share} && {Digests}")).OrThrow().Output.Trim();
+        Assert.Equal(here, await guest.AskAsync($"cd /shared && {Digests}"));
+        string size = (Megabytes << 20).ToString(CultureInfo.InvariantCulture);
+        Assert.Equal(size, (await Host.RunAsync($"stat -c %s {share}/from-guest && rm {share}/from-*")).OrThrow().Output.Trim());
+    }
+
+    private async Task CheckAsync(GuestVm guest, string arguments, string place = "/shared")
+    {
+        string end = (await guest.RunAsync($"{place}/fscheck {arguments}")).Output;
+        output.WriteLine($"{arguments}: {end.Trim()}");
+        Assert.True(End().IsMatch(end), $"{arguments}: {end}\n{await guest.AskAsync("dmesg | tail -n 5")}\n{await guest.ErrorsAsync()}");
+    }
+
+    private async Task AssertCountersAsync(GuestVm guest)
+    {
+        var counters = (await guest.GetAsync("vm.counters")).GetProperty("_fs0");
+        output.WriteLine(counters.ToString());
+        Assert.True(counters.GetProperty("requests").GetInt64() > 1000);
+        Assert.InRange(counters.GetProperty("read_bytes").GetInt64(), Megabytes << 20, long.MaxValue);
+        Assert.InRange(counters.GetProperty("write_bytes").GetInt64(), Megabytes << 20, long.MaxValue);
+    }
+
+    [GeneratedRegex(@"fscheck: checks=\d+ errors=0\b")]
+    private static partial Regex End();
+}

@@ -1,0 +1,12 @@
+using Xunit.Abstractions;
+
+namespace Cnvm.Guest.Tests.Kvm;
+
+[Collection(KvmGuests.Name)]
+public sealed class Fs(NestedHostFixture fixture, ITestOutputHelper output) : FsTests(fixture, output)
+{
+    protected override int Operations => 300;
+
+    // The other host moves twenty in every run; here processors are emulated.
+    protected override int Megabytes => Soak.IsOn ? 20 : 4;
+}
