@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Cnvm.Virtio.Tests.Block.Qcow2;
 
 /// <summary>Backing files, formats, locks and sizes.</summary>
+[Collection(ImageTests.Name)]
 public sealed class ChainTests : IDisposable
 {
     private const int Bytes = 1024 * 1024;

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Cnvm.Virtio.Tests.Block.Qcow2;
 
 /// <summary>Hosts that die in the middle, and files that fail: what is on the disk stays an image, and has what was flushed.</summary>
+[Collection(ImageTests.Name)]
 public sealed class CrashTests : IDisposable
 {
     private const int Bytes = 1024 * 1024;

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Cnvm.Virtio.Tests.Block.Qcow2;
 
 /// <summary>Images that are damaged, made to do harm, or of kinds that are not supported.</summary>
+[Collection(ImageTests.Name)]
 public sealed class DamageTests : IDisposable
 {
     private const int Bytes = 1024 * 1024;

@@ -3,6 +3,7 @@ using System.Globalization;
 namespace Cnvm.Virtio.Tests.Block.Qcow2;
 
 /// <summary>Images go from QEMU's programs to here and back.</summary>
+[Collection(ImageTests.Name)]
 public sealed class InterchangeTests : IDisposable
 {
     private const int Bytes = (6 * 1024 * 1024) + (5 * 512);

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Cnvm.Virtio.Tests.Block.Qcow2;
 
 /// <summary>Several queues on one image, and devices on images.</summary>
+[Collection(ImageTests.Name)]
 public sealed class QueueTests : IDisposable
 {
     private const int Bytes = 4 * 1024 * 1024;
