@@ -24,7 +24,7 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
         string folder = scratch.Path + "/snapshot";
         await GuestPrograms.AddToHostAsync(scratch, Host, "fscheck");
         (await Host.RunAsync($"mkdir -p {share} {folder} && mv {scratch.Path}/fscheck {share}/")).OrThrow();
-        GuestSetup setup = GuestSetup.Small with { Cpus = 2, Flags = $"-v --fs tag=shared,path={share},num_queues=2" };
+        GuestSetup setup = GuestSetup.Small with { Cpus = 2, Pulses = false, Flags = $"-v --fs tag=shared,path={share},num_queues=2" };
         await using (GuestVm guest = await GuestVm.BootAsync(Host, setup))
         {
             await guest.AskAsync("mkdir /shared && mount -t virtiofs shared /shared");
@@ -61,7 +61,7 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
         (await Host.RunAsync($"cd {scratch.Path} && mkdir always none fixed && cp {program} fixed/ && echo kept >fixed/file")).OrThrow();
         string Fs(string name, string keys) => $"tag={name},path={scratch.Path}/{name}{keys}";
         string flags = $"--fs {Fs("always", ",cache=always")} {Fs("none", ",cache=none")} {Fs("fixed", ",readonly=on")}";
-        await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Flags = flags });
+        await using GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Pulses = false, Flags = flags });
         await guest.AskAsync("for i in always none fixed; do mkdir /$i && mount -t virtiofs $i /$i || exit 1; done; cp /fixed/fscheck /run/");
         await CheckAsync(guest, $"ops /always 2 {Operations}", "/run");
         await CheckAsync(guest, "all /always", "/run");

@@ -26,7 +26,7 @@ public static partial class FileCreationMask
             return false;
         }
 
-        umask(mask);
+        _ = umask(mask);
         return true;
     }
 

@@ -24,6 +24,20 @@ public static unsafe partial class OpenFileLimit
         }
     }
 
+    /// <summary>Raises both limits to at least <paramref name="wanted"/>, where the process may: the hard one takes CAP_SYS_RESOURCE.</summary>
+    /// <returns>The soft limit then.</returns>
+    public static ulong RaiseTo(ulong wanted)
+    {
+        if (Current < wanted)
+        {
+            rlimit limit = new() { rlim_cur = wanted, rlim_max = wanted };
+            // SAFETY: the C library reads a local. Where it is refused, the limit stays as it was.
+            _ = setrlimit(RLIMIT_NOFILE, &limit);
+        }
+
+        return Current;
+    }
+
     /// <summary>The soft limit now.</summary>
     public static ulong Current
     {

@@ -13,7 +13,7 @@ public unsafe struct stat
     public uint st_mode;
     public uint st_uid;
     public uint st_gid;
-    private uint __pad0;
+    public uint __pad0;
     public ulong st_rdev;
     public long st_size;
     public long st_blksize;

@@ -14,7 +14,7 @@ public unsafe struct statfs
     public ulong f_bavail;
     public ulong f_files;
     public ulong f_ffree;
-    private ulong f_fsid;
+    public ulong f_fsid;
     public long f_namelen;
     public long f_frsize;
     public long f_flags;

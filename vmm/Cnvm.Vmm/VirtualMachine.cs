@@ -290,11 +290,7 @@ internal sealed partial class VirtualMachine : IDisposable
         }
 
         _virtio.Add(DeviceFactory.CreateRng(config.Rng, _logger), config.Rng.PciSegment, config.Rng.PciDeviceId);
-        foreach (FsConfig fs in config.Fs ?? [])
-        {
-            _virtio.Add(DeviceFactory.CreateFs(fs, DeviceFactory.DescriptorsForEach(config.Fs!.Count), _logger), fs.PciSegment, fs.PciDeviceId);
-        }
-
+        AddFolders(config);
         if (config.Vsock is { } vsock)
         {
             _virtio.Add(DeviceFactory.CreateVsock(vsock, _logger), vsock.PciSegment, vsock.PciDeviceId);

@@ -141,8 +141,8 @@ internal static class DeviceFactory
     {
         const ulong Reserve = 4096;
         const ulong Most = 512 * 1024;
-        ulong limit = OpenFileLimit.Current;
-        ulong all = Math.Min(limit > 2 * Reserve ? limit - Reserve : limit / 2, Most);
+        ulong limit = OpenFileLimit.RaiseTo(Most + Reserve);
+        ulong all = Math.Min(limit - Math.Min(limit / 8, Reserve), Most);
         return (int)(all / (ulong)Math.Max(folders, 1));
     }
 
