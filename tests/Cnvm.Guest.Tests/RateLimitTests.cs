@@ -20,9 +20,9 @@ public abstract class RateLimitTests(GuestHostFixture fixture) : GuestTests(fixt
         {
             Disks =
             [
-                $"path={scratch.Path}/a,bw_size=1M,bw_refill_time=500",
-                $"path={scratch.Path}/b,rate_limit_group=both",
-                $"path={scratch.Path}/c,rate_limit_group=both,queue_affinity=[0@[0]]",
+                $"path={scratch.Path}/a,image_type=raw,bw_size=1M,bw_refill_time=500",
+                $"path={scratch.Path}/b,image_type=raw,rate_limit_group=both",
+                $"path={scratch.Path}/c,image_type=raw,rate_limit_group=both,queue_affinity=[0@[0]]",
             ],
             Flags = "--rate-limit-group id=both,bw_size=1M,bw_refill_time=500 --watchdog",
         };

@@ -48,7 +48,8 @@ sed -i 's|^\(root:.*:\)[^:]*$|\1/run/cnvm/sh|' /etc/passwd
 dropbear -r "$start/host-key" -s -p 22 -P /run/cnvm/dropbear.pid ||
     echo "CNVM-NESTED-FAILED dropbear does not start"
 for online in /sys/devices/system/cpu/cpu*/online; do
-    [ "$(cat "$online")" = 1 ] || echo 1 >"$online" || echo "CNVM-NESTED-FAILED $online: no processor"
+    # With one processor alone there is no such file.
+    [ ! -e "$online" ] || [ "$(cat "$online")" = 1 ] || echo 1 >"$online" || echo "CNVM-NESTED-FAILED $online: no processor"
 done
 echo CNVM-NESTED-READY
 # The first process reaps what others leave behind; `wait` does it as often as a child of ours ends.
