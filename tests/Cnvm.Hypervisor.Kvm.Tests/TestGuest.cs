@@ -37,6 +37,7 @@ internal sealed class TestGuest : IDisposable
 
     private readonly KvmHypervisor _kvm;
     private readonly MappedMemory _mapping;
+    private Task? _run;
 
     public TestGuest(RecordingBus bus, bool dirtyRing = false, CpuidTable? cpuid = null)
         : this((IVcpuBus)bus, dirtyRing, cpuid)
@@ -126,15 +127,20 @@ internal sealed class TestGuest : IDisposable
     }
 
     /// <summary>Runs the vCPU on a thread of its own until it stops.</summary>
-    public Task<VcpuStop> Start() => Task.Factory.StartNew(
-        () =>
-        {
-            Vcpu.Bind();
-            return Vcpu.Run();
-        },
-        CancellationToken.None,
-        TaskCreationOptions.LongRunning,
-        TaskScheduler.Default);
+    public Task<VcpuStop> Start()
+    {
+        Task<VcpuStop> run = Task.Factory.StartNew(
+            () =>
+            {
+                Vcpu.Bind();
+                return Vcpu.Run();
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default);
+        _run = run;
+        return run;
+    }
 
     /// <summary>Kicks the vCPU and waits for its run to end.</summary>
     public async Task<VcpuStop> Stop(Task<VcpuStop> run)
@@ -180,6 +186,13 @@ internal sealed class TestGuest : IDisposable
 
     public void Dispose()
     {
+        // A test that failed may have left it running: what it runs on must not go away, as the process would end with it.
+        if (_run is { IsCompleted: false })
+        {
+            Vcpu.Kick();
+            ((IAsyncResult)_run).AsyncWaitHandle.WaitOne(Limit);
+        }
+
         Vcpu.Dispose();
         Partition.Dispose();
         Memory.Dispose();
