@@ -103,11 +103,12 @@ public sealed partial class GuestVm : IAsyncDisposable
     }
 
     /// <summary>Waits for a text on the console behind the last one that was waited for.</summary>
-    public async Task WaitForAsync(string text, TimeSpan? limit = null)
+    /// <param name="unless">A text after which the other is not to come any more.</param>
+    public async Task WaitForAsync(string text, TimeSpan? limit = null, string? unless = null)
     {
         try
         {
-            await _process.WaitForAsync(text, limit ?? Patience);
+            await _process.WaitForAsync(text, limit ?? Patience, unless: unless);
         }
         catch (Exception e) when (e is NestedHostException or TimeoutException)
         {
@@ -125,8 +126,9 @@ public sealed partial class GuestVm : IAsyncDisposable
         int number = ++_commands;
         // Quotes inside the marks, so that an echo of the line is not taken for the answer.
         await TypeAsync($"echo CNVM''-BEGIN-{number}.; ({command}) </dev/null 2>&1; echo CNVM''-END-{number}:$?.");
-        await WaitForAsync($"CNVM-BEGIN-{number}.");
-        await WaitForAsync($"CNVM-END-{number}:");
+        // A guest that comes up anew has forgotten the command.
+        await WaitForAsync($"CNVM-BEGIN-{number}.", unless: Ready);
+        await WaitForAsync($"CNVM-END-{number}:", unless: Ready);
         await WaitForAsync(".");
         Match match = Regex.Match(
             Console, $@"CNVM-BEGIN-{number}\.\r?\n(.*?)CNVM-END-{number}:(\d+)\.", RegexOptions.Singleline | RegexOptions.RightToLeft);

@@ -37,20 +37,26 @@ public abstract class HostProcess : IAsyncDisposable
     public void CloseInput() => _process.StandardInput.Close();
 
     /// <summary>Waits until a text appears in the output behind the last one that was waited for.</summary>
-    /// <exception cref="NestedHostException">The command ended before; the message has the output's tail.</exception>
+    /// <param name="unless">A text after which the other is not to come any more.</param>
+    /// <exception cref="NestedHostException">The command ended before, or the other text came; the message has the output's tail.</exception>
     /// <exception cref="TimeoutException">It did not appear in time; the message has the output's tail.</exception>
-    public async Task WaitForAsync(string text, TimeSpan timeout, CancellationToken cancellation = default)
+    public async Task WaitForAsync(string text, TimeSpan timeout, string? unless = null, CancellationToken cancellation = default)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(timeout);
         long position;
         try
         {
-            position = await _log.WaitAsync(text, _seen, limit.Token).ConfigureAwait(false);
+            position = await _log.WaitAsync(text, _seen, unless, limit.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
             throw new TimeoutException($"'{text}' did not appear within {timeout.TotalSeconds:F0} s in\n{_log.Tail}");
+        }
+
+        if (position == OutputLog.Averted)
+        {
+            throw new NestedHostException($"'{unless}' appeared where '{text}' was expected in\n{_log.Tail}");
         }
 
         if (position < 0)

@@ -90,7 +90,7 @@ public sealed partial class NestedHost
         var bridge = await StartProcessAsync(string.Create(
             CultureInfo.InvariantCulture,
             $"socat -d -d TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork UNIX-CONNECT:{Shell.Quote(path)}")).ConfigureAwait(false);
-        await bridge.WaitForAsync("listening on", DefaultTimeout, cancellation).ConfigureAwait(false);
+        await bridge.WaitForAsync("listening on", DefaultTimeout, cancellation: cancellation).ConfigureAwait(false);
         var start = new ProcessStartInfo("ssh") { RedirectStandardError = true };
         AddConnection(start);
         Array.ForEach(["-O", "forward", "-L", $"{local}:127.0.0.1:{port}", "cnvm-nested-host"], start.ArgumentList.Add);
@@ -239,7 +239,7 @@ public sealed partial class NestedHost
         Array.ForEach(["-M", "-o", "ControlPersist=no", "-T", "cnvm-nested-host", "echo connected; exec cat"], start.ArgumentList.Add);
         _master = await BoundProcess.StartAsync(start).ConfigureAwait(false);
         var output = new OutputLog(null, _master.StandardOutput.BaseStream, _master.StandardError.BaseStream);
-        if (await output.WaitAsync("connected", 0, cancellation).ConfigureAwait(false) < 0)
+        if (await output.WaitAsync("connected", 0, null, cancellation).ConfigureAwait(false) < 0)
         {
             throw new NestedHostException($"no connection to the nested host: {output.Text.Trim()}");
         }

@@ -193,7 +193,7 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
     private async Task BecomeReadyAsync(CancellationToken cancellation)
     {
         const string Ready = "CNVM-NESTED-READY";
-        if (await _console.WaitAsync(Ready, 0, cancellation).ConfigureAwait(false) < 0)
+        if (await _console.WaitAsync(Ready, 0, null, cancellation).ConfigureAwait(false) < 0)
         {
             throw new NestedHostException("QEMU ended before the host was ready");
         }

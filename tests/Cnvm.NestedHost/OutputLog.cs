@@ -8,6 +8,9 @@ namespace Cnvm.Nested;
 /// </summary>
 internal sealed class OutputLog : IAsyncDisposable
 {
+    /// <summary>What was waited for is not to come any more.</summary>
+    public const long Averted = -2;
+
     private const int Kept = 1024 * 1024;
     private readonly StringBuilder _text = new();
     private readonly FileStream? _file;
@@ -53,9 +56,10 @@ internal sealed class OutputLog : IAsyncDisposable
 
     /// <summary>
     /// Waits until the text appears at or behind a position, which counts characters from the start of the output. Returns the position
-    /// behind it, or -1 when the streams ended before.
+    /// behind it, -1 when the streams ended before, or <see cref="Averted"/>.
     /// </summary>
-    public async Task<long> WaitAsync(string text, long position, CancellationToken cancellation)
+    /// <param name="unless">A text that ends the wait when it appears before.</param>
+    public async Task<long> WaitAsync(string text, long position, string? unless, CancellationToken cancellation)
     {
         while (true)
         {
@@ -63,7 +67,14 @@ internal sealed class OutputLog : IAsyncDisposable
             lock (_lock)
             {
                 var start = (int)Math.Clamp(position - _dropped, 0, _text.Length);
-                var found = _text.ToString(start, _text.Length - start).IndexOf(text, StringComparison.Ordinal);
+                var behind = _text.ToString(start, _text.Length - start);
+                var found = behind.IndexOf(text, StringComparison.Ordinal);
+                var other = unless is null ? -1 : behind.IndexOf(unless, StringComparison.Ordinal);
+                if (other >= 0 && (found < 0 || other < found))
+                {
+                    return Averted;
+                }
+
                 if (found >= 0)
                 {
                     return _dropped + start + found + text.Length;

@@ -5,12 +5,14 @@ using Xunit.Sdk;
 namespace Cnvm.Guest.Tests;
 
 /// <summary>
-/// A test that is run once more, in a new nested host, when it failed in one. Emulated processors now and then stand still, the host's as
+/// A test that is run again, in a new nested host, when it failed in one: twice at most. Emulated processors now and then stand still, the host's as
 /// well as those of a guest in it, which says nothing about the program under test. That may not hide anything: why the test failed at
 /// first, and what was found out about the host, is kept, and the run's last lines show it.
 /// </summary>
 public sealed class GuestTestCase : SkippableFactTestCase
 {
+    private const int Repeats = 2;
+
     [EditorBrowsable(EditorBrowsableState.Never)]
     [Obsolete("Called by the deserialiser.")]
     public GuestTestCase()
@@ -30,16 +32,20 @@ public sealed class GuestTestCase : SkippableFactTestCase
         ExceptionAggregator aggregator,
         CancellationTokenSource cancellationTokenSource)
     {
-        using var held = new HeldMessages();
-        RunSummary summary = await base.RunAsync(
-            diagnosticMessageSink, held, constructorArguments, new ExceptionAggregator(aggregator), cancellationTokenSource);
-        if (summary.Failed > 0 && constructorArguments.OfType<NestedHostFixture>().SingleOrDefault() is { } fixture)
+        for (int repeats = 0; repeats < Repeats && constructorArguments.OfType<NestedHostFixture>().SingleOrDefault() is { } fixture; repeats++)
         {
+            using var held = new HeldMessages();
+            RunSummary summary = await base.RunAsync(
+                diagnosticMessageSink, held, constructorArguments, new ExceptionAggregator(aggregator), cancellationTokenSource);
+            if (summary.Failed == 0)
+            {
+                held.PassOn(messageBus);
+                return summary;
+            }
+
             await fixture.GiveUpAsync(DisplayName, held.Failures);
-            return await base.RunAsync(diagnosticMessageSink, messageBus, constructorArguments, aggregator, cancellationTokenSource);
         }
 
-        held.PassOn(messageBus);
-        return summary;
+        return await base.RunAsync(diagnosticMessageSink, messageBus, constructorArguments, aggregator, cancellationTokenSource);
     }
 }
