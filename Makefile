@@ -22,9 +22,10 @@ help: ## this list
 deps: ## install the Debian packages that are missing (root or sudo)
 	@guest-images/deps.sh
 
-PAGES := out/share/man/man1/cnvm.1 out/share/man/man1/cnvm-vmm.1
+PROGRAMS := cnvm-vmm cnvm cnvm-vhost-user-blk
+PAGES := $(PROGRAMS:%=out/share/man/man1/%.1)
 
-build: out/bin/cnvm-vmm out/bin/cnvm $(PAGES) ## publish the NativeAOT programs into out/bin/, their man pages into out/share/man/
+build: $(PROGRAMS:%=out/bin/%) $(PAGES) ## publish the NativeAOT programs into out/bin/, their man pages into out/share/man/
 	@:
 
 images: deps ## guest kernels and images into out/images/

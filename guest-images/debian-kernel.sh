@@ -18,7 +18,7 @@ here=${BASH_SOURCE[0]}
 
 # What the initramfs loads, in this order, each after what it depends on.
 cloud_modules=(virtio_pci virtio_mmio virtio_blk virtio_net virtio_console virtio-rng crc32c_generic ext4)
-nested_modules=(virtio_pci virtio_net virtio_blk 9pnet_virtio 9p overlay kvm-amd tun)
+nested_modules=(virtio_pci virtio_net virtio_blk 9pnet_virtio 9p overlay kvm-amd tun bridge veth)
 
 # unpack_kernel BZIMAGE ELF: the payload's place is in the setup header (boot protocol 2.08: payload_offset, payload_length).
 unpack_kernel() {

@@ -61,7 +61,7 @@ lock_cache() {
 download_package() {
     local name=$1 dir=$2 deb
     mkdir -p "$dir"
-    deb=$(find "$dir" -maxdepth 1 -name "${name}_*.deb" | head -n1)
+    deb=$(find "$dir" -maxdepth 1 -name "${name}_*.deb" -print -quit)
     if [[ -n $deb ]]; then
         printf '%s\n' "$deb"
         return
@@ -77,7 +77,7 @@ download_package() {
     fi
     mv "$dir"/partial/*.deb "$dir/"
     rm -rf "$dir/partial"
-    find "$dir" -maxdepth 1 -name "${name}_*.deb" | head -n1
+    find "$dir" -maxdepth 1 -name "${name}_*.deb" -print -quit
 }
 
 # The real package behind a meta package such as linux-image-cloud-amd64.

@@ -45,17 +45,23 @@ read -r passed failed skipped < <(
             passed += c["passed"]; skipped += c["total"] - c["executed"]; failed += c["executed"] - c["passed"]
         } END { print passed + 0, failed + 0, skipped + 0 }'
 )
+# Who has only the end of a long log finds there, in this order, what took long, what was repeated, and what failed. (Nothing here may close
+# a pipe early: the writer would end by SIGPIPE, and this script with it.)
+say "the longest:$(find "$results" -name '*.trx' -exec grep -ho '<UnitTestResult [^>]*>' {} + 2>/dev/null \
+    | sed -nE 's/.* testName="([^"]*)".* duration="0*([0-9]+):([0-9]+):([0-9]+)[^"]*".*/\2 \3 \4 \1/p' \
+    | awk '{ t = $1 * 3600 + $2 * 60 + $3; sub(/^[0-9]+ [0-9]+ [0-9]+ Cnvm\./, ""); gsub(/&quot;/, "\""); print t, $0 }' | sort -rn | awk 'NR <= 8 { s = $1; sub(/^[0-9]+ /, ""); printf "\n    %4d s  %s", s, $0 }')"
 for report in "$repeated"/*; do
     [ -e "$report" ] || continue
     say 'failed in a nested host and was run again in a new one:'
-    grep -vE "TCG doesn't support|^ *$" "$report" | head -n 12 | cut -c1-200 >&2
+    awk '/TCG doesn.t support/ || !NF { next } ++lines <= 5 { print "     " substr($0, 1, 300) }' "$report" >&2
 done
-# Who reads only the end of a long log finds there what failed: each test with the first lines of its message.
+# Each test that failed, with the first lines of its message.
 awk '
-    /^ +Failed .*\[[^]]*\]$/ { print "test:" $0; left = 4; next }
+    function show(line) { if (++lines <= 60) print "test:" line }
+    /^ +Failed .*\[[^]]*\]$/ { show($0); left = 8; next }
     /^ +(Error Message|Stack Trace):$/ { if ($1 == "Stack") left = 0; next }
-    left > 0 && NF { print "test:     " substr($0, 1, 300); left-- }
-' out/test.log | head -n 60 >&2
+    left > 0 && NF { show("     " substr($0, 1, 300)); left-- }
+' out/test.log >&2
 if ((status != 0 && failed == 0)); then
     say "a test process ended abnormally (exit code $status)"
     failed=1

@@ -208,7 +208,7 @@ internal sealed partial class ApiRouter
     }
 
     private static List<int>? TapQueues(IReadOnlyList<FileDescriptor> descriptors) =>
-        descriptors.Count == 0 ? null : [.. descriptors.Select(d => d.Value)];
+        descriptors.Count == 0 ? null : descriptors.ToList().ConvertAll(d => d.Value);
 
     private static int? HostDevice(IReadOnlyList<FileDescriptor> descriptors) => descriptors.Count switch
     {

@@ -58,6 +58,8 @@ internal static class HelpText
                                  backing_files=on|off (off)   a qcow2 image may build on the files that it names
                                  sparse=on|off (on)   what the guest discards is given back to the host
                                  lock_granularity=byte-range|full (byte-range)
+                                 vhost_user=on,socket=PATH   in place of path=: a vhost-user back end has the image
+                                                 (with --memory shared=on, as for all of them)
                                  id=NAME, pci_segment=N (0), pci_device_id=N
           --net KEYS...          tap=NAME        attach this interface, or create it (the kernel names it if left out)
                                  fd=[N,...]      open TAP descriptors instead
@@ -65,6 +67,8 @@ internal static class HelpText
                                  mac=MAC         for the guest's end (random)
                                  mtu=N, num_queues=N (2: one pair), queue_size=N (256)
                                  offload_tso, offload_ufo, offload_csum = on|off (on)
+                                 vhost_user=on,socket=PATH,vhost_mode=client|server (client)   in place of tap=: a
+                                                 vhost-user back end; server: it connects to the VMM
                                  id=NAME, pci_segment=N (0), pci_device_id=N
           --rate-limit-group KEYS...  id=NAME and limits as below: disks with rate_limit_group=NAME share them
                                  Limits of --disk, --net and groups: bw_size=SIZE, ops_size=N (tokens in the bucket),
@@ -77,9 +81,12 @@ internal static class HelpText
                                  id=NAME, pci_segment=N (0), pci_device_id=N
           --fs KEYS...           tag=NAME        what the guest mounts: mount -t virtiofs NAME /mnt
                                  path=FOLDER     the host's folder
+                                 socket=PATH     in place of path=: a vhost-user back end has the folder (virtiofsd)
                                  readonly=on|off (off)   every change is refused
                                  cache=auto|always|none (auto)   the guest asks again after a second; keeps all, and its
                                                  writes for a while, for folders that it has alone; keeps nothing
+                                 uid_map=[GUEST:HOST:COUNT,...], gid_map=[...]   owners with other numbers on the host
+                                                 than in the guest; who is in no range is nobody (as root only)
                                  num_queues=N (1), queue_size=N (1024)
                                  id=NAME, pci_segment=N (0), pci_device_id=N
           --balloon KEYS         size=SIZE       RAM that the guest is asked to give up; vm.resize changes it
@@ -117,6 +124,7 @@ internal static class HelpText
                                  resume=on|off   let the guest go on at once; otherwise it is paused (off)
                                  net_fds=[ID@[N,...],...]  TAP descriptors for interfaces that had such
                                  net_overrides=[ID@MAC,...]  other addresses for interfaces
+                                 disk_overrides=[ID@PATH,...]  disks that lie elsewhere than they did
                                  clock=hold|advance   the guest's clocks go on where they stood, or have gone on (hold)
           --no-shutdown          keep running when the guest powers off
           --log-file FILE        log there and not on stderr

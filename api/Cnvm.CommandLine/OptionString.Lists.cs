@@ -10,20 +10,20 @@ internal sealed partial class OptionString
     private const int MaxListLength = 8192;
 
     /// <summary><c>[a,b]</c> or <c>a</c>.</summary>
-    public IReadOnlyList<string>? Words(string key) => QuotedText(key) is { } text ? SplitList(key, text) : null;
+    public List<string>? Words(string key) => QuotedText(key) is { } text ? SplitList(key, text) : null;
 
     /// <summary><c>[0,2-5]</c> or <c>0</c>.</summary>
-    public IReadOnlyList<uint>? Integers(string key) => QuotedText(key) is { } text ? ParseIntegers(key, text) : null;
+    public List<uint>? Integers(string key) => QuotedText(key) is { } text ? ParseIntegers(key, text) : null;
 
     /// <summary><c>[0@[1,2],1@[3]]</c>.</summary>
-    public IReadOnlyList<(uint Left, IReadOnlyList<uint> Right)>? Tuples(string key)
+    public List<NumberedList>? Tuples(string key)
     {
         if (QuotedText(key) is not { } text)
         {
             return null;
         }
 
-        var tuples = new List<(uint, IReadOnlyList<uint>)>();
+        var tuples = new List<NumberedList>();
         foreach (string part in SplitList(key, text))
         {
             int at = part.IndexOf('@', StringComparison.Ordinal);
@@ -32,28 +32,48 @@ internal sealed partial class OptionString
                 throw Wrong(key, $"'{part}' is not of the form NUMBER@[NUMBERS]");
             }
 
-            tuples.Add((ParseInteger(key, part[..at]), ParseIntegers(key, part[(at + 1)..])));
+            tuples.Add(new NumberedList(ParseInteger(key, part[..at]), ParseIntegers(key, part[(at + 1)..])));
         }
 
         return tuples;
     }
 
     /// <summary><c>[name@[1,2],other@[3]]</c>.</summary>
-    public IReadOnlyList<(string Left, IReadOnlyList<uint> Right)>? NamedTuples(string key)
+    public List<NamedList>? NamedTuples(string key)
     {
         if (QuotedText(key) is not { } text)
         {
             return null;
         }
 
-        var tuples = new List<(string, IReadOnlyList<uint>)>();
+        var tuples = new List<NamedList>();
         foreach (string part in SplitList(key, text))
         {
             int at = part.IndexOf('@', StringComparison.Ordinal);
-            tuples.Add(at > 0 ? (part[..at], ParseIntegers(key, part[(at + 1)..])) : throw Wrong(key, $"'{part}' is not of the form NAME@[NUMBERS]"));
+            tuples.Add(at > 0 ? new NamedList(part[..at], ParseIntegers(key, part[(at + 1)..])) : throw Wrong(key, $"'{part}' is not of the form NAME@[NUMBERS]"));
         }
 
         return tuples;
+    }
+
+    /// <summary><c>[1:2:3,4:5:6]</c>.</summary>
+    public List<uint[]>? Triples(string key)
+    {
+        if (Words(key) is not { } parts)
+        {
+            return null;
+        }
+
+        var triples = new List<uint[]>();
+        foreach (string part in parts)
+        {
+            string[] numbers = part.Split(':');
+            triples.Add(numbers.Length == 3
+                ? [ParseInteger(key, numbers[0]), ParseInteger(key, numbers[1]), ParseInteger(key, numbers[2])]
+                : throw Wrong(key, $"'{part}' is not of the form NUMBER:NUMBER:NUMBER"));
+        }
+
+        return triples;
     }
 
     /// <summary>Splits at commas that stand outside brackets and double quotes; empty text has no parts.</summary>

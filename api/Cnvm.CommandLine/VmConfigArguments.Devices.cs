@@ -11,7 +11,12 @@ internal static partial class VmConfigArguments
             "pci_device_id", "sparse", "lock_granularity", "backing_files", "iommu", "vhost_user", "socket", "queue_affinity",
             "rate_limit_group", "bw_size", "bw_one_time_burst", "bw_refill_time", "ops_size", "ops_one_time_burst", "ops_refill_time",
             "_disable_io_uring", "_disable_aio");
-        return new DiskConfig(
+        return ToDisk(o);
+    }
+
+    /// <summary>The disk that the keys describe; ones that cannot stand in <paramref name="o"/> have their defaults.</summary>
+    internal static DiskConfig ToDisk(OptionString o) =>
+        new(
             Path: o.Text("path"),
             Readonly: o.Toggle("readonly"),
             Direct: o.Toggle("direct"),
@@ -22,7 +27,7 @@ internal static partial class VmConfigArguments
             RateLimitGroup: o.Text("rate_limit_group"),
             RateLimiterConfig: ParseRateLimiter(o),
             Serial: o.Text("serial"),
-            QueueAffinity: o.Tuples("queue_affinity")?.Select(QueueAffinity).ToList(),
+            QueueAffinity: o.Tuples("queue_affinity")?.ConvertAll(QueueAffinity),
             BackingFiles: o.Toggle("backing_files"),
             Sparse: o.Toggle("sparse", otherwise: true),
             ImageType: o.Choice(
@@ -41,9 +46,8 @@ internal static partial class VmConfigArguments
             Iommu: o.Toggle("iommu"),
             PciSegment: o.UInt16("pci_segment") ?? 0,
             PciDeviceId: o.Byte("pci_device_id"));
-    }
 
-    private static VirtQueueAffinity QueueAffinity((uint Left, IReadOnlyList<uint> Right) tuple) =>
+    private static VirtQueueAffinity QueueAffinity(NumberedList tuple) =>
         tuple.Left <= ushort.MaxValue
             ? new VirtQueueAffinity((ushort)tuple.Left, tuple.Right)
             : throw Wrong(Flags.Disk, $"queue_affinity: there is no queue {tuple.Left}");
@@ -54,7 +58,7 @@ internal static partial class VmConfigArguments
             Flags.Net, text, "tap", "ip", "mask", "mac", "host_mac", "fd", "mtu", "num_queues", "queue_size", "offload_tso", "offload_ufo",
             "offload_csum", "id", "pci_segment", "pci_device_id", "iommu", "vhost_user", "socket", "vhost_mode", "bw_size",
             "bw_one_time_burst", "bw_refill_time", "ops_size", "ops_one_time_burst", "ops_refill_time");
-        List<int>? fds = o.Integers("fd")?.Select(fd => (int)fd).ToList();
+        List<int>? fds = o.Integers("fd")?.ConvertAll(fd => (int)fd);
         return new NetConfig(
             Tap: o.Text("tap"),
             Ip: o.Text("ip"),

@@ -32,7 +32,7 @@ internal static partial class VmConfigArguments
             Topology: o.Text("topology") is { } topology ? ParseTopology(topology) : null,
             KvmHyperv: o.Toggle("kvm_hyperv"),
             MaxPhysBits: o.Byte("max_phys_bits") ?? CpusConfig.DefaultMaxPhysBits,
-            Affinity: o.Tuples("affinity")?.Select(a => new CpuAffinity(a.Left, a.Right)).ToList(),
+            Affinity: o.Tuples("affinity")?.ConvertAll(a => new CpuAffinity(a.Left, a.Right)),
             Features: features,
             Nested: o.Toggle("nested", otherwise: true),
             CoreScheduling: o.Choice("core_scheduling", ("vm", CoreScheduling.Vm), ("vcpu", CoreScheduling.Vcpu), ("off", CoreScheduling.Off))
@@ -133,7 +133,7 @@ internal static partial class VmConfigArguments
 
         return new PlatformConfig(
             NumPciSegments: o.UInt16("num_pci_segments") ?? 1,
-            IommuSegments: o.Integers("iommu_segments")?.Select(Segment).ToList(),
+            IommuSegments: o.Integers("iommu_segments")?.ConvertAll(Segment),
             IommuAddressWidthBits: o.Byte("iommu_address_width_bits") ?? o.Byte("iommu_address_width")
                 ?? PlatformConfig.DefaultIommuAddressWidthBits,
             SystemSerialNumber: o.Text("system_serial_number") ?? o.Text("serial_number"),

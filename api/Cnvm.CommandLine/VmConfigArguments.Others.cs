@@ -27,7 +27,7 @@ internal static partial class VmConfigArguments
         return new DeviceConfig(
             Path: o.Text("path"),
             XNvGpudirectClique: (sbyte?)o.Number("x_nv_gpudirect_clique", (ulong)sbyte.MaxValue),
-            XExcludeMmapBars: o.Integers("x_exclude_mmap_bars")?.Select(b => (ulong)b).ToList(),
+            XExcludeMmapBars: o.Integers("x_exclude_mmap_bars")?.ConvertAll(b => (ulong)b),
             Id: o.Text("id"),
             Iommu: o.Toggle("iommu"),
             PciSegment: o.UInt16("pci_segment") ?? 0,
@@ -47,7 +47,8 @@ internal static partial class VmConfigArguments
     internal static FsConfig ParseFs(string text)
     {
         var o = new OptionString(
-            Flags.Fs, text, "tag", "path", "readonly", "cache", "socket", "num_queues", "queue_size", "id", "iommu", "pci_segment", "pci_device_id");
+            Flags.Fs, text, "tag", "path", "readonly", "cache", "socket", "num_queues", "queue_size", "id", "iommu", "pci_segment", "pci_device_id",
+            "uid_map", "gid_map");
         return new FsConfig(
             Tag: Needed(Flags.Fs, o, "tag"),
             Socket: o.Text("socket"),
@@ -59,8 +60,13 @@ internal static partial class VmConfigArguments
             Id: o.Text("id"),
             Iommu: o.Toggle("iommu"),
             PciSegment: o.UInt16("pci_segment") ?? 0,
-            PciDeviceId: o.Byte("pci_device_id"));
+            PciDeviceId: o.Byte("pci_device_id"),
+            UidMap: Ranges(o, "uid_map"),
+            GidMap: Ranges(o, "gid_map"));
     }
+
+    private static List<IdRangeConfig>? Ranges(OptionString o, string key) =>
+        o.Triples(key)?.ConvertAll(t => new IdRangeConfig(t[0], t[1], t[2]));
 
     private static GenericVhostUserConfig ParseGenericVhostUser(string text)
     {
@@ -68,7 +74,7 @@ internal static partial class VmConfigArguments
             Flags.GenericVhostUser, text, "socket", "device_type", "virtio_id", "queue_sizes", "id", "pci_segment", "pci_device_id");
         return new GenericVhostUserConfig(
             Socket: Needed(Flags.GenericVhostUser, o, "socket"),
-            QueueSizes: o.Integers("queue_sizes")?.Select(QueueSize).ToList(),
+            QueueSizes: o.Integers("queue_sizes")?.ConvertAll(QueueSize),
             DeviceType: o.UInt32("device_type") ?? o.UInt32("virtio_id") ?? throw Wrong(Flags.GenericVhostUser, "device_type= is missing"),
             Id: o.Text("id"),
             PciSegment: o.UInt16("pci_segment") ?? 0,
@@ -142,13 +148,13 @@ internal static partial class VmConfigArguments
         return new NumaConfig(
             GuestNumaId: o.UInt32("guest_numa_id") ?? throw Wrong(Flags.Numa, "guest_numa_id= is missing"),
             Cpus: o.Integers("cpus"),
-            Distances: o.Tuples("distances")?.Select(Distance).ToList(),
+            Distances: o.Tuples("distances")?.ConvertAll(Distance),
             MemoryZones: o.Words("memory_zones"),
-            PciSegments: o.Integers("pci_segments")?.Select(Segment).ToList(),
+            PciSegments: o.Integers("pci_segments")?.ConvertAll(Segment),
             DeviceId: o.Text("device_id"));
     }
 
-    private static NumaDistance Distance((uint Left, IReadOnlyList<uint> Right) tuple) =>
+    private static NumaDistance Distance(NumberedList tuple) =>
         tuple.Right is [<= byte.MaxValue]
             ? new NumaDistance(tuple.Left, (byte)tuple.Right[0])
             : throw Wrong(Flags.Numa, $"distances: node {tuple.Left} needs one distance from 0 to {byte.MaxValue}");

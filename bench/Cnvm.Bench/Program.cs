@@ -57,6 +57,9 @@ Experiment[] experiments =
     new GuestToUserspace(workspace),
     new SoftwareProcessor(workspace),
     new SoftwareSpeed(workspace),
+    new MigrateGuest(workspace),
+    new MigrateSpeed(workspace),
+    new MigrateLocal(workspace),
 ];
 
 if (options.List)

@@ -38,6 +38,9 @@ public sealed class CommandLineTests
             [new NetConfig("t0", "192.168.1.1", "255.255.255.0", "2e:89:a8:e4:bf:0d", Mtu: 1500, OffloadTso: false)], vm.Net!);
         Assert.Equal(
             [new FsConfig("a", Path: "/f"), new FsConfig("b", null, 2, 64, "/g", true, FsCache.Always, "g", PciSegment: 1)], vm.Fs!);
+        FsConfig mapped = VmConfigArguments.ParseFs("tag=t,path=/f,uid_map=[0:100000:65536,70000:5:1],gid_map=[0:9:1]");
+        Assert.Equal([new IdRangeConfig(0, 100000, 65536), new IdRangeConfig(70000, 5, 1)], mapped.UidMap!);
+        Assert.Equal([new IdRangeConfig(0, 9, 1)], mapped.GidMap!);
         Assert.Equal(new RngConfig("/dev/random"), vm.Rng);
         Assert.Equal(new SerialConfig(Mode: ConsoleMode.Tty), vm.Serial);
         Assert.Equal(new ConsoleConfig(Mode: ConsoleMode.Off), vm.Console);
@@ -165,6 +168,8 @@ public sealed class CommandLineTests
     [InlineData("--seccomp: 'maybe' is not one of", "--api-socket", "/s", "--seccomp", "maybe")]
     [InlineData("--fs: tag= is missing", "--kernel", "/k", "--fs", "socket=/s")]
     [InlineData("--fs: path= is missing", "--kernel", "/k", "--fs", "tag=t")]
+    [InlineData("--fs: uid_map: '1:2' is not of the form NUMBER:NUMBER:NUMBER", "--kernel", "/k", "--fs", "tag=t,path=/f,uid_map=[1:2]")]
+    [InlineData("--fs: gid_map: 'x' ", "--kernel", "/k", "--fs", "tag=t,path=/f,gid_map=[0:x:1]")]
     [InlineData("--fs: cache: 'some' is not one of auto, ", "--kernel", "/k", "--fs", "tag=t,path=/f,cache=some")]
     [InlineData("--vsock: cid= is missing", "--kernel", "/k", "--vsock", "socket=/s")]
     [InlineData("--numa: distances: node 1 needs one distance", "--kernel", "/k", "--numa", "guest_numa_id=0,distances=[1@[256]]")]
@@ -176,11 +181,12 @@ public sealed class CommandLineTests
     [InlineData("cpus.boot_vcpus: ", "--kernel", "/k", "--cpus", "boot=100000")]
     [InlineData("memory.size: ", "--kernel", "/k", "--memory", "size=64T")]
     [InlineData("disks[0].rate_limiter_config.bandwidth.refill_time: ", "--kernel", "/k", "--disk", "path=/a,bw_size=1M")]
-    [InlineData("disks[0].vhost_user: ", "--kernel", "/k", "--disk", "vhost_user=on,socket=/s")]
+    [InlineData("memory.shared: disks[0] is a vhost-user device", "--kernel", "/k", "--disk", "vhost_user=on,socket=/s")]
+    [InlineData("net[0].tap: is for the vhost-user back end", "--kernel", "/k", "--memory", "shared=on", "--net", "vhost_user=on,socket=/s,tap=t")]
     [InlineData("payload.firmware: firmware is not supported", "--firmware", "/f")]
     [InlineData("balloon.size: ", "--kernel", "/k", "--balloon", "size=1G,deflate_on_oom=on,free_page_reporting=on,statistics=on")]
     [InlineData("devices: ", "--kernel", "/k", "--device", "path=/sys/bus/pci/devices/0000:01:00.0,iommu=on,x_nv_gpudirect_clique=3")]
-    [InlineData("fs[0].socket: vhost-user is not supported", "--kernel", "/k", "--fs", "tag=a,socket=/s,num_queues=1,queue_size=1024,pci_segment=0", "tag=b,socket=/t")]
+    [InlineData("memory.shared: fs[0] is a vhost-user device", "--kernel", "/k", "--fs", "tag=a,socket=/s,num_queues=1,queue_size=1024,pci_segment=0", "tag=b,socket=/t")]
     [InlineData("generic_vhost_user: ", "--kernel", "/k", "--generic-vhost-user", "socket=/s,device_type=26,queue_sizes=[64,64]")]
     [InlineData("landlock_enable: ", "--kernel", "/k", "--landlock", "--landlock-rules", "path=/a,access=rw")]
     [InlineData("numa: ", "--kernel", "/k", "--numa", "guest_numa_id=0,cpus=[0-1],distances=[1@20,2@30],memory_zones=[a,b],pci_segments=[0]")]

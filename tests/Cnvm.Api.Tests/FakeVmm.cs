@@ -121,7 +121,7 @@ internal sealed class FakeVmm : IVmm
     {
         Note("migration");
         return new MigrationInfo(
-            MigrationSide.Source, MigrationPhase.Precopy, GuestPlace.Here, "unix:/s", null, null, 2, 1 << 30, 3, 4, 5, 6, 7, 8, 9, null, 0, 10, null);
+            MigrationSide.Source, MigrationPhase.Precopy, GuestPlace.Here, "unix:/s", null, null, 2, 1 << 30, 3, 4, 5, 6, 7, 8, 9, null, 0, 10, null, 11, 12, 13, 14, 15, 16);
     }
 
     public void CancelMigration() => Note("migration-cancel");

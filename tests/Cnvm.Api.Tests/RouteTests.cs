@@ -67,7 +67,7 @@ public sealed class RouteTests : IDisposable
     [InlineData("vm.resize-disk", """{"id":"d","desired_size":5}""", "VmResizeDisk { Id = d, DesiredSize = 5 }")]
     [InlineData("vm.resize-zone", """{"id":"z","desired_ram":5}""", "VmResizeZone { Id = z, DesiredRam = 5 }")]
     [InlineData("vm.remove-device", """{"id":"x"}""", "remove x")]
-    [InlineData("vm.snapshot", """{"destination_url":"file:///d"}""", "VmSnapshotConfig { DestinationUrl = file:///d, TrackChanges = False, Incremental = False, Compress = False }")]
+    [InlineData("vm.snapshot", """{"destination_url":"file:///d"}""", "VmSnapshotConfig { DestinationUrl = file:///d, TrackChanges = False, Incremental = False, Compress = False, Disks = False }")]
     [InlineData("vm.coredump", """{"destination_url":"file:///d"}""", "VmCoredumpData { DestinationUrl = file:///d }")]
     [InlineData("vm.restore", """{"source_url":"file:///d","zone_updates":[]}""", "restore file:///d Copy prefault=False resume=False 0")]
     [InlineData("vm.receive-migration", """{"receiver_url":"unix:/s"}""", "receive unix:/s")]
@@ -87,7 +87,7 @@ public sealed class RouteTests : IDisposable
     {
         RawAnswer answer = _client.Request("GET", "vm.migration");
         Assert.Equal(
-            (200, """{"side":"Source","phase":"Precopy","guest":"Here","url":"unix:/s","rounds":2,"memory_bytes":1073741824,"data_pages":3,"zero_pages":4,"transferred_bytes":5,"remaining_bytes":6,"bandwidth_bytes_per_s":7,"dirty_bytes_per_s":8,"expected_downtime_ms":9,"throttle_percent":0,"elapsed_ms":10}"""),
+            (200, """{"side":"Source","phase":"Precopy","guest":"Here","url":"unix:/s","rounds":2,"memory_bytes":1073741824,"data_pages":3,"zero_pages":4,"transferred_bytes":5,"remaining_bytes":6,"bandwidth_bytes_per_s":7,"dirty_bytes_per_s":8,"expected_downtime_ms":9,"throttle_percent":0,"elapsed_ms":10,"disk_bytes":11,"disk_data_bytes":12,"disk_zero_bytes":13,"postcopy_faults":14,"delta_pages":15,"delta_saved_bytes":16}"""),
             (answer.Status, answer.Text));
         Assert.Equal(204, _client.Request("PUT", "vm.migration-set", """{"downtime_ms":5}""").Status);
         Assert.Equal(204, _client.Request("PUT", "vm.migration-cancel").Status);
@@ -228,7 +228,7 @@ public sealed class RouteTests : IDisposable
         Assert.Equal(409, twice.Status);
         RawAnswer fs = _client.Request("PUT", "vm.create", """{"payload":{"kernel":"/k"},"fs":[{"tag":"t","socket":"/s"}]}""");
         Assert.Equal(400, fs.Status);
-        Assert.Contains("fs[0].socket: vhost-user is not supported yet by cnvm", fs.Chain[^1], StringComparison.Ordinal);
+        Assert.Contains("memory.shared: fs[0] is a vhost-user device", fs.Chain[^1], StringComparison.Ordinal);
         Assert.Empty(_server.Vmm.Calls);
     }
 

@@ -49,6 +49,26 @@ public sealed class SocketTests : IDisposable
         Assert.NotNull(accepted);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_is_no_socket_stays(bool isDirectory)
+    {
+        if (isDirectory)
+        {
+            Directory.CreateDirectory(SocketPath);
+        }
+        else
+        {
+            File.WriteAllText(SocketPath, "a disk");
+        }
+
+        IOException e = Assert.Throws<IOException>(() => UnixListener.Bind(SocketPath, 1));
+        Assert.Contains($"{SocketPath} is there already and is no socket", e.Message, StringComparison.Ordinal);
+        Assert.Equal(SocketPath, Assert.Single(Directory.GetFileSystemEntries(_folder)));
+        Assert.True(isDirectory || File.ReadAllText(SocketPath) == "a disk");
+    }
+
     [Fact]
     public void A_socket_that_is_being_served_is_not_taken()
     {
@@ -63,7 +83,7 @@ public sealed class SocketTests : IDisposable
     public void A_failed_bind_leaves_nothing_behind()
     {
         Directory.CreateDirectory(SocketPath);
-        Assert.Throws<LinuxException>(() => UnixListener.Bind(SocketPath, 1));
+        Assert.Throws<IOException>(() => UnixListener.Bind(SocketPath, 1));
         Assert.Equal([SocketPath], Directory.GetFileSystemEntries(_folder));
         Assert.Throws<LinuxException>(() => UnixListener.Bind(Path.Combine(_folder, "missing", "s"), 1));
         Assert.Throws<LinuxException>(() => UnixListener.Bind(Path.Combine(_folder, new string('x', 108)), 1));

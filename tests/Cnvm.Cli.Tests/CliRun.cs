@@ -42,7 +42,8 @@ public sealed class CliRun : IDisposable
             info.ArgumentList.Add(arg);
         }
 
-        info.Environment["XDG_RUNTIME_DIR"] = Folder;
+        // Other VMs of this machine are none of a test's business.
+        info.Environment["CNVM_RUNTIME_DIR"] = RuntimeFolder;
         info.Environment["CNVM"] = ProgramPath("cnvm");
         info.Environment.Remove("CNVM_VMM");
         var process = Process.Start(info)!;
@@ -89,7 +90,7 @@ public sealed class CliRun : IDisposable
             string name = Path.GetFileNameWithoutExtension(entry);
             using var end = Process.Start(new ProcessStartInfo(ProgramPath("cnvm"), ["shutdown-vmm", name])
             {
-                Environment = { ["XDG_RUNTIME_DIR"] = Folder },
+                Environment = { ["CNVM_RUNTIME_DIR"] = RuntimeFolder },
             })!;
             end.WaitForExit(Limit);
         }

@@ -40,6 +40,9 @@ public sealed class RequestTests : IDisposable
     [InlineData("vm.resize-zone", """{"id":"z","desired_ram":1048576}""", "resize-zone", "--id", "z", "--size", "1M")]
     [InlineData("vm.remove-device", """{"id":"_net1"}""", "remove-device", "_net1")]
     [InlineData("vm.snapshot", """{"destination_url":"file:///a"}""", "snapshot", "file:///a")]
+    [InlineData("vm.snapshot", """{"destination_url":"file:///a","track_changes":true,"disks":true}""", "snapshot", "destination_url=file:///a,track_changes=on,disks=on")]
+    [InlineData("vm.snapshot", """{"destination_url":"file:///a","incremental":true,"compress":false}""", "snapshot", "destination_url=file:///a,incremental=on,compress=off")]
+    [InlineData("vm.restore", """{"source_url":"file:///a","prefault":false,"resume":false,"disk_overrides":[{"id":"d","path":"/b/c"}]}""", "restore", "source_url=file:///a,disk_overrides=[d@/b/c]")]
     [InlineData("vm.coredump", """{"destination_url":"file:///a"}""", "coredump", "file:///a")]
     [InlineData("vm.add-fs", """{"tag":"t","socket":"/s","num_queues":1,"queue_size":1024,"pci_segment":0}""", "add-fs", "tag=t,socket=/s")]
     [InlineData("vm.add-pmem", """{"file":"/f","size":4096,"discard_writes":true,"id":"p","pci_segment":1}""", "add-pmem", "file=/f,size=4K,discard_writes=on,id=p,pci_segment=1")]
@@ -53,8 +56,12 @@ public sealed class RequestTests : IDisposable
     [InlineData("vm.restore", """{"source_url":"file:///a","prefault":true,"memory_restore_mode":"OnDemand","resume":true,"zone_updates":[{"id":"z","host_numa_node":1}]}""", "restore", "source_url=file:///a,prefault=on,resume=true,memory_restore_mode=ondemand,zone_updates=[z@1]")]
     [InlineData("vm.send-migration", """{"destination_url":"tcp:h:1","local":false}""", "send-migration", "tcp:h:1")]
     [InlineData("vm.send-migration", """{"destination_url":"unix:/a","local":true,"downtime_ms":5,"timeout_s":6,"timeout_strategy":"Ignore","connections":2,"memory_mode":"Postcopy"}""", "send-migration", "destination_url=unix:/a,local=on,downtime_ms=5,timeout_s=6,timeout_strategy=Ignore,connections=2,memory_mode=postcopy")]
+    [InlineData("vm.send-migration", """{"destination_url":"unix:/a","local":false,"with_disks":true}""", "send-migration", "destination_url=unix:/a,with_disks=on")]
+    [InlineData("vm.send-migration", """{"destination_url":"unix:/a","local":false,"timeout_strategy":"Postcopy","resume":true}""", "send-migration", "destination_url=unix:/a,timeout_strategy=postcopy,resume=on")]
+    [InlineData("vm.receive-migration", """{"receiver_url":"unix:/a","disks":[{"id":"_disk0","path":"/d/a"},{"id":"b","path":"/d/b@c"}]}""", "receive-migration", "receiver_url=unix:/a,disks=[_disk0@/d/a,b@/d/b@c]")]
+    [InlineData("vm.receive-migration", """{"receiver_url":"unix:/a","disks":[{"id":"b","path":"/b","overwrite":true}]}""", "receive-migration", "receiver_url=unix:/a,disks=[b@/b],overwrite=on")]
     [InlineData("vm.receive-migration", """{"receiver_url":"unix:/a"}""", "receive-migration", "unix:/a")]
-    [InlineData("vm.receive-migration", """{"receiver_url":"tcp:0.0.0.0:1","tls_dir":"/t"}""", "receive-migration", "receiver_url=tcp:0.0.0.0:1,tls_dir=/t")]
+    [InlineData("vm.receive-migration", """{"receiver_url":"tcp:0.0.0.0:1","tls_dir":"/t","tls_peer_name":"n"}""", "receive-migration", "receiver_url=tcp:0.0.0.0:1,tls_dir=/t,tls_peer_name=n")]
     public void A_command_with_arguments_sends_this_body(string endpoint, string body, params string[] args)
     {
         using var vmm = new FakeVmm(Socket, FakeVmm.Answer(204));
@@ -158,6 +165,9 @@ public sealed class RequestTests : IDisposable
     [InlineData("add-vsock socket=/s")]
     [InlineData("add-device id=x")]
     [InlineData("restore prefault=on")]
+    [InlineData("restore source_url=file:///a,disk_overrides=[d]")]
+    [InlineData("restore source_url=file:///a,disk_overrides=[d@]")]
+    [InlineData("snapshot incremental=on")]
     [InlineData("restore source_url=file:///a,net_fds=[n]")]
     [InlineData("send-migration destination_url=tcp:h:1,memory_mode=never")]
     [InlineData("snapshot")]
@@ -169,10 +179,24 @@ public sealed class RequestTests : IDisposable
     [InlineData("create --kernel k --net fd=3")]
     [InlineData("wait --state asleep")]
     [InlineData("wait --timeout soon")]
+    [InlineData("receive-migration receiver_url=unix:/a,overwrite=on")]
+    [InlineData("receive-migration receiver_url=unix:/a,disks=[_disk0]")]
+    [InlineData("receive-migration receiver_url=unix:/a,disks=[@/x]")]
+    [InlineData("teleport")]
+    [InlineData("teleport me@there")]
+    [InlineData("teleport me@there --name a/b")]
+    [InlineData("teleport --name web -- -oProxyCommand=x")]
+    [InlineData("teleport me@there --name web --direct unix:/s --tls /t")]
+    [InlineData("teleport me@there --name web --direct tcp:there --tls /t")]
+    [InlineData("teleport me@there --name web --direct tcp:there:7000")]
+    [InlineData("teleport me@there --name web --tls /t")]
     [InlineData("migrate")]
     [InlineData("migrate unix:/s --downtime soon")]
     [InlineData("migrate unix:/s --bandwidth much")]
     [InlineData("migrate unix:/s --compression zip")]
+    [InlineData("migrate tcp:h:1 --connections many")]
+    [InlineData("migrate unix:/s --postcopy later")]
+    [InlineData("migrate unix:/s --postcopy fallback --finish")]
     [InlineData("console --escape xx")]
     public void What_is_wrong_is_said_before_anything_is_sent(string command)
     {
@@ -191,13 +215,14 @@ public sealed class RequestTests : IDisposable
         string end = $$"""
             {"side":"Source","phase":"{{phase}}","guest":"There","url":"tcp:h:1","peer":"cnvm 9","compression":"lz4","rounds":3,"memory_bytes":1073741824,
             "data_pages":1024,"zero_pages":261120,"transferred_bytes":2097152,"remaining_bytes":0,"bandwidth_bytes_per_s":0,"dirty_bytes_per_s":0,
-            "downtime_ms":12,"throttle_percent":0,"elapsed_ms":3400{{(exitCode == 0 ? "" : ",\"error\":\"no room there\"")}}}
+            "downtime_ms":12,"throttle_percent":0,"elapsed_ms":3400,"disk_bytes":3145728,"disk_data_bytes":1048576,"disk_zero_bytes":2097152{{(exitCode == 0 ? "" : ",\"error\":\"no room there\"")}}}
             """.ReplaceLineEndings("");
         using var vmm = new FakeVmm(Socket, FakeVmm.Answer(200, end));
         CliResult result = _cli.Run(
-            "--api-socket", Socket, "migrate", "tcp:h:1", "--downtime", "50ms", "--timeout=2m", "--finish", "--bandwidth", "100M", "--compression=lz4");
+            "--api-socket", Socket, "migrate", "tcp:h:1", "--downtime", "50ms", "--timeout=2m", "--finish", "--bandwidth", "100M", "--compression=lz4",
+            "--tls", "/t", "--tls-name", "n", "--connections", "4", "--delta-cache", "64M");
         Assert.EndsWith(
-            """{"destination_url":"tcp:h:1","downtime_ms":50,"timeout_s":120,"timeout_strategy":"Ignore","max_bytes_per_s":104857600,"compression":"Lz4","wait":true}""",
+            """{"destination_url":"tcp:h:1","downtime_ms":50,"timeout_s":120,"timeout_strategy":"Ignore","max_bytes_per_s":104857600,"delta_cache":67108864,"compression":"Lz4","tls_dir":"/t","tls_peer_name":"n","wait":true,"connections":4}""",
             Assert.Single(vmm.Requests),
             StringComparison.Ordinal);
         Assert.Equal(exitCode, result.ExitCode);
@@ -206,11 +231,23 @@ public sealed class RequestTests : IDisposable
             Assert.Contains("has moved to tcp:h:1 (cnvm 9)", result.Output, StringComparison.Ordinal);
             Assert.Contains("3.4 s in 3 rounds, of which the guest stood still 12 ms", result.Output, StringComparison.Ordinal);
             Assert.Contains("1 GiB; 4 MiB sent, 1020 MiB of zeros left out", result.Output, StringComparison.Ordinal);
+            Assert.Contains("3 MiB; 1 MiB sent, 2 MiB of holes left out", result.Output, StringComparison.Ordinal);
         }
         else
         {
             Assert.Contains("has not moved: no room there", result.Error, StringComparison.Ordinal);
         }
+    }
+
+    [Theory]
+    [InlineData("--postcopy now", """{"destination_url":"tcp:h:1","memory_mode":"Postcopy","wait":true}""")]
+    [InlineData("--postcopy fallback", """{"destination_url":"tcp:h:1","timeout_strategy":"Postcopy","wait":true}""")]
+    [InlineData("--resume", """{"destination_url":"tcp:h:1","resume":true,"wait":true}""")]
+    public void Postcopy_is_asked_for(string options, string body)
+    {
+        using var vmm = new FakeVmm(Socket, FakeVmm.Answer(500));
+        _cli.Run(["--api-socket", Socket, "migrate", "tcp:h:1", .. options.Split(' ')]);
+        Assert.EndsWith(body, Assert.Single(vmm.Requests), StringComparison.Ordinal);
     }
 
     private static JsonElement Body(FakeVmm vmm)

@@ -34,7 +34,7 @@ public abstract class BootMatrixTests(GuestHostFixture fixture) : GuestTests(fix
     {
         GuestSetup setup = (kernel == "debian" ? GuestSetup.Debian : GuestSetup.Small) with
         {
-            Machine = machine, Cpus = cpus, MemoryMiB = memoryMiB,
+            Machine = machine, Cpus = cpus, MemoryMiB = memoryMiB, PulsesEverywhere = true,
         };
         await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
 

@@ -13,6 +13,9 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
     /// <summary>Random operations on a file.</summary>
     protected abstract int Operations { get; }
 
+    /// <summary>vCPUs of the guest whose open files go on.</summary>
+    protected abstract int Processors { get; }
+
     /// <summary>MiB that go each way.</summary>
     protected abstract int Megabytes { get; }
 
@@ -22,9 +25,12 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
         await using var scratch = new ScratchDirectory(Host);
         string share = scratch.Path + "/share";
         string folder = scratch.Path + "/snapshot";
+        string mapped = scratch.Path + "/mapped";
         await GuestPrograms.AddToHostAsync(scratch, Host, "fscheck");
-        (await Host.RunAsync($"mkdir -p {share} {folder} && mv {scratch.Path}/fscheck {share}/")).OrThrow();
-        GuestSetup setup = GuestSetup.Small with { Cpus = 2, Pulses = false, Flags = $"-v --fs tag=shared,path={share},num_queues=2" };
+        (await Host.RunAsync($"mkdir -p {share} {folder} {mapped} && mv {scratch.Path}/fscheck {share}/")).OrThrow();
+        string folders = $"--fs tag=shared,path={share},num_queues={Processors}";
+        folders += Host.IsRoot ? $" tag=mapped,path={mapped},uid_map=[0:100000:1000],gid_map=[0:200000:1000]" : "";
+        GuestSetup setup = GuestSetup.Small with { Cpus = Processors, Pulses = false, Flags = $"-v {folders}" };
         await using (GuestVm guest = await GuestVm.BootAsync(Host, setup))
         {
             await guest.AskAsync("mkdir /shared && mount -t virtiofs shared /shared");
@@ -32,6 +38,11 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
             await CheckAsync(guest, $"ops /shared 1 {(Soak.IsOn ? SoakOperations : Operations)}");
             await SameBytesAsync(guest, share);
             await AssertCountersAsync(guest);
+            if (Host.IsRoot)
+            {
+                await guest.AskAsync("mkdir /mapped && mount -t virtiofs mapped /mapped");
+                await AssertOwnersAsync(guest, mapped, "before");
+            }
 
             await guest.AskAsync("(/shared/fscheck hold /shared/held /shared/stop >/tmp/held 2>&1 &) ; while ! grep -q held /tmp/held; do usleep 50000; done");
             await guest.AskAsync("cd /shared && mkdir -p deep/er && echo below >deep/er/file");
@@ -48,6 +59,11 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
             Assert.Matches(End(), await guest.AskAsync("cat /tmp/held"));
             await guest.PulseAsync();
             await CheckAsync(guest, "all /shared");
+            if (Host.IsRoot)
+            {
+                await AssertOwnersAsync(guest, mapped, "after");
+            }
+
             await guest.AskAsync("umount /shared");
             await guest.PowerOffAsync();
         }
@@ -81,6 +97,16 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
         }
 
         await guest.PowerOffAsync();
+    }
+
+    /// <summary>The guest's users have other numbers on the host, and the host's are nobody for the guest.</summary>
+    private async Task AssertOwnersAsync(GuestVm guest, string mapped, string name)
+    {
+        (await Host.RunAsync($"mkdir {mapped}/{name} && chmod 777 {mapped}/{name} && echo host >{mapped}/{name}/host")).OrThrow();
+        const string Owners = "echo $(stat -c %u:%g mine given host)";
+        Assert.Equal("0:0 5:6 65534:65534", await guest.AskAsync($"cd /mapped/{name} && echo mine >mine && echo given >given && chown 5:6 given && {Owners}"));
+        string onHost = (await Host.RunAsync($"cd {mapped}/{name} && {Owners}")).OrThrow().Output.Trim();
+        Assert.Equal("100000:200000 100005:200006 0:0", onHost);
     }
 
     /// <summary>Random bytes made on one side have the same digest on the other.</summary>

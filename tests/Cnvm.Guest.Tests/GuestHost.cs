@@ -13,7 +13,9 @@ public sealed record GuestHost(ICommandHost Commands, string Hypervisor, string 
 {
     private static int s_names;
 
-    /// <summary>Whether guests pulse in short runs too: two round trips take many seconds where processors are emulated.</summary>
+    /// <summary>
+    /// Whether all guests pulse in short runs too, and not only those of boot tests: two round trips take seconds where processors are emulated.
+    /// </summary>
     public bool PulsesEveryGuest => Hypervisor != "kvm";
 
     /// <summary>Why this host can serve no further test: something could not be ended or removed.</summary>

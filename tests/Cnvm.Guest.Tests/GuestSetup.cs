@@ -65,6 +65,9 @@ public sealed record GuestSetup
         init => _pulses = value;
     }
 
+    /// <summary>If it <see cref="Pulses"/>, it does so where processors are emulated too, in short runs.</summary>
+    public bool PulsesEverywhere { get; init; }
+
     public bool IsDebian => Kernel.EndsWith("-debian", StringComparison.Ordinal);
 
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Kernel} {Machine} {Cpus} vCPUs {MemoryMiB} MiB {Cmdline}");

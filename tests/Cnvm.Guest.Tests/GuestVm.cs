@@ -52,7 +52,7 @@ public sealed partial class GuestVm : IAsyncDisposable
                 CultureInfo.InvariantCulture,
                 $"--kernel {image}{setup.Kernel} --initramfs {image}{setup.Initramfs} --cmdline {Shell.Quote(setup.Cmdline)} --cpus boot={setup.Cpus}{setup.CpuKeys} --memory size={setup.MemoryMiB}M{setup.MemoryKeys} --machine {setup.Machine} {disks} {net} --serial tty --console off {setup.Flags}"),
             setup.NetworkNamespace);
-        return await guest.OrDisposeAsync(guest.FirstLightAsync(setup.Pulses && (host.PulsesEveryGuest || Soak.IsOn)));
+        return await guest.OrDisposeAsync(guest.FirstLightAsync(setup.Pulses && (host.PulsesEveryGuest || setup.PulsesEverywhere || Soak.IsOn)));
     }
 
     /// <summary>Starts the VMM with no machine, for requests.</summary>
@@ -189,11 +189,12 @@ public sealed partial class GuestVm : IAsyncDisposable
         ];
     }
 
-    /// <summary>Waits until the event monitor has written an event so many times.</summary>
+    /// <summary>Waits until the event monitor has written an event so many times; a VMM that has ended writes none any more.</summary>
     public async Task WaitForEventAsync(string source, string name, int times = 1)
     {
-        string count = $"tr -d ' \\n' <{Directory}/events 2>/dev/null | grep -o '\"source\":\"{source}\",\"event\":\"{name}\"' | wc -l";
-        CommandResult result = await _host.RunAsync($"for i in $(seq 1200); do [ $({count}) -lt {times} ] || exit 0; sleep 0.2; done; exit 1", Patience);
+        string count = $"cat {Directory}/events 2>/dev/null | tr -d ' \\n' | grep -o '\"source\":\"{source}\",\"event\":\"{name}\"' | wc -l";
+        CommandResult result = await _host.RunAsync(
+            $"for i in $(seq 1200); do test -e /proc/{ProcessId}; gone=$?; [ $({count}) -lt {times} ] || exit 0; [ $gone = 0 ] || exit 1; sleep 0.2; done; exit 1", Patience);
         Assert.True(result.ExitCode == 0, $"no event {source}:{name}\n{await ErrorsAsync()}\n{Console}");
     }
 

@@ -122,7 +122,7 @@ public abstract partial class LifeCycleTests(GuestHostFixture fixture, ITestOutp
         await guest.TypeAsync("reboot");
         await guest.WaitForShellAsync();
 
-        Assert.Contains("triple fault", await guest.ErrorsAsync(), StringComparison.Ordinal);
+        Assert.Contains("triple fault on vcpu0", await guest.ErrorsAsync(), StringComparison.Ordinal);
         await guest.PowerOffAsync();
     }
 

@@ -23,7 +23,7 @@ internal sealed record MigrationLoad(string Name, string Round)
         await guest.AskAsync("rm -f /tmp/stop /tmp/end");
         await guest.TypeAsync(Round.Length == 0
             ? "echo rounds=1 >/tmp/end"
-            : $"(i=0; while [ ! -e /tmp/stop ] || [ $i -lt 1 ]; do {Round}; i=$((i+1)); done >/tmp/log 2>&1; cat /tmp/log >/tmp/new; echo rounds=$i >>/tmp/new; mv /tmp/new /tmp/end) &");
+            : $"(i=0; while [ ! -e /tmp/stop ] || [ $i -lt 1 ]; do {Round}; i=$((i+1)); done >/tmp/log 2>&1; cat /tmp/log >/tmp/summary; echo rounds=$i >>/tmp/summary; mv /tmp/summary /tmp/end) &");
     }
 
     /// <summary>Ends it; nothing was wrong before, during or after the move.</summary>

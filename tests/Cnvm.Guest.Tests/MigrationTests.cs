@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 namespace Cnvm.Guest.Tests;
 
 /// <summary>Real Linux guests move to another process while they run.</summary>
-public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper output) : GuestTests(fixture)
+public abstract partial class MigrationTests(GuestHostFixture fixture, ITestOutputHelper output) : GuestTests(fixture)
 {
     private const int DiskMiB = 8;
 
@@ -43,7 +43,11 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
         Assert.Equal("same", await second.AskAsync("[ \"$(md5sum </dev/vda)\" = \"$(cat /tmp/disk-sum)\" ] && echo same"));
         await second.AskAsync("echo moved | dd of=/dev/vda bs=512 conv=notrunc,fsync");
 
+        // Of what it writes again and again only what has changed goes.
+        Mode = new MoveMode("deltas", ",\"delta_cache\":268435456");
         await using GuestVm third = await MoveAsync(second, $"unix:{scratch.Path}/back");
+        Assert.NotEqual(0UL, LastMove.GetProperty("delta_pages").GetUInt64());
+        Report($"{Host.Hypervisor} with deltas, {cpus} vCPUs: {LastMove.GetProperty("delta_pages")} pages, {LastMove.GetProperty("delta_saved_bytes")} of {LastMove.GetProperty("transferred_bytes")} bytes saved");
         Assert.Equal("moved", await third.AskAsync("head -c 5 /dev/vda"));
         await GuestLoad.AssertGoesOnAsync(third, cpus);
         string end = await third.AskAsync("while ! grep -q CNVM-CHECK-END /tmp/check; do sleep 0.2; done; cat /tmp/check");
@@ -62,10 +66,19 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
     {
         SkipUnlessQuick();
         Skip.If(cpus != 4 && !Soak.IsOn, "1 and 2 vCPUs are part of the long form: CNVM_SOAK=1");
+        await MoveAtWorkAsync(cpus, "", Soak.IsOn ? [MoveMode.Precopy, MoveMode.WithDisks, MoveMode.Postcopy] : [MoveMode.Precopy]);
+        if (Soak.IsOn)
+        {
+            await MoveAtWorkAsync(cpus, ",shared=on", [MoveMode.Local]);
+        }
+    }
+
+    private async Task MoveAtWorkAsync(int cpus, string memoryKeys, IReadOnlyList<MoveMode> modes)
+    {
         await using var scratch = new ScratchDirectory(Outside);
         await scratch.MakeFileAsync("disk", $"{DiskMiB}M");
         string[] disks = [$"path={scratch.Path}/disk,image_type=raw", await GuestPrograms.AddDiskAsync(scratch, Outside)];
-        GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup { Cpus = cpus, CpuKeys = ",profile=x86-64-v2", Disks = disks, Pulses = false });
+        GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup { Cpus = cpus, CpuKeys = ",profile=x86-64-v2", MemoryKeys = memoryKeys, Disks = disks, Pulses = false });
         try
         {
             await GuestPrograms.UnpackAsync(guest, "vdb");
@@ -73,15 +86,20 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
             MigrationLoad[] loads = [MigrationLoad.Idle, MigrationLoad.Memory(cpus), MigrationLoad.Disk("/dev/vda")];
             foreach (MigrationLoad load in Soak.IsOn ? loads : loads[..2])
             {
-                foreach ((string name, Func<GuestVm, Task<GuestVm>> move) in Ways)
+                foreach (MoveMode mode in modes)
                 {
-                    await load.StartAsync(guest);
-                    guest = await GoAsync(guest, move);
-                    await load.EndAsync(guest);
-                    Assert.Equal(cpus.ToString(CultureInfo.InvariantCulture), await guest.AskAsync("nproc"));
-                    Report(string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"{name}, {load.Name}, {cpus} vCPUs: {LastMove.GetProperty("downtime_ms")} ms of {LastMove.GetProperty("elapsed_ms")} ms, {LastMove.GetProperty("rounds")} rounds"));
+                    Mode = mode;
+                    foreach (Way way in Ways.Where(w => (w.StaysOnHost || !mode.NeedsSameHost) && (Outside.IsRoot || !mode.NeedsRoot)))
+                    {
+                        await load.StartAsync(guest);
+                        guest = await GoAsync(guest, way.Move);
+                        await load.EndAsync(guest);
+                        Assert.Equal(cpus.ToString(CultureInfo.InvariantCulture), await guest.AskAsync("nproc"));
+                        Report(string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"{way.Name}, {mode.Name}, {load.Name}, {cpus} vCPUs: {LastMove.GetProperty("downtime_ms")} ms of "
+                            + $"{LastMove.GetProperty("elapsed_ms")} ms, {LastMove.GetProperty("rounds")} rounds"));
+                    }
                 }
             }
 
@@ -95,8 +113,7 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
     }
 
     /// <summary>How a guest gets from one process to the next, one after the other; it ends where it began.</summary>
-    protected virtual IReadOnlyList<(string Name, Func<GuestVm, Task<GuestVm>> Move)> Ways =>
-        [($"{Host.Hypervisor} to {Host.Hypervisor}", g => MoveOnAsync(g, Host))];
+    private protected virtual IReadOnlyList<Way> Ways => [new($"{Host.Hypervisor} to {Host.Hypervisor}", StaysOnHost: true, g => MoveOnAsync(g, Host))];
 
     /// <summary>The other host of <see cref="Ways"/>; its scratch directory is the same on both.</summary>
     protected virtual GuestHost Outside => Host;
@@ -114,6 +131,77 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
         GuestVm target = await move(source);
         await source.DisposeAsync();
         return target;
+    }
+
+    /// <summary>
+    /// Nothing is shared: files on a file system, and blocks that are written and read back all the while, are where the guest is, and
+    /// the files that it left are removed behind it.
+    /// </summary>
+    [GuestFact]
+    public async Task Disks_move_along_there_and_back_while_they_are_written()
+    {
+        SkipUnlessQuick();
+        await using var scratch = new ScratchDirectory(Host);
+        await scratch.MakeFileAsync("files", "96M");
+        await scratch.MakeFileAsync("blocks", $"{DiskMiB}M");
+        await scratch.MakeFileAsync("constant", "1M");
+        (await Host.RunAsync($"head -c 300000 /dev/urandom | dd of={scratch.Path}/constant conv=notrunc bs=4k seek=100 2>/dev/null")).OrThrow();
+        string[] disks =
+        [
+            $"path={scratch.Path}/files,image_type=raw", $"path={scratch.Path}/blocks,image_type=raw,num_queues=2", $"path={scratch.Path}/constant,readonly=on",
+        ];
+        GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup { Cpus = 2, Disks = disks, Pulses = false });
+        try
+        {
+            await guest.AskAsync("mke2fs /dev/vda >/dev/null && mkdir -p /mnt && mount -t ext4 /dev/vda /mnt && head -c 8388608 /dev/urandom >/mnt/big && sync");
+            await guest.AskAsync("(cd /mnt && sha256sum big; cd /dev && sha256sum vdc) >/tmp/sums");
+
+            // What is there is not written over, and the guest does not notice.
+            await using (GuestVm refusing = await GuestVm.StartAsync(Host))
+            {
+                string url = $"unix:{scratch.Path}/refusing";
+                Task<string> receiving = await BeginReceivingAsync(refusing, url, status: 500);
+                await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","with_disks":true}""");
+                Assert.Contains("disk _disk0: ", (await EndAsync(guest)).GetProperty("error").GetString(), StringComparison.Ordinal);
+                Assert.Contains($"{scratch.Path}/files is there already", await receiving, StringComparison.Ordinal);
+                await refusing.PutAsync("vmm.shutdown");
+                await refusing.AssertEndAsync(othersRun: true);
+            }
+
+            Mode = MoveMode.WithDisks;
+            MigrationLoad load = MigrationLoad.Disk("/dev/vdb");
+            for (int move = 1; move <= 2; move++)
+            {
+                await load.StartAsync(guest);
+                guest = await GoAsync(guest, g => MoveOnAsync(g, Host));
+                (await Host.RunAsync($"rm {string.Join(' ', new[] { "files", "blocks", "constant" }.Select(f => $"{scratch.Path}/{f}{new string('+', move - 1)}"))}")).OrThrow();
+                await guest.AskAsync($"echo {move} >/mnt/moved && sync");
+                await load.EndAsync(guest);
+                Assert.Equal(
+                    "big: OK\nvdc: OK", await guest.AskAsync("echo 3 >/proc/sys/vm/drop_caches; (cd /mnt && head -n 1 /tmp/sums | sha256sum -c; cd /dev && tail -n 1 /tmp/sums | sha256sum -c)"));
+                Assert.Equal((96UL + DiskMiB + 1) << 20, LastMove.GetProperty("disk_bytes").GetUInt64());
+
+                // 8 MiB of random bytes went with their contents, and most of the rest is holes here as there.
+                Assert.InRange(LastMove.GetProperty("disk_data_bytes").GetUInt64(), 8u << 20, 40u << 20);
+                Assert.InRange(await scratch.AllocatedKiBAsync("files" + new string('+', move)), 8 * 1024, 16 * 1024);
+                Report(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{Host.Hypervisor} with 3 disks: stood still {LastMove.GetProperty("downtime_ms")} ms of {LastMove.GetProperty("elapsed_ms")} ms, "
+                    + $"{LastMove.GetProperty("disk_data_bytes").GetUInt64() >> 20} MiB of disks sent in {LastMove.GetProperty("rounds")} rounds"));
+            }
+
+            // A reboot finds them at their new places.
+            await guest.AskAsync("umount /mnt");
+            Assert.Equal($"{scratch.Path}/files++", PathOf((await guest.GetAsync("vm.info")).GetProperty("config").GetProperty("disks")[0]));
+            await guest.PutAsync("vm.reboot");
+            await guest.WaitForShellAsync();
+            Assert.Equal("2", await guest.AskAsync("mount -t ext4 /dev/vda /mnt && cat /mnt/moved && umount /mnt"));
+            await guest.PowerOffAsync();
+        }
+        finally
+        {
+            await guest.DisposeAsync();
+        }
     }
 
     [GuestFact]
@@ -223,7 +311,7 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
         GuestVm target = await GuestVm.StartAsync(to, networkNamespace);
         try
         {
-            Task<string> receiving = await BeginReceivingAsync(target, receiver);
+            Task<string> receiving = await BeginReceivingAsync(target, receiver, disks: Mode.BringsDisks ? await PlacementsAsync(from) : null, keys: Mode.ReceiveKeys);
             Task carrying = carry();
             await SendAsync(from, destination);
             await receiving;
@@ -241,20 +329,37 @@ public abstract class MigrationTests(GuestHostFixture fixture, ITestOutputHelper
     }
 
     /// <summary>Begins to receive; the inner task has the answer, which comes when it is over.</summary>
-    protected static async Task<Task<string>> BeginReceivingAsync(GuestVm target, string url, int status = 0)
+    /// <param name="disks">Where disks go that come along, as JSON.</param>
+    /// <param name="keys">More of the body, beginning with a comma.</param>
+    protected static async Task<Task<string>> BeginReceivingAsync(GuestVm target, string url, int status = 0, string? disks = null, string keys = "")
     {
         int before = (await target.EventsAsync()).Count(e => e == "vm:migration-receive-ready");
-        Task<string> receiving = target.PutAsync("vm.receive-migration", $$"""{"receiver_url":"{{url}}"}""", status);
+        string more = disks is null ? keys : $"{keys},\"disks\":{disks}";
+        Task<string> receiving = target.PutAsync("vm.receive-migration", $$"""{"receiver_url":"{{url}}"{{more}}}""", status);
         await target.WaitForEventAsync("vm", "migration-receive-ready", before + 1);
         return receiving;
     }
+
+    /// <summary>How the next guests move.</summary>
+    private protected MoveMode Mode { get; set; } = MoveMode.Precopy;
+
+    private static async Task<string> PlacementsAsync(GuestVm from)
+    {
+        JsonElement disks = (await from.GetAsync("vm.info")).GetProperty("config").GetProperty("disks");
+        return "[" + string.Join(",", disks.EnumerateArray().Select(d =>
+            $$"""{"id":"{{d.GetProperty("id").GetString()}}","path":"{{PathOf(d)}}+"}""")) + "]";
+    }
+
+    private static string PathOf(JsonElement disk) => disk.GetProperty("path").GetString()!;
 
     /// <summary>What the source said of the last move.</summary>
     protected JsonElement LastMove { get; private set; }
 
     protected async Task SendAsync(GuestVm from, string url)
     {
-        JsonElement end = LastMove = JsonDocument.Parse(await from.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","wait":true}""")).RootElement;
+        JsonElement end = LastMove = JsonDocument.Parse(await from.PutAsync(
+            "vm.send-migration",
+            $$"""{"destination_url":"{{url}}","wait":true{{(Mode.BringsDisks ? ",\"with_disks\":true" : "")}}{{Mode.SendKeys}}}""")).RootElement;
         output.WriteLine(end.ToString());
         Assert.Equal("Completed", end.GetProperty("phase").GetString());
         Assert.Equal("There", end.GetProperty("guest").GetString());

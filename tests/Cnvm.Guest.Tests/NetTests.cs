@@ -8,6 +8,9 @@ public abstract class NetTests(GuestHostFixture fixture) : GuestTests(fixture)
     /// <summary>What one test sends each way.</summary>
     protected abstract int Bytes { get; }
 
+    /// <summary>The host's own processors are emulated, and now and then lose a guest that works so long: all bytes are part of the long form there.</summary>
+    protected abstract bool IsEmulated { get; }
+
     /// <summary>What the others send: enough to go round every queue many times.</summary>
     private int FewerBytes => Bytes / 5;
 
@@ -20,6 +23,8 @@ public abstract class NetTests(GuestHostFixture fixture) : GuestTests(fixture)
         GuestSetup setup = GuestSetup.Small with
         {
             Machine = machine,
+            // An emulated host loses guests with one processor in the middle of the first transfer (triple fault), and hardly ever one with two.
+            Cpus = IsEmulated ? 2 : 1,
             MemoryMiB = 512,
             Net = "tap=tap0,ip=192.168.249.1,mask=255.255.255.0,mac=52:54:00:12:34:56",
             NetworkNamespace = space.Name,
@@ -27,7 +32,7 @@ public abstract class NetTests(GuestHostFixture fixture) : GuestTests(fixture)
         await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
         await ConfigureAsync(guest);
 
-        int bytes = machine == "cloud" ? Bytes : FewerBytes;
+        int bytes = machine == "cloud" && (Soak.IsOn || !IsEmulated) ? Bytes : FewerBytes;
         await PingBothWaysAsync(space, guest);
         await SendToHostAsync(space, guest, bytes);
         await SendToGuestAsync(space, guest, bytes);
@@ -91,9 +96,28 @@ public abstract class NetTests(GuestHostFixture fixture) : GuestTests(fixture)
         await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("data", "0");
         string data = scratch.Path + "/data";
-        string sent = (await space.RunAsync(
-            $"head -c {bytes} /dev/urandom >{data} && socat -u FILE:{data} TCP:192.168.249.2:5002,retry=100,interval=0.3 && sha256sum <{data}")).Output;
+        CommandResult sent = await space.TryRunAsync(
+            $"head -c {bytes} /dev/urandom >{data} && timeout 240 socat -u FILE:{data} TCP:192.168.249.2:5002,retry=100,interval=0.3 && sha256sum <{data}");
+        if (sent.ExitCode != 0)
+        {
+            Assert.Fail(await DescribeAsync(space, guest, sent));
+        }
+
         string received = await guest.AskAsync("i=0; while [ ! -s /tmp/sum ] && [ $i -lt 1000 ]; do usleep 200000; i=$((i + 1)); done; cat /tmp/sum");
-        Assert.Equal(sent.Trim(), received);
+        Assert.Equal(sent.Output.Trim(), received);
+    }
+
+    /// <summary>What both ends and the interface have counted: a transfer that stands still does not say where.</summary>
+    private static async Task<string> DescribeAsync(NetworkNamespace space, GuestVm guest, CommandResult sent)
+    {
+        string text = $"exit code {sent.ExitCode}: {sent.Output}{sent.Error}\nhost: {(await space.TryRunAsync("ss -tinm; ip -s link; nstat")).Output}";
+        try
+        {
+            return $"{text}\nguest: {await guest.AskAsync("netstat -tn; ip -s link; cat /proc/interrupts; ps")}";
+        }
+        catch (TimeoutException e)
+        {
+            return $"{text}\nguest: {e.Message}";
+        }
     }
 }

@@ -24,8 +24,11 @@ internal sealed class NetworkNamespace : IAsyncDisposable
     }
 
     /// <summary>Runs a command in there that must succeed.</summary>
-    public async Task<CommandResult> RunAsync(string command) =>
-        (await _host.RunAsync($"ip netns exec {Name} bash -c {Shell.Quote(command)}", GuestVm.Patience)).OrThrow();
+    public async Task<CommandResult> RunAsync(string command) => (await TryRunAsync(command)).OrThrow();
+
+    /// <summary>Runs a command in there that may fail.</summary>
+    public Task<CommandResult> TryRunAsync(string command) =>
+        _host.RunAsync($"ip netns exec {Name} bash -c {Shell.Quote(command)}", GuestVm.Patience);
 
     public async ValueTask DisposeAsync() =>
         await _host.CleanUpAsync(async () => (await _host.RunAsync($"ip netns delete {Name}")).OrThrow());

@@ -102,7 +102,7 @@ public sealed class NestedHostTests(OneHost fixture) : IClassFixture<OneHost>
     [InlineData(7002)]
     public async Task ForwardsPorts(int port)
     {
-        await using var server = await _host.StartProcessAsync($"exec socat -d -d TCP-LISTEN:{port},reuseaddr,fork SYSTEM:'rev'");
+        await using var server = await _host.StartProcessAsync($"exec socat -t 100 -d -d TCP-LISTEN:{port},reuseaddr,fork SYSTEM:'rev'");
         await server.WaitForAsync("listening on", Patience);
 
         using var client = new TcpClient();
@@ -114,7 +114,7 @@ public sealed class NestedHostTests(OneHost fixture) : IClassFixture<OneHost>
     [Fact]
     public async Task ForwardsUnixSockets()
     {
-        await using var server = await _host.StartProcessAsync("exec socat -d -d UNIX-LISTEN:/run/echo.sock,fork SYSTEM:'rev'");
+        await using var server = await _host.StartProcessAsync("exec socat -t 100 -d -d UNIX-LISTEN:/run/echo.sock,fork SYSTEM:'rev'");
         await server.WaitForAsync("listening on", Patience);
         var path = await _host.ForwardUnixAsync("/run/echo.sock");
 

@@ -86,10 +86,11 @@ public sealed partial class NestedHost
         var number = Interlocked.Increment(ref _sockets);
         var port = 20000 + number;
         var local = _directory.File($"socket-{number}");
-        // Dropbear forwards TCP only, so socat turns TCP on the host's loopback into the Unix socket.
+        // Dropbear forwards TCP only, so socat turns TCP on the host's loopback into the Unix socket. Once one side has ended its half of a
+        // connection, the other has half a second there by default, which an emulated machine can take for an answer.
         var bridge = await StartProcessAsync(string.Create(
             CultureInfo.InvariantCulture,
-            $"socat -d -d TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork UNIX-CONNECT:{Shell.Quote(path)}")).ConfigureAwait(false);
+            $"socat -t 3600 -d -d TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork UNIX-CONNECT:{Shell.Quote(path)}")).ConfigureAwait(false);
         await bridge.WaitForAsync("listening on", DefaultTimeout, cancellation: cancellation).ConfigureAwait(false);
         var start = new ProcessStartInfo("ssh") { RedirectStandardError = true };
         AddConnection(start);
@@ -177,6 +178,11 @@ public sealed partial class NestedHost
         {
             using var limit = new CancellationTokenSource(BrokenConnectionPatience);
             await Task.WhenAny(_qemu.WaitForExitAsync(limit.Token), master.WaitForExitAsync(limit.Token)).ConfigureAwait(false);
+            if (_qemu.HasExited || master.HasExited)
+            {
+                // The connection breaks before the last of the console, which says why, has come.
+                await _console.Ended.WaitAsync(limit.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
         }
 
         return _qemu.HasExited || _master is { HasExited: true };

@@ -157,7 +157,8 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
         Add("-qmp", $"unix:{directory.File("qmp")},server=on,wait=off");
         Add("-kernel", kernel, "-initrd", initramfs);
         // maxcpus=1: the guest's init says why, and brings the other processors in.
-        Add("-append", $"console=ttyS0 panic=-1 quiet maxcpus=1 mitigations=off nopti random.trust_cpu=on unknown_nmi_panic panic_print=0x40 cnvm.dir={directory.Path}");
+        var tsc = options.TscKhz == 0 ? "" : Invariant($"tsc_early_khz={options.TscKhz} ");
+        Add("-append", $"console=ttyS0 panic=-1 quiet maxcpus=1 mitigations=off nopti random.trust_cpu=on unknown_nmi_panic panic_print=0x40 {tsc}cnvm.dir={directory.Path}");
         // Read-only: nothing in the nested host can change the build machine.
         Add("-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap");
         Add("-device", "virtio-9p-pci,fsdev=root,mount_tag=root");

@@ -24,6 +24,12 @@ public sealed record NestedHostOptions
     /// <summary>QEMU's processor model; must have SVM.</summary>
     public string CpuModel { get; init; } = "EPYC,+svm,+npt";
 
+    /// <summary>
+    /// TSC frequency in kHz that the host's kernel takes as given; 0: it measures. The processors of all hosts on this machine have the same one, and
+    /// measured on a busy machine it differs by more than a guest may find between two hosts.
+    /// </summary>
+    public uint TscKhz { get; init; }
+
     /// <summary>Further arguments for QEMU, such as an emulated device to pass through.</summary>
     public IReadOnlyList<string> QemuArguments { get; init; } = [];
 

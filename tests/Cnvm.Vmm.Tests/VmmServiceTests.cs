@@ -234,15 +234,23 @@ public sealed class VmmServiceTests : IDisposable
         Assert.Equal(
             "vm.restore with vfio_fds or iommufd_fd is not supported yet by cnvm",
             Assert.Throws<VmmException>(() => _service.Restore(new RestoreConfig("file:///d", VfioFds: []), [])).Message);
-        Assert.Equal(
-            "tls_dir: TLS is not supported yet by cnvm",
-            Assert.Throws<ConfigException>(() => Receive(new ReceiveMigrationData("tcp:127.0.0.1:1", TlsDir: "/t"))).Message);
-        Refused("memory_mode", () => Receive(new ReceiveMigrationData("tcp:127.0.0.1:1", MemoryMode: MigrationMode.Postcopy)));
+        Assert.StartsWith(
+            "tls_dir: /t/ca-cert.pem cannot be read",
+            Assert.Throws<ConfigException>(() => Receive(new ReceiveMigrationData("tcp:127.0.0.1:1", TlsDir: "/t"))).Message,
+            StringComparison.Ordinal);
+        Refused("tls_peer_name", () => Receive(new ReceiveMigrationData("tcp:127.0.0.1:1", TlsPeerName: "n")));
         Refused("vfio_fds", () => Receive(new ReceiveMigrationData("tcp:127.0.0.1:1", VfioFds: [])));
-        Refused("local", () => _service.SendMigration(new SendMigrationData("unix:/s", Local: true)));
-        Refused("connections", () => _service.SendMigration(new SendMigrationData("tcp:h:1", Connections: 2)));
-        Refused("memory_mode", () => _service.SendMigration(new SendMigrationData("tcp:h:1", MemoryMode: MigrationMode.Postcopy)));
+        Refused("keep_source", () => _service.SendMigration(new SendMigrationData("unix:/s", Local: true, KeepSource: true)));
+        Refused("with_disks", () => _service.SendMigration(new SendMigrationData("unix:/s", Local: true, WithDisks: true)));
+        Refused("preserve_source", () => _service.SendMigration(new SendMigrationData("unix:/s", Local: true, PreserveSource: true)));
+        Refused("memory_mode", () => _service.SendMigration(new SendMigrationData("tcp:h:1", Connections: 2, MemoryMode: MigrationMode.Postcopy)));
+        Refused("timeout_strategy", () => _service.SendMigration(new SendMigrationData("tcp:h:1", Connections: 2, TimeoutStrategy: TimeoutStrategy.Postcopy)));
+        Assert.StartsWith(
+            "resume: no post-copy migration",
+            Assert.Throws<VmmException>(() => _service.SendMigration(new SendMigrationData("tcp:h:1", Resume: true))).Message,
+            StringComparison.Ordinal);
         Refused("tls_dir", () => _service.SendMigration(new SendMigrationData("tcp:h:1", TlsDir: "/t")));
+        Refused("tls_peer_name", () => _service.SendMigration(new SendMigrationData("tcp:h:1", TlsPeerName: "n")));
         Refused("source_url", () => _service.Restore(new RestoreConfig("/d"), []));
         Refused("net_fds", () => _service.Restore(new RestoreConfig("file:///d", NetFds: [new RestoredNet("n", 2)], IommufdFd: -1), []));
         Refused("prefault", () => _service.Restore(new RestoreConfig("file:///d", Prefault: true, MemoryRestoreMode: MemoryRestoreMode.OnDemand), []));

@@ -57,6 +57,19 @@ internal abstract partial class QueueWorker : IDisposable
 
     protected void Watch(int fd, uint events, ulong token) => _epoll.Add(fd, events, token);
 
+    /// <summary>Watches a doorbell, which <see cref="TakeDoorbell"/> is called for when it is ready.</summary>
+    protected void WatchDoorbell(EventFd doorbell, ulong token) =>
+        Watch(doorbell.Fd, doorbell.IsShared ? Libc.EPOLLIN | Libc.EPOLLET : Libc.EPOLLIN, token);
+
+    /// <summary>Takes note of a doorbell. One that another process has as well is watched for edges and never read, which might wait.</summary>
+    protected static void TakeDoorbell(EventFd doorbell)
+    {
+        if (!doorbell.IsShared)
+        {
+            doorbell.Drain();
+        }
+    }
+
     protected void ChangeWatch(int fd, uint events, ulong token) => _epoll.Modify(fd, events, token);
 
     protected void Unwatch(int fd) => _epoll.Remove(fd);

@@ -26,6 +26,12 @@ public abstract class VirtioDevice : IDisposable
     /// <summary>Largest size of every queue; its length is the number of queues.</summary>
     public abstract IReadOnlyList<ushort> QueueSizes { get; }
 
+    /// <summary>Another process has the doorbells, too: only what cannot wait may be done with them.</summary>
+    public virtual bool SharesDoorbells => false;
+
+    /// <summary>Why what the device is doing cannot be saved now; null if it can. All queues are stopped.</summary>
+    public virtual string? SaveObstacle => null;
+
     /// <summary>Told when a driver has taken the device (true) or lets go of it (false), on the thread that does so. Must not block.</summary>
     public Action<bool>? ActivityChanged { get; set; }
 
@@ -46,6 +52,11 @@ public abstract class VirtioDevice : IDisposable
     /// <summary>Learns what was negotiated, before the first queue starts.</summary>
     /// <param name="features">Always a subset of what was on offer.</param>
     public virtual void Activate(ulong features)
+    {
+    }
+
+    /// <summary>The queues that start or stop from now on, until this is called again, do so together.</summary>
+    public virtual void BeginSeries()
     {
     }
 

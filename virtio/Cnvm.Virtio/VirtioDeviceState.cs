@@ -5,6 +5,7 @@ using Cnvm.Virtio.Console;
 using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
+using Cnvm.Virtio.VhostUser;
 using Cnvm.Virtio.Vsock;
 using Cnvm.Virtio.Watchdog;
 
@@ -20,4 +21,5 @@ namespace Cnvm.Virtio;
 [JsonDerivedType(typeof(BalloonState), "balloon")]
 [JsonDerivedType(typeof(WatchdogState), "watchdog")]
 [JsonDerivedType(typeof(FsState), "fs")]
+[JsonDerivedType(typeof(VhostUserState), "vhost_user")]
 public abstract record VirtioDeviceState;

@@ -17,6 +17,7 @@ internal sealed class KvmPartition : IPartition
     private readonly KvmInterruptController _interrupts;
     private readonly KvmDirtyRingLog? _rings;
     private uint _nextSlot;
+    private MissingPages? _missing;
 
     public KvmPartition(KvmHypervisor kvm, PartitionOptions options, ILogger logger)
     {
@@ -155,7 +156,8 @@ internal sealed class KvmPartition : IPartition
         KvmIoctl.Call(Fd, KvmRequest.KVM_GET_CLOCK, ref data);
         return new ParavirtualClock(
             data.clock,
-            (data.flags & KvmConstants.KVM_CLOCK_REALTIME) != 0 ? data.realtime : 0,
+            // KVM tells only where the host's own clock is its TSC. A reading right behind is as good as two hosts' clocks agree.
+            (data.flags & KvmConstants.KVM_CLOCK_REALTIME) != 0 ? data.realtime : ParavirtualClock.RealtimeNow,
             (data.flags & KvmConstants.KVM_CLOCK_HOST_TSC) != 0 ? data.host_tsc : 0);
     }
 
@@ -216,6 +218,9 @@ internal sealed class KvmPartition : IPartition
         }
     }
 
+    /// <summary>Whoever the kernel runs waits in the kernel; only this program's reports have to know.</summary>
+    public void Await(MissingPages? missing) => Volatile.Write(ref _missing, missing);
+
     /// <summary>The slots as they are now; the caller may keep the array.</summary>
     internal KvmMemorySlot[] Slots()
     {
@@ -231,9 +236,14 @@ internal sealed class KvmPartition : IPartition
     /// <summary>Takes a vCPU's ring out of the log.</summary>
     internal void Remove(KvmVirtualCpu vcpu) => _rings?.Remove(vcpu);
 
-    /// <summary>Bytes of guest RAM for a report; empty if the address is not RAM.</summary>
+    /// <summary>Bytes of guest RAM for a report; empty if the address is not RAM, or pages are missing: a report must not wait for one.</summary>
     internal unsafe ReadOnlySpan<byte> PeekRam(ulong gpa, int length)
     {
+        if (Volatile.Read(ref _missing) is not null)
+        {
+            return [];
+        }
+
         foreach (KvmMemorySlot slot in Slots())
         {
             if (gpa >= slot.Region.Gpa && gpa < slot.Region.End)

@@ -21,8 +21,8 @@ internal sealed unsafe partial class KvmVirtualCpu
 
     private static readonly uint[] MemoryTypeRanges =
     [
-        .. Enumerable.Range(0x200, 16).Select(i => (uint)i), 0x250, 0x258, 0x259, .. Enumerable.Range(0x268, 8).Select(i => (uint)i),
-        MsrIndex.MtrrDefType,
+        0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207, 0x208, 0x209, 0x20A, 0x20B, 0x20C, 0x20D, 0x20E, 0x20F,
+        0x250, 0x258, 0x259, 0x268, 0x269, 0x26A, 0x26B, 0x26C, 0x26D, 0x26E, 0x26F, MsrIndex.MtrrDefType,
     ];
 
     /// <param name="tscTimestamp">Host monotonic time in nanoseconds at which the TSC was read.</param>

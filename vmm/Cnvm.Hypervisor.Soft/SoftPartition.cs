@@ -22,6 +22,7 @@ internal sealed unsafe partial class SoftPartition : IPartition
     private readonly SoftInterrupts _interrupts;
     private readonly SoftDirtyLog _dirtyLog;
     private RamRegion[] _regions = [];
+    private MissingPages? _missing;
     private int _ramCount;
     private volatile SoftVcpu[] _vcpus = [];
     private volatile Doorbell[] _doorbells = [];
@@ -110,6 +111,21 @@ internal sealed unsafe partial class SoftPartition : IPartition
         }
     }
 
+    /// <summary>Pages that have to come; null: all are here.</summary>
+    public MissingPages? Missing => Volatile.Read(ref _missing);
+
+    public void Await(MissingPages? missing)
+    {
+        lock (_gate)
+        {
+            Volatile.Write(ref _missing, missing);
+            for (int i = 0; i < _ramCount; i++)
+            {
+                Volatile.Write(ref _ram[i].Awaits, missing is null ? 0UL : 1UL);
+            }
+        }
+    }
+
     private void RefreshAll()
     {
         foreach (SoftVcpu vcpu in _vcpus)
@@ -175,8 +191,7 @@ internal sealed unsafe partial class SoftPartition : IPartition
     {
         long now = HostClock.Now;
         _clockSaved = now;
-        long realtime = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100;
-        return new ParavirtualClock((ulong)(now - _clockBase), (ulong)realtime, 0);
+        return new ParavirtualClock((ulong)(now - _clockBase), ParavirtualClock.RealtimeNow, 0);
     }
 
     public void RestoreClock(ParavirtualClock clock)

@@ -135,9 +135,10 @@ internal sealed unsafe partial class SoftVcpu
 
         Apic.RestorePage(state.Lapic.AsSpan());
         _foreignMsrs.Clear();
-        _restoredMsrs = [.. state.Msrs.Select(static m => m.Index)];
+        _restoredMsrs = [];
         foreach (MsrValue msr in state.Msrs.OrderBy(m => m.Index == Msr.TscDeadline))
         {
+            _restoredMsrs.Add(msr.Index);
             if (!RestoreMsr(msr))
             {
                 throw new HypervisorException($"soft: vCPU {Index}: MSR 0x{msr.Index:x} does not take 0x{msr.Value:x}");

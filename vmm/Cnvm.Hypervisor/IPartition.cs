@@ -25,6 +25,14 @@ public interface IPartition : IDisposable
     /// <param name="bus">Where its port and memory-mapped accesses go.</param>
     IVirtualCpu CreateVcpu(int index, uint apicId, CpuidTable cpuid, IVcpuBus bus);
 
+    /// <summary>
+    /// vCPUs that run in this program wait for pages that have not come before they touch them. Where the kernel runs them, a fault
+    /// handler of the host does (userfaultfd), and nothing happens here. Before the first vCPU runs; null, at any time: all are here.
+    /// </summary>
+    void Await(MissingPages? missing)
+    {
+    }
+
     IInterruptController Interrupts { get; }
 
     /// <summary>The log of pages that the guest wrote.</summary>

@@ -5,8 +5,8 @@ using Cnvm.Linux.Abi;
 namespace Cnvm.Linux;
 
 /// <summary>
-/// A program started in a session of its own, so that it outlives this process and its terminal. Its input is /dev/null; output and
-/// errors go to files.
+/// A program that was started: in a session of its own, so that it outlives this process and its terminal, with /dev/null as its input;
+/// or in this one.
 /// </summary>
 [Abi("spawn.h sys/wait.h")]
 public sealed unsafe partial class DetachedProcess : IDisposable
@@ -36,7 +36,16 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     /// <param name="output">Descriptor for output; stays the caller's.</param>
     /// <param name="errors">Descriptor for errors; stays the caller's. May be the same.</param>
     /// <exception cref="LinuxException">The program cannot be started.</exception>
-    public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors)
+    public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors) =>
+        Start(path, arguments, -1, output, errors, POSIX_SPAWN_SETSID);
+
+    /// <summary>Starts a program in this process's session: it has its terminal, and may ask there.</summary>
+    /// <param name="input">Descriptor for input; stays the caller's.</param>
+    /// <inheritdoc cref="Start(string, IReadOnlyList{string}, int, int)"/>
+    public static DetachedProcess StartHere(string path, IReadOnlyList<string> arguments, int input, int output, int errors) =>
+        Start(path, arguments, input, output, errors, 0);
+
+    private static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int input, int output, int errors, short session)
     {
         var environment = new List<string>();
         foreach (System.Collections.DictionaryEntry entry in Environment.GetEnvironmentVariables())
@@ -62,9 +71,13 @@ public sealed unsafe partial class DetachedProcess : IDisposable
             LinuxErrorOf(posix_spawnattr_setsigdefault(&attributes, all), "posix_spawnattr_setsigdefault");
             LinuxErrorOf(posix_spawnattr_setsigmask(&attributes, none), "posix_spawnattr_setsigmask");
             LinuxErrorOf(
-                posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK),
+                posix_spawnattr_setflags(&attributes, (short)(session | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK)),
                 "posix_spawnattr_setflags");
-            LinuxErrorOf(posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", Libc.O_RDONLY, 0), "posix_spawn_file_actions_addopen");
+            LinuxErrorOf(
+                input < 0
+                    ? posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", Libc.O_RDONLY, 0)
+                    : posix_spawn_file_actions_adddup2(&actions, input, 0),
+                "posix_spawn_file_actions for the input");
             LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, output, 1), "posix_spawn_file_actions_adddup2");
             LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, errors, 2), "posix_spawn_file_actions_adddup2");
             int id;

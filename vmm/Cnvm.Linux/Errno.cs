@@ -37,6 +37,7 @@ public static class Errno
     public const int ELOOP = 40;
     public const int ENODATA = 61;
     public const int EPROTO = 71;
+    public const int EOVERFLOW = 75;
     public const int EOPNOTSUPP = 95;
     public const int EADDRINUSE = 98;
     public const int ECONNABORTED = 103;

@@ -7,7 +7,7 @@ namespace Cnvm.Linux;
 /// File system calls relative to descriptors, for servers of other people's requests: names are null-terminated bytes, nothing is
 /// allocated, and every method gives its result or minus the error number. EINTR is retried.
 /// </summary>
-[Abi("fcntl.h sys/stat.h sys/xattr.h dirent.h")]
+[Abi("fcntl.h sys/stat.h sys/xattr.h dirent.h linux/magic.h")]
 public static unsafe partial class FileCalls
 {
     public const int O_ACCMODE = 3;
@@ -15,6 +15,7 @@ public static unsafe partial class FileCalls
     public const int O_DIRECTORY = 0x10000;
     public const int O_NOFOLLOW = 0x20000;
     public const int O_PATH = 0x200000;
+    public const long HUGETLBFS_MAGIC = 0x958458f6;
     public const int O_TMPFILE = 0x410000;
 
     public const int AT_FDCWD = -100;

@@ -9,9 +9,11 @@ namespace Cnvm.Linux;
 internal sealed partial class FileStatus
 {
     private const int StatxSize = 256;
+    private const int BlockSizeOffset = 4;
     private const int OwnerOffset = 20;
     private const int ModeOffset = 28;
     private const int InodeOffset = 32;
+    private const int SizeOffset = 40;
     private const int DeviceMajorOffset = 136;
     private const int DeviceMinorOffset = 140;
     private const int AT_EMPTY_PATH = 0x1000;
@@ -20,12 +22,15 @@ internal sealed partial class FileStatus
     private const int S_IFMT = 0xf000;
     private const int S_IFBLK = 0x6000;
     private const int S_IFREG = 0x8000;
+    private const int S_IFSOCK = 0xc000;
 
     private readonly int _mode;
 
-    private FileStatus(int mode, ulong inode, uint owner, uint deviceMajor, uint deviceMinor)
+    private FileStatus(int mode, uint blockSize, ulong size, ulong inode, uint owner, uint deviceMajor, uint deviceMinor)
     {
         _mode = mode;
+        BlockSize = blockSize;
+        Size = size;
         Inode = inode;
         Owner = owner;
         DeviceMajor = deviceMajor;
@@ -39,6 +44,12 @@ internal sealed partial class FileStatus
 
     public ulong Inode { get; }
 
+    /// <summary>Bytes.</summary>
+    public ulong Size { get; }
+
+    /// <summary>Bytes that the file is best read in; in hugetlbfs, the size of its pages.</summary>
+    public uint BlockSize { get; }
+
     /// <summary>User number.</summary>
     public uint Owner { get; }
 
@@ -49,6 +60,8 @@ internal sealed partial class FileStatus
 
     public bool IsRegularFile => (_mode & S_IFMT) == S_IFREG;
 
+    public bool IsSocket => (_mode & S_IFMT) == S_IFSOCK;
+
     /// <exception cref="LinuxException">The kernel refused.</exception>
     public static unsafe FileStatus Of(int fd, string path)
     {
@@ -58,6 +71,8 @@ internal sealed partial class FileStatus
         ReadOnlySpan<byte> s = new(buffer, StatxSize);
         return new FileStatus(
             BinaryPrimitives.ReadUInt16LittleEndian(s[ModeOffset..]),
+            BinaryPrimitives.ReadUInt32LittleEndian(s[BlockSizeOffset..]),
+            BinaryPrimitives.ReadUInt64LittleEndian(s[SizeOffset..]),
             BinaryPrimitives.ReadUInt64LittleEndian(s[InodeOffset..]),
             BinaryPrimitives.ReadUInt32LittleEndian(s[OwnerOffset..]),
             BinaryPrimitives.ReadUInt32LittleEndian(s[DeviceMajorOffset..]),

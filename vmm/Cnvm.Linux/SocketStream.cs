@@ -6,43 +6,44 @@ using System.Runtime.InteropServices;
 namespace Cnvm.Linux;
 
 /// <summary>
-/// A connected stream socket, TCP or Unix, whose reads and writes block the calling thread and are bounded in time. The asynchronous
-/// members do the same and come back completed: whoever owns a thread for the connection needs no other. One reader and one writer.
+/// A connected stream socket, TCP or Unix, whose reads and writes are bounded in time. One reader and one writer.
 /// </summary>
-public sealed unsafe class SocketStream : Stream
+public sealed unsafe partial class SocketStream : SpanStream
 {
     /// <summary>How long a wait lasts before it looks whether it has been given up.</summary>
     private const int SliceMilliseconds = 200;
 
     private readonly FileDescriptor _fd;
     private volatile bool _isAborted;
+    private long _heardAt = Environment.TickCount64;
 
-    internal SocketStream(FileDescriptor fd) => _fd = fd;
+    /// <param name="isUnix">It can carry descriptors.</param>
+    internal SocketStream(FileDescriptor fd, bool isUnix = false)
+    {
+        _fd = fd;
+        _unix = isUnix ? new UnixStream(fd) : null;
+    }
 
     /// <summary>Longest time without a byte, in milliseconds.</summary>
     public override int ReadTimeout { get; set; } = 60_000;
 
+    /// <summary>When all reading has to be done, however the peer spreads its bytes, in milliseconds of <see cref="Environment.TickCount64"/>.</summary>
+    public long ReadDeadline { get; set; } = long.MaxValue;
+
     /// <summary>Longest time in which the peer takes no byte, in milliseconds.</summary>
     public override int WriteTimeout { get; set; } = 60_000;
+
+    /// <summary>The peer has sent something, or closed.</summary>
+    public bool HasInput => Poll.Wait([new PollEntry { Fd = _fd.Value, Events = PollEntry.In }], 0) > 0;
 
     /// <summary>Asked several times a second while the peer takes nothing; true ends the write.</summary>
     public Func<bool>? IsWriteGivenUp { get; set; }
 
-    public override bool CanRead => true;
+    /// <summary>Asked several times a second while the peer sends nothing; true, or an exception, ends the read.</summary>
+    public Func<bool>? IsReadGivenUp { get; set; }
 
-    public override bool CanWrite => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanTimeout => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
+    /// <summary>When the last bytes came, or else the connection was made, in milliseconds of <see cref="Environment.TickCount64"/>. Any thread.</summary>
+    public long HeardAt => Volatile.Read(ref _heardAt);
 
     /// <summary>Connects.</summary>
     /// <param name="timeoutMilliseconds">For each address that the name has.</param>
@@ -55,7 +56,7 @@ public sealed unsafe class SocketStream : Stream
         ArgumentNullException.ThrowIfNull(isGivenUp);
         if (endpoint.Path is { } path)
         {
-            return new SocketStream(UnixStream.Connect(path).TakeNonBlocking());
+            return new SocketStream(UnixStream.Connect(path).TakeNonBlocking(), isUnix: true);
         }
 
         LinuxException? failure = null;
@@ -86,10 +87,32 @@ public sealed unsafe class SocketStream : Stream
     public void Abort()
     {
         _isAborted = true;
-        if (!_fd.IsClosed)
+        Shut(Libc.SHUT_RDWR);
+    }
+
+    /// <summary>
+    /// Takes nothing more: reads end, those under way too, and the peer's writes fail. What is written still arrives, and the peer does not
+    /// see the connection closed. Any thread. Unix sockets; of others the peer notices nothing.
+    /// </summary>
+    public void CloseReading() => Shut(Libc.SHUT_RD);
+
+    /// <summary>Reads, and forgets, until the peer has closed or is gone.</summary>
+    /// <param name="isGivenUp">Asked several times a second.</param>
+    /// <returns>False if it has not by the time, or this side has ended the connection itself.</returns>
+    public bool WaitForClose(TimeSpan time, Func<bool> isGivenUp)
+    {
+        ArgumentNullException.ThrowIfNull(isGivenUp);
+        Span<byte> rest = stackalloc byte[4096];
+        long started = Stopwatch.GetTimestamp();
+        while (!_isAborted && !isGivenUp() && Stopwatch.GetElapsedTime(started) < time)
         {
-            _ = Libc.shutdown(_fd.Value, Libc.SHUT_RDWR);
+            if (Poll.Wait([new PollEntry { Fd = _fd.Value, Events = PollEntry.In }], SliceMilliseconds) > 0 && Read(rest) == 0)
+            {
+                return !_isAborted;
+            }
         }
+
+        return false;
     }
 
     /// <summary>Says that nothing more will be sent; receiving goes on.</summary>
@@ -100,10 +123,22 @@ public sealed unsafe class SocketStream : Stream
         while (true)
         {
             nint count;
-            fixed (byte* p = buffer)
+            if (_received is not null)
             {
-                // SAFETY: the kernel writes within the pinned buffer.
-                count = Libc.read(_fd.Value, p, (nuint)buffer.Length);
+                count = ReceiveWithDescriptors(buffer);
+            }
+            else
+            {
+                fixed (byte* p = buffer)
+                {
+                    // SAFETY: the kernel writes within the pinned buffer.
+                    count = Libc.read(_fd.Value, p, (nuint)buffer.Length);
+                }
+            }
+
+            if (count > 0)
+            {
+                Volatile.Write(ref _heardAt, Environment.TickCount64);
             }
 
             if (count >= 0)
@@ -114,7 +149,7 @@ public sealed unsafe class SocketStream : Stream
             switch (LinuxError.Last)
             {
                 case Errno.EAGAIN:
-                    WaitFor(PollEntry.In, ReadTimeout, "read: the peer sends nothing");
+                    WaitFor(PollEntry.In, ReadTimeout, "read: the peer sends nothing", ReadDeadline);
                     break;
                 case Errno.EINTR:
                     break;
@@ -129,6 +164,7 @@ public sealed unsafe class SocketStream : Stream
 
     public override void Write(ReadOnlySpan<byte> buffer)
     {
+        buffer = buffer[SendAttached(buffer)..];
         while (buffer.Length > 0)
         {
             nint count;
@@ -155,37 +191,6 @@ public sealed unsafe class SocketStream : Stream
             }
         }
     }
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => new(Read(buffer.Span));
-
-    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
-    {
-        Write(buffer.Span);
-        return default;
-    }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        Task.FromResult(Read(buffer.AsSpan(offset, count)));
-
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
-    {
-        Write(buffer.AsSpan(offset, count));
-        return Task.CompletedTask;
-    }
-
-    public override void Flush()
-    {
-    }
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {
@@ -278,13 +283,24 @@ public sealed unsafe class SocketStream : Stream
         }
     }
 
-    private void WaitFor(short events, int timeoutMilliseconds, string what)
+    private void WaitFor(short events, int timeoutMilliseconds, string what, long deadline = long.MaxValue)
     {
         long started = Stopwatch.GetTimestamp();
-        while (Poll.Wait([new PollEntry { Fd = _fd.Value, Events = events }], SliceMilliseconds) == 0)
+        while (true)
         {
+            // Asked before too: a peer that spreads its bytes never keeps a wait waiting.
+            if (Environment.TickCount64 > deadline)
+            {
+                throw new LinuxException(what, Errno.ETIMEDOUT);
+            }
+
+            if (Poll.Wait([new PollEntry { Fd = _fd.Value, Events = events }], SliceMilliseconds) != 0)
+            {
+                break;
+            }
+
             ThrowIfAborted();
-            if (events == PollEntry.Out && IsWriteGivenUp?.Invoke() is true)
+            if ((events == PollEntry.Out ? IsWriteGivenUp : IsReadGivenUp)?.Invoke() is true)
             {
                 ThrowAborted();
             }
@@ -296,6 +312,29 @@ public sealed unsafe class SocketStream : Stream
         }
 
         ThrowIfAborted();
+    }
+
+    private void Shut(int how)
+    {
+        bool isHeld = false;
+        try
+        {
+            // Whoever closes it now waits for this, or its number might be another file's by then.
+            _fd.DangerousAddRef(ref isHeld);
+            _ = Libc.shutdown(_fd.Value, how);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Closed already.
+            return;
+        }
+        finally
+        {
+            if (isHeld)
+            {
+                _fd.DangerousRelease();
+            }
+        }
     }
 
     private void ThrowIfAborted()

@@ -18,7 +18,11 @@ public static partial class SparseFile
     public static bool TryFindData(SafeHandle file, long offset, long end, out long start, out long length)
     {
         ArgumentNullException.ThrowIfNull(file);
-        int fd = (int)file.DangerousGetHandle();
+        return TryFindData((int)file.DangerousGetHandle(), offset, end, out start, out length);
+    }
+
+    internal static bool TryFindData(int fd, long offset, long end, out long start, out long length)
+    {
         start = lseek(fd, offset, SEEK_DATA);
         length = 0;
         if (start < 0)

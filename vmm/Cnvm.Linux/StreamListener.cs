@@ -64,7 +64,7 @@ public sealed unsafe class StreamListener : IDisposable
             {
                 if (_unix.Accept() is { } stream)
                 {
-                    return new SocketStream(stream.TakeNonBlocking());
+                    return new SocketStream(stream.TakeNonBlocking(), isUnix: true);
                 }
 
                 continue;

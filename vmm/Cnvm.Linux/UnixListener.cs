@@ -28,6 +28,7 @@ public sealed unsafe partial class UnixListener : IDisposable
     /// says an open-file-description lock on <c>path.lock</c>, which this object holds. Both files go when it is disposed.
     /// </summary>
     /// <exception cref="LinuxException">Somebody serves the path, or the host refuses it.</exception>
+    /// <exception cref="IOException">Something else than a socket is there.</exception>
     public static UnixListener Bind(string path, int backlog)
     {
         Libc.sockaddr_un address = UnixStream.Address(path, out uint length);
@@ -35,6 +36,7 @@ public sealed unsafe partial class UnixListener : IDisposable
         FileDescriptor? fd = null;
         try
         {
+            ThrowUnlessReplaceable(path);
             if (Path.Exists(path) && unlink(path) < 0 && LinuxError.Last != Errno.ENOENT)
             {
                 LinuxError.Throw($"remove stale socket {path}");
@@ -52,6 +54,27 @@ public sealed unsafe partial class UnixListener : IDisposable
             fd?.Dispose();
             socketLock.Dispose();
             throw;
+        }
+    }
+
+    // A path that was mistaken for another one, of a disk's image perhaps, must not cost that file.
+    private static void ThrowUnlessReplaceable(string path)
+    {
+        int opened = Libc.open(path, FileCalls.O_PATH | Libc.O_CLOEXEC, 0);
+        if (opened < 0)
+        {
+            if (LinuxError.Last == Errno.ENOENT)
+            {
+                return;
+            }
+
+            LinuxError.Throw($"open {path}");
+        }
+
+        using var file = new FileDescriptor(opened);
+        if (!FileStatus.Of(opened, path).IsSocket)
+        {
+            throw new IOException($"{path} is there already and is no socket: name another path for it, or remove that file");
         }
     }
 

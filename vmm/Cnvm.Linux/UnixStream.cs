@@ -6,7 +6,7 @@ namespace Cnvm.Linux;
 /// <summary>A connected Unix stream socket that carries bytes and descriptors. One reader and one writer at a time.</summary>
 public sealed unsafe partial class UnixStream : IDisposable
 {
-    /// <summary>What <see cref="Receive"/> and <see cref="Send"/> return when a non-blocking socket has to be waited for.</summary>
+    /// <summary>What <see cref="Receive(Span{byte}, ICollection{FileDescriptor})"/> and <see cref="Send"/> return when a non-blocking socket has to be waited for.</summary>
     public const int WouldBlock = -1;
 
     /// <summary>Most descriptors that one message carries.</summary>
@@ -38,18 +38,53 @@ public sealed unsafe partial class UnixStream : IDisposable
         return new UnixStream(fd);
     }
 
+    /// <summary>
+    /// Connects to the socket at <paramref name="path"/>; neither this nor the result blocks. Null if nobody serves the path now, or who
+    /// does has too many callers waiting.
+    /// </summary>
+    /// <exception cref="LinuxException">The host refuses for another reason.</exception>
+    public static UnixStream? TryConnect(string path)
+    {
+        Libc.sockaddr_un address = Address(path, out uint length);
+        var fd = new FileDescriptor(LinuxError.Check(
+            Libc.socket(Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC | Libc.SOCK_NONBLOCK, 0), "socket"));
+        // SAFETY: connect(2) reads an address of the given length, which is a local.
+        if (Libc.connect(fd.Value, &address, length) == 0)
+        {
+            return new UnixStream(fd);
+        }
+
+        int error = LinuxError.Last;
+        fd.Dispose();
+        return error is Errno.ENOENT or Errno.ECONNREFUSED or Errno.EAGAIN ? null : throw new LinuxException($"connect to {path}", error);
+    }
+
     /// <summary>Reads what is there.</summary>
     /// <param name="buffer">Where bytes go; not empty.</param>
     /// <param name="descriptors">Descriptors that came along are added; the caller owns them.</param>
     /// <returns>Number of bytes; 0 when the peer has closed or reset the connection; or <see cref="WouldBlock"/>.</returns>
     /// <exception cref="LinuxException">The socket fails in another way.</exception>
-    public int Receive(Span<byte> buffer, ICollection<FileDescriptor> descriptors)
+    public int Receive(Span<byte> buffer, ICollection<FileDescriptor> descriptors) => Receive(buffer, descriptors, MaxDescriptors, out _);
+
+    /// <inheritdoc cref="Receive(Span{byte}, ICollection{FileDescriptor})"/>
+    /// <param name="limit">Descriptors that are taken at most; further ones never reach this process.</param>
+    /// <param name="wereMore">There were further ones.</param>
+    public int Receive(Span<byte> buffer, ICollection<FileDescriptor> descriptors, int limit, out bool wereMore)
     {
+        ArgumentNullException.ThrowIfNull(descriptors);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)limit, (uint)MaxDescriptors, nameof(limit));
         byte* control = stackalloc byte[CmsgCapacity];
         fixed (byte* data = buffer)
         {
             var vector = new Libc.msg_iovec { iov_base = data, iov_len = (nuint)buffer.Length };
-            var message = new Libc.msghdr { msg_iov = &vector, msg_iovlen = 1, msg_control = control, msg_controllen = CmsgCapacity };
+            var message = new Libc.msghdr { msg_iov = &vector, msg_iovlen = 1 };
+            if (limit > 0)
+            {
+                // Without padding, which would be room for one more.
+                message.msg_control = control;
+                message.msg_controllen = (nuint)(CmsgHeader + (limit * sizeof(int)));
+            }
+
             // SAFETY: the kernel writes within the pinned buffer and the control area, whose sizes it is told.
             nint count;
             do
@@ -60,10 +95,13 @@ public sealed unsafe partial class UnixStream : IDisposable
 
             if (count >= 0)
             {
+                wereMore = (message.msg_flags & Libc.MSG_CTRUNC) != 0;
                 TakeDescriptors(control, message.msg_controllen, descriptors);
                 return (int)count;
             }
         }
+
+        wereMore = false;
 
         return LinuxError.Last switch
         {

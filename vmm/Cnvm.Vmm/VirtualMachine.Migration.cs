@@ -1,6 +1,10 @@
 using Cnvm.Hypervisor;
+using Cnvm.Hypervisor.Memory;
+using Cnvm.Virtio;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Net;
+using Cnvm.Virtio.VhostUser;
+using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Snapshot;
 using Cnvm.Vmm.Vcpus;
@@ -13,9 +17,23 @@ internal sealed partial class VirtualMachine
 {
     private DirtyTracking? _tracking;
     private VcpuThrottle? _throttle;
+    private bool _areDisksUnlocked;
 
     /// <summary>What the guest and the devices write.</summary>
     public DirtyTracking Tracking => _tracking ??= new DirtyTracking(_memory, _partition.DirtyLog);
+
+    /// <summary>Whatever touches the memory waits for these pages; null: for none. Before <see cref="Resume"/> and the machine's completion; null, any thread.</summary>
+    public void Await(MissingPages? missing)
+    {
+        _partition.Await(missing);
+        _memory.Await(missing);
+    }
+
+    /// <summary>
+    /// Waits until <see cref="Resume"/> needs no page that is missing: whoever resumes a machine has others waiting. Restored, not resumed; any thread.
+    /// </summary>
+    /// <exception cref="IOException">They will not come.</exception>
+    public void AwaitRings() => _virtio.AwaitRings();
 
     /// <summary>Machine profile, as a saved state names it.</summary>
     public string ProfileName => _profileName;
@@ -49,11 +67,14 @@ internal sealed partial class VirtualMachine
     /// <summary>How long ago <see cref="Pause"/> stopped the clocks, in nanoseconds.</summary>
     public ulong PausedFor() => HostNanoseconds() - _pausedAt;
 
+    /// <summary>Its disks, in the order of the configuration.</summary>
+    public IEnumerable<BlockDevice> Disks => _virtio.Devices.OfType<BlockDevice>();
+
     /// <summary>Brings written data of all disks to stable storage.</summary>
     /// <exception cref="BlockImageException">The host cannot.</exception>
     public void FlushDisks()
     {
-        foreach (BlockDevice disk in _virtio.Devices.OfType<BlockDevice>())
+        foreach (BlockDevice disk in Disks)
         {
             disk.FlushImage();
         }
@@ -62,30 +83,51 @@ internal sealed partial class VirtualMachine
     /// <summary>Lets others open the disks. Paused, until <see cref="LockDisks"/> succeeds.</summary>
     public void UnlockDisks()
     {
-        foreach (BlockDevice disk in _virtio.Devices.OfType<BlockDevice>())
+        _areDisksUnlocked = true;
+        foreach (BlockDevice disk in Disks)
         {
             disk.UnlockImage();
         }
     }
 
-    /// <summary>Takes the disks again.</summary>
+    /// <summary>Takes the disks again; nothing happens if they are not unlocked, since taking an image means to read it anew.</summary>
     /// <exception cref="BlockImageException">Somebody else has one of them.</exception>
     public void LockDisks()
     {
-        foreach (BlockDevice disk in _virtio.Devices.OfType<BlockDevice>())
+        if (!_areDisksUnlocked)
+        {
+            return;
+        }
+
+        foreach (BlockDevice disk in Disks)
         {
             disk.LockImage();
+        }
+
+        _areDisksUnlocked = false;
+    }
+
+    /// <summary>Queues of the network interfaces, in the order of the configuration.</summary>
+    public IReadOnlyList<int> TapQueues(VmConfig config) =>
+        [.. (config.Net ?? []).SelectMany(n => _virtio.Devices.OfType<NetDevice>().Single(d => d.Id == n.Id).HostDescriptors)];
+
+    /// <summary>After another process had the interfaces. Paused.</summary>
+    public void TakeNetworksAgain()
+    {
+        foreach (NetDevice net in _virtio.Devices.OfType<NetDevice>())
+        {
+            net.TakeBackEndAgain();
         }
     }
 
     /// <summary>Shows the switches of the network at which port the guest is now. Before <see cref="Resume"/>.</summary>
     public void ShowLocation()
     {
-        foreach (NetDevice net in _virtio.Devices.OfType<NetDevice>())
+        foreach (VirtioDevice device in _virtio.Devices)
         {
-            if (!net.ShowLocation())
+            if (device is NetDevice net ? !net.ShowLocation() : device is VhostUserNetDevice served && !served.ShowLocation())
             {
-                LogNotShown(_logger, net.Id);
+                LogNotShown(_logger, device.Id);
             }
         }
     }
@@ -94,6 +136,11 @@ internal sealed partial class VirtualMachine
     public void Announce()
     {
         foreach (NetDevice net in _virtio.Devices.OfType<NetDevice>())
+        {
+            net.Announce();
+        }
+
+        foreach (VhostUserNetDevice net in _virtio.Devices.OfType<VhostUserNetDevice>())
         {
             net.Announce();
         }

@@ -5,9 +5,11 @@ using Cnvm.Devices;
 using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State;
+using Cnvm.Virtio.Block;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Cpus;
+using Cnvm.Vmm.Memory;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
 
@@ -46,8 +48,30 @@ internal sealed partial class VirtualMachine
         Changes = null;
     }
 
+    /// <summary>Why the machine cannot be saved and go on elsewhere, by the device's name; null if it can, as far as is known while it runs.</summary>
+    public string? SaveObstacle() =>
+        _virtio.Devices.Select(d => d.SaveObstacle is { } obstacle ? $"{d.Id}: {obstacle}" : null).FirstOrDefault(o => o is not null);
+
+    /// <summary>Throws if the machine cannot be saved and go on elsewhere. Paused.</summary>
+    /// <exception cref="MachineBuildException">A device cannot.</exception>
+    public void ThrowIfUnsavable()
+    {
+        if (SaveObstacle() is { } obstacle)
+        {
+            throw new MachineBuildException(obstacle);
+        }
+    }
+
     /// <summary>Guest RAM and what is behind it, for those who write it down.</summary>
     public RamSource Ram => new(_memory, _ramPlan);
+
+    /// <summary>Flushes the disks that the guest can write, and says how to copy their images. Paused, as long as they are written.</summary>
+    /// <exception cref="BlockImageException">The host cannot flush one.</exception>
+    public IReadOnlyList<SnapshotDisk> DiskCopies()
+    {
+        FlushDisks();
+        return [.. _virtio.Devices.OfType<BlockDevice>().Where(d => !d.IsReadOnly).Select(d => new SnapshotDisk(SnapshotFiles.OfDisk(d.Id), d.CopyImage))];
+    }
 
     /// <summary>
     /// Builds a machine from a saved state. It is paused: <see cref="Resume"/> lets the guest go on. Whether the host can run the guest
@@ -68,7 +92,7 @@ internal sealed partial class VirtualMachine
         MemoryImage image)
     {
         VirtualMachine machine = Prepare(
-            hypervisor, config, consoles, logging, onRequest, state.Profile, GuestPromise.Of(state), image, out Action<MachineState> complete);
+            hypervisor, config, consoles, logging, onRequest, state.Profile, GuestPromise.Of(state), image, handed: null, out Action<MachineState> complete);
         try
         {
             complete(state);
@@ -93,6 +117,7 @@ internal sealed partial class VirtualMachine
     /// <param name="profileName">Machine profile that the state will be of.</param>
     /// <param name="promise">What the guest was shown.</param>
     /// <param name="image">Contents of the memory; null if somebody else brings them.</param>
+    /// <param name="handed">The memory itself, from another process; null if it is to be made.</param>
     /// <param name="complete">Makes devices and vCPUs and gives them their state; throws what <see cref="Restore"/> does. Call it once.</param>
     /// <exception cref="MachineBuildException">The promise does not fit the configuration.</exception>
     /// <exception cref="HypervisorException">The hypervisor refused.</exception>
@@ -106,6 +131,7 @@ internal sealed partial class VirtualMachine
         string profileName,
         GuestPromise promise,
         MemoryImage? image,
+        HandedMemory? handed,
         out Action<MachineState> complete)
     {
         // The memory map follows from the width of addresses that the guest was shown, whatever this host has.
@@ -123,7 +149,7 @@ internal sealed partial class VirtualMachine
 
         // The guest keeps what it was shown: of the profile only the name is of use here.
         CpuModelProfile profile = CpuModelProfile.Host with { Name = promise.CpuProfile };
-        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image);
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image, handed);
         complete = state =>
         {
             machine.Build(hypervisor, config, layout, consoles, profile, state);
@@ -217,6 +243,11 @@ internal sealed partial class VirtualMachine
 
         // Saved once more before it runs, the machine is still at the instant at which it was saved.
         _pausedAt = _tscRunsSince;
+
+        if (state.Chipset.Hotplug is not null)
+        {
+            _chipset.AddPciHotplug(OnEject);
+        }
 
         if (state.Chipset.GenerationId is not null)
         {

@@ -62,7 +62,8 @@ internal sealed partial class VirtualMachine : IDisposable
         ILoggerFactory logging,
         Action<VirtualMachine, GuestRequest, string?> onRequest,
         CpuModelProfile profile,
-        MemoryImage? image)
+        MemoryImage? image,
+        HandedMemory? handed = null)
     {
         _onRequest = onRequest;
         _logger = logging.CreateLogger("machine");
@@ -71,7 +72,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _cpuProfile = profile.Name;
         IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, layout.RamRegions);
         _ramPlan = image?.Place(plan) ?? plan;
-        _memory = GuestRamAllocator.Allocate(_ramPlan);
+        _memory = GuestRamAllocator.Allocate(handed?.Place(_ramPlan) ?? _ramPlan);
         IPartition? partition = null;
         try
         {
@@ -110,7 +111,7 @@ internal sealed partial class VirtualMachine : IDisposable
 
     /// <summary>Builds the machine and loads its kernel; nothing runs yet.</summary>
     /// <param name="consoles">The host's console ends; they outlive the machine.</param>
-    /// <param name="onRequest">Told, on a vCPU's thread, what the guest asks for; the vCPUs have begun to park, but for a panic report.</param>
+    /// <param name="onRequest">Told, on a vCPU's thread, what the guest asks for; the vCPUs have begun to park, but for a panic report or an ejected slot.</param>
     /// <exception cref="HypervisorException">The hypervisor refused.</exception>
     /// <exception cref="GuestRamException">The host cannot give the memory.</exception>
     /// <exception cref="MachineBuildException">A device or the kernel cannot be used as configured.</exception>
@@ -141,7 +142,7 @@ internal sealed partial class VirtualMachine : IDisposable
         }
     }
 
-    /// <inheritdoc cref="VirtioSet.Observe"/>
+    /// <inheritdoc cref="VirtioSet.Observe(Action{string, bool})"/>
     public void ObserveDevices(Action<string, bool> onActivity) => _virtio.Observe(onActivity);
 
     /// <summary>Lets the guest run.</summary>
@@ -265,47 +266,10 @@ internal sealed partial class VirtualMachine : IDisposable
         }
 
         _tscKhz = saved?.Vcpus[0].State.TscKhz ?? _tscKhz;
+        _virtio.KeepPlaces(saved?.Virtio ?? []);
         AddDevices(config, consoles);
+        _virtio.KeepPlaces([]);
         AddVcpus(hypervisor, config, layout, profile, saved);
-    }
-
-    private void AddDevices(VmConfig config, ConsoleSet consoles)
-    {
-        if (config.Console.Mode != ConsoleMode.Off)
-        {
-            AddConsole(config, consoles);
-        }
-
-        Dictionary<string, RateLimiter?> groups =
-            (config.RateLimitGroups ?? []).ToDictionary(g => g.Id, g => DeviceFactory.CreateLimiter(g.RateLimiterConfig));
-        foreach (DiskConfig disk in config.Disks ?? [])
-        {
-            RateLimiter? limiter = disk.RateLimitGroup is { } group ? groups[group] : DeviceFactory.CreateLimiter(disk.RateLimiterConfig);
-            _virtio.Add(DeviceFactory.CreateDisk(disk, limiter, _logger), disk.PciSegment, disk.PciDeviceId);
-        }
-
-        foreach (NetConfig net in config.Net ?? [])
-        {
-            _virtio.Add(DeviceFactory.CreateNet(net, _logger), net.PciSegment, net.PciDeviceId);
-        }
-
-        _virtio.Add(DeviceFactory.CreateRng(config.Rng, _logger), config.Rng.PciSegment, config.Rng.PciDeviceId);
-        AddFolders(config);
-        if (config.Vsock is { } vsock)
-        {
-            _virtio.Add(DeviceFactory.CreateVsock(vsock, _logger), vsock.PciSegment, vsock.PciDeviceId);
-        }
-
-        if (config.Balloon is { } balloon)
-        {
-            _balloon = DeviceFactory.CreateBalloon(balloon, _logger);
-            _virtio.Add(_balloon, balloon.PciSegment, balloon.PciDeviceId);
-        }
-
-        if (config.Watchdog)
-        {
-            _virtio.Add(new WatchdogDevice(DeviceNames.Watchdog, () => Request(GuestRequest.Reset, "watchdog"), _logger));
-        }
     }
 
     private void AddConsole(VmConfig config, ConsoleSet consoles)
@@ -345,13 +309,16 @@ internal sealed partial class VirtualMachine : IDisposable
                 vcpu.Restore(CpuProfileSource.WithMsrs(vcpu.Save(), profile));
             }
 
-            int[]? hostCpus = config.Cpus.Affinity?.FirstOrDefault(a => a.Vcpu == i)?.HostCpus.Select(c => (int)c).ToArray();
+            int[]? hostCpus = config.Cpus.Affinity?.FirstOrDefault(a => a.Vcpu == i) is { } affinity
+                ? Array.ConvertAll(affinity.HostCpus.ToArray(), c => (int)c)
+                : null;
             _vcpus.Add(vcpu, hostCpus, OnVcpuStop);
         }
     }
 
     private void LoadKernel(VmConfig config, PhysicalLayout layout)
     {
+        _chipset.AddPciHotplug(OnEject);
         PayloadConfig payload = config.Payload ?? throw new MachineBuildException("payload: there is no kernel to boot; give payload.kernel (--kernel)");
         if (config.HasGenerationId)
         {
@@ -396,6 +363,13 @@ internal sealed partial class VirtualMachine : IDisposable
     /// <summary>Any thread. A machine that ends takes no further request.</summary>
     private void Request(GuestRequest request, string? detail)
     {
+        if (request == GuestRequest.Eject)
+        {
+            // The machine goes on.
+            _onRequest(this, request, detail);
+            return;
+        }
+
         // A guest may report its panic any number of times; one is all there is to know.
         bool isPanic = request == GuestRequest.Panic;
         if (Interlocked.Exchange(ref isPanic ? ref _panicked : ref _ending, 1) != 0)
@@ -416,9 +390,7 @@ internal sealed partial class VirtualMachine : IDisposable
         switch (stop.Reason)
         {
             case VcpuStopReason.Shutdown:
-                VcpuState state = _vcpus[vcpu].Save();
-                LogTripleFault(vcpu, state.General.Rip, state.General.Rsp, state.System.Cr2, state.System.Cr3);
-                Request(GuestRequest.Reset, "triple fault");
+                Request(GuestRequest.Reset, $"triple fault on vcpu{vcpu}");
                 break;
             default:
                 Request(GuestRequest.Failed, stop.Report ?? $"vcpu{vcpu} stopped: {stop.Reason}");
@@ -431,9 +403,6 @@ internal sealed partial class VirtualMachine : IDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "booting {Kernel} by {Protocol} at 0x{Entry:x}")]
     private partial void LogBoot(string kernel, BootProtocol protocol, ulong entry);
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "vcpu{Vcpu} met a triple fault at 0x{Rip:x} (RSP 0x{Rsp:x}, CR2 0x{Cr2:x}, CR3 0x{Cr3:x}): the machine is reset")]
-    private partial void LogTripleFault(int vcpu, ulong rip, ulong rsp, ulong cr2, ulong cr3);
 
     /// <summary>The 8259 pair's output, wired to the boot vCPU's LINT0.</summary>
     private sealed class PicOutput(VirtualMachine machine) : Cnvm.Devices.Interrupts.IInterruptLine

@@ -14,6 +14,9 @@ public sealed partial class VmmService
     // Descriptors that came over the API: they stay open as long as the configuration names them, so that a reboot finds them.
     private readonly List<FileDescriptor> _descriptors = [];
 
+    // Devices that the guest has been asked to give up, and has not yet.
+    private readonly HashSet<string> _leaving = new(StringComparer.Ordinal);
+
     public PciDeviceInfo? AddDevice(IPciDeviceConfig device, IReadOnlyList<FileDescriptor> descriptors)
     {
         RequireAtRest("vm.add-device");
@@ -21,10 +24,10 @@ public sealed partial class VmmService
         ArgumentNullException.ThrowIfNull(descriptors);
         VmConfig config = _config ?? throw VmmException.NotCreated();
         VmConfig changed = ConfiguredDevices.Add(config, device);
-        VmConfigValidator.ThrowIfInvalid(changed);
-        if (_machine is not null)
+        VmConfigValidator.ThrowIfInvalid(changed, goesOn: _machine is not null);
+        if (_machine is { } machine)
         {
-            throw VmmException.NotSupported("adding a device to a booted VM");
+            return Plug(machine, config, changed, descriptors);
         }
 
         _config = WithMacs(changed);
@@ -42,16 +45,23 @@ public sealed partial class VmmService
             throw new VmmException(VmmErrorKind.NotFound, $"The VM has no device '{id}' that could be removed");
         }
 
-        if (_machine is not null)
+        if (_machine is { } machine)
         {
-            throw VmmException.NotSupported("removing a device from a booted VM");
+            try
+            {
+                machine.RequestRemoval(id);
+            }
+            catch (MachineBuildException e)
+            {
+                throw new VmmException(VmmErrorKind.Internal, $"The device '{id}' could not be removed", e);
+            }
+
+            _leaving.Add(id);
+            return;
         }
 
         _config = changed;
-        if (removed is NetConfig { Fds: { } fds })
-        {
-            Close(fds);
-        }
+        Forget(removed);
     }
 
     public void Resize(VmResize resize)
@@ -68,7 +78,7 @@ public sealed partial class VmmService
                 : config.Balloon is { } present ? present with { Size = balloon }
                 : throw new ConfigException("desired_balloon", "the VM has no balloon"),
         };
-        VmConfigValidator.ThrowIfInvalid(changed);
+        VmConfigValidator.ThrowIfInvalid(changed, goesOn: _machine is not null);
         if (_machine is not null && (changed.Cpus != config.Cpus || changed.Memory != config.Memory))
         {
             throw VmmException.NotSupported("vm.resize of a booted VM's vCPUs or RAM");
@@ -96,6 +106,11 @@ public sealed partial class VmmService
         }
 
         RequestValidator.ThrowIfInvalid(resize);
+        if (config.Disks.Any(d => d.Id == resize.Id && d.VhostUser))
+        {
+            throw new VmmException(VmmErrorKind.Invalid, $"The size of disk '{resize.Id}' is its vhost-user back end's affair");
+        }
+
         try
         {
             machine.ResizeDisk(resize.Id, resize.DesiredSize);
@@ -123,7 +138,7 @@ public sealed partial class VmmService
                 Zones = [.. config.Memory.Zones.Select(z => z.Id == resize.Id ? z with { Size = resize.DesiredRam } : z)],
             },
         };
-        VmConfigValidator.ThrowIfInvalid(changed);
+        VmConfigValidator.ThrowIfInvalid(changed, goesOn: _machine is not null);
         if (_machine is not null)
         {
             throw VmmException.NotSupported("vm.resize-zone of a booted VM");
@@ -139,6 +154,71 @@ public sealed partial class VmmService
         _machine?.RamBytes ?? _config?.BootMemoryBytes ?? 0,
         _machine?.ExitCounters() ?? [],
         _machine?.Counters() ?? NoCounters);
+
+    /// <summary>Gives a booted machine one more device.</summary>
+    private PciDeviceInfo Plug(VirtualMachine machine, VmConfig config, VmConfig changed, IReadOnlyList<FileDescriptor> descriptors)
+    {
+        changed = WithMacs(_names!.AssignTo(changed));
+        HashSet<string?> present = [.. config.PciDevices().Select(d => d.Id)];
+        IPciDeviceConfig device = changed.PciDevices().Single(d => !present.Contains(d.Id));
+        string id = device.Id!;
+        try
+        {
+            string place = machine.AddDevice(device).ToString();
+            _config = changed;
+            _descriptors.AddRange(descriptors);
+            Record(new VmmEvent("vm", "device-added", new Dictionary<string, string> { ["id"] = id, ["bdf"] = place }));
+            return new PciDeviceInfo(id, place);
+        }
+        catch (Exception e) when (IsHostFailure(e))
+        {
+            _names.Release(id);
+            throw new VmmException(VmmErrorKind.Internal, $"The device '{id}' could not be added", e);
+        }
+    }
+
+    /// <summary>Devices whose slots the guest has given up are gone, whether anybody asked for it or the guest did so by itself.</summary>
+    private void RemoveEjected()
+    {
+        foreach (string id in _machine?.RemoveEjected(IsRemovable) ?? [])
+        {
+            _config = ConfiguredDevices.Remove(_config!, id, out IPciDeviceConfig? removed);
+            _leaving.Remove(id);
+            _names!.Release(id);
+            Forget(removed!);
+            Record(new VmmEvent("vm", "device-removed", new Dictionary<string, string> { ["id"] = id }));
+        }
+    }
+
+    private bool IsRemovable(string id)
+    {
+        _ = ConfiguredDevices.Remove(_config!, id, out IPciDeviceConfig? removed);
+        return removed is not null;
+    }
+
+    /// <summary>With the machine go the devices that its guest was asked to give up and has not.</summary>
+    private void ForgetLeaving()
+    {
+        foreach (string id in _leaving)
+        {
+            _config = ConfiguredDevices.Remove(_config!, id, out IPciDeviceConfig? removed);
+            if (removed is not null)
+            {
+                Forget(removed);
+            }
+        }
+
+        _leaving.Clear();
+    }
+
+    /// <summary>Gives back what the API brought for a device that is no longer there.</summary>
+    private void Forget(IPciDeviceConfig device)
+    {
+        if (device is NetConfig { Fds: { } fds })
+        {
+            Close(fds);
+        }
+    }
 
     private void Close(IReadOnlyList<int> fds)
     {

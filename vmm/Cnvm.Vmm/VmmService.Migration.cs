@@ -1,6 +1,8 @@
 using System.Runtime.ExceptionServices;
 using Cnvm.Linux;
+using Cnvm.Linux.Tls;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Memory;
 using Cnvm.Vmm.Migration;
 using Cnvm.Vmm.Requests;
 using Cnvm.Vmm.Snapshot;
@@ -21,6 +23,7 @@ public sealed partial class VmmService
     private Thread? _sourceThread;
     private Action? _afterMigration;
     private bool _areDisksUnlocked;
+    private bool _keepsSource;
     private volatile bool _isEnding;
 
     private string Producer => $"cnvm {_options.Ping.Version}";
@@ -32,6 +35,14 @@ public sealed partial class VmmService
     {
         RequestValidator.ThrowIfInvalid(send);
         RefuseUnsupported(send);
+        _ = StreamEndpoint.TryParse(send.DestinationUrl, out StreamEndpoint? endpoint);
+        MigrationTransport transport = Transport(send.TlsDir, MigrationSide.Source, send.TlsPeerName ?? endpoint!.Host);
+        if (send.Resume)
+        {
+            ContinuePostcopy(givenUp => transport.Connect(endpoint!, givenUp));
+            return;
+        }
+
         VirtualMachine machine = Machine();
         RequireAtRest("vm.send-migration");
         if (_areDisksUnlocked || machine.HasEnded)
@@ -39,17 +50,20 @@ public sealed partial class VmmService
             throw new VmmException(VmmErrorKind.Internal, "The VM cannot move now: whether it runs elsewhere is not known, or it is just ending");
         }
 
-        _ = StreamEndpoint.TryParse(send.DestinationUrl, out StreamEndpoint? endpoint);
-        MigrationOffer offer = MakeOffer(machine);
+        MigrationOffer offer = MakeOffer(machine, send.WithDisks, send.Local);
         var progress = new MigrationProgress(MigrationSide.Source, send.DestinationUrl);
         var limits = new MigrationLimits { DowntimeMs = send.DowntimeMs, TimeoutS = send.TimeoutS, BandwidthBytesPerS = send.MaxBytesPerS };
         var stop = new MigrationStop();
         bool isPaused = _state == VmState.Paused;
+        IReadOnlyList<int> queues = send.Local ? machine.TapQueues(_config!) : [];
         var guest = new DepartingMachine(machine, offer, isPaused, Producer, OnVmmThread)
         {
+            MemoryDescriptors = send.Local ? HandedMemory.Of(machine.Ram.Memory) : null,
+            TapQueues = queues,
             OnStopped = isStopped =>
             {
                 _areDisksUnlocked = isStopped;
+                _areNetworksHanded = isStopped && queues.Count > 0;
                 _state = isStopped || isPaused ? VmState.Paused : VmState.Running;
             },
         };
@@ -57,6 +71,12 @@ public sealed partial class VmmService
         {
             Producer = Producer,
             AutoConverge = send.AutoConverge,
+            OnlyChecks = send.OnlyCheck,
+            DeltaCacheBytes = send.DeltaCache,
+            Connections = (int)send.Connections,
+            Postcopy = send.MemoryMode == MigrationMode.Postcopy ? PostcopyUse.AfterFirstRound
+                : send.TimeoutStrategy == TimeoutStrategy.Postcopy ? PostcopyUse.AfterTimeout
+                : PostcopyUse.Never,
             FinishAfterTimeout = send.TimeoutStrategy == TimeoutStrategy.Ignore,
             Compress = send.Compression == MigrationCompression.Lz4
                 || (send.Compression == MigrationCompression.Auto && endpoint!.Path is null),
@@ -65,13 +85,21 @@ public sealed partial class VmmService
         _migrationLimits = limits;
         _sourceStop = stop;
         _afterMigration = null;
-        var source = new MigrationSource(guest, options, limits, progress, stop, givenUp => Connect(endpoint!, givenUp), RandomId.Make())
+        _keepsSource = send.KeepSource;
+        var source = new MigrationSource(guest, options, limits, progress, stop, givenUp => transport.Connect(endpoint!, givenUp), RandomId.Make())
         {
             OnRound = () => Emit("vm", "migration-memory-iteration"),
+            OnPostcopy = name => Emit("vm", name),
         };
-        _source = source;
-        _sourceThread = new Thread(() => Send(source, progress), MigrationStackBytes) { Name = MigrationThread, IsBackground = true };
         Emit("vm", "migration-started");
+        StartSource(source, progress, source.Run);
+    }
+
+    private void StartSource(MigrationSource source, MigrationProgress progress, Action run)
+    {
+        _source = source;
+        _unanswered = null;
+        _sourceThread = new Thread(() => Send(source, progress, run), MigrationStackBytes) { Name = MigrationThread, IsBackground = true };
         _sourceThread.Start();
     }
 
@@ -81,7 +109,7 @@ public sealed partial class VmmService
         const string Reason = "it was cancelled";
         if (_source is { } source)
         {
-            if (source.IsOrdered)
+            if (source.IsOrdered && !source.IsAskingOn)
             {
                 throw new VmmException(VmmErrorKind.Internal, "The migration cannot be cancelled any more: the target has been told to run the guest");
             }
@@ -122,20 +150,22 @@ public sealed partial class VmmService
         }
     }
 
-    private static MigrationLink Connect(StreamEndpoint endpoint, Func<bool> isGivenUp)
+    /// <exception cref="ConfigException">The folder has not what TLS needs.</exception>
+    private static MigrationTransport Transport(string? tlsFolder, MigrationSide side, string? peerName)
     {
-        const int PatienceMilliseconds = 10_000;
-        SocketStream socket = SocketStream.Connect(endpoint, PatienceMilliseconds, isGivenUp);
-        return new MigrationLink(socket, socket);
+        try
+        {
+            return tlsFolder is null ? MigrationTransport.Plain : MigrationTransport.Secure(tlsFolder, side, peerName);
+        }
+        catch (TlsException e)
+        {
+            throw new ConfigException("tls_dir", e.Message);
+        }
     }
 
     private static void RefuseUnsupported(SendMigrationData send)
     {
-        Refuse(send.Local, "local", "handing the memory over to a process of the same host");
         Refuse(send.PreserveSource, "preserve_source", "keeping the source");
-        Refuse(send.Connections != 1, "connections", "more than one connection");
-        Refuse(send.TlsDir is not null, "tls_dir", "TLS");
-        Refuse(send.MemoryMode != MigrationMode.Precopy, "memory_mode", "Postcopy");
     }
 
     private static void Refuse(bool isAskedFor, string field, string what)
@@ -160,59 +190,112 @@ public sealed partial class VmmService
         return string.Join(": ", messages);
     }
 
-    private MigrationOffer MakeOffer(VirtualMachine machine)
+    private MigrationOffer MakeOffer(VirtualMachine machine, bool withDisks, bool isLocal)
     {
         RamSource ram = machine.Ram;
-        if (_config!.Net?.FirstOrDefault(n => n.Fds is not null) is { } net)
+        if (isLocal)
+        {
+            ThrowUnlessHanded(machine);
+        }
+
+        if (!isLocal && _config!.Net?.FirstOrDefault(n => n.Fds is not null) is { } net)
         {
             throw new VmmException(VmmErrorKind.Internal, $"{net.Id}: an interface with TAP queues by descriptor cannot move yet");
         }
 
-        if (ram.Plan.FirstOrDefault(p => p.Shared && p.File is { } file && !Directory.Exists(file)) is { } piece)
+        if (!isLocal && ram.Plan.FirstOrDefault(p => p.Shared && p.File is { } file && !Directory.Exists(file)) is { } piece)
         {
             throw new VmmException(
                 VmmErrorKind.Internal, $"memory zone {piece.ZoneId}: it lies in {piece.File}, which other processes share, and cannot move");
         }
 
+        if (machine.SaveObstacle() is { } obstacle)
+        {
+            throw new VmmException(VmmErrorKind.Internal, $"The VM cannot move now: {obstacle}");
+        }
+
+        if (withDisks && _config!.Disks?.FirstOrDefault(d => d.VhostUser) is { } served)
+        {
+            throw new VmmException(VmmErrorKind.Invalid, $"with_disks: the image of '{served.Id}' is its vhost-user back end's and cannot move along");
+        }
+
         return new MigrationOffer
         {
-            Config = _options.ConfigCodec.Write(_config!),
+            Config = _options.ConfigCodec.Write(withDisks ? WithRawDisks(_config!, machine) : _config!),
             Machine = machine.ProfileName,
             Guest = machine.Promise(_hypervisor!),
             Memory = [.. ram.Plan.Select(p => new MigrationRange(p.Gpa, p.Size, p.ZoneId ?? ""))],
             Hypervisor = _hypervisor!.Name,
+            Disks = withDisks ? OfferDisks(machine) : null,
+        };
+    }
+
+    private static DiskOffers OfferDisks(VirtualMachine machine)
+    {
+        try
+        {
+            return new DiskOffers([.. machine.Disks.Select(DepartingDisk.OfferOf)]);
+        }
+        catch (MigrationException e)
+        {
+            throw new VmmException(VmmErrorKind.Internal, e.Message, e);
+        }
+    }
+
+    /// <summary>What moves is what the guest sees, and so a raw image, whatever the format and layers that it lies in here.</summary>
+    private static VmConfig WithRawDisks(VmConfig config, VirtualMachine machine)
+    {
+        var formatted = machine.Disks.Where(d => !d.IsRaw).Select(d => d.Id).ToHashSet(StringComparer.Ordinal);
+        return config with
+        {
+            Disks = config.Disks is { } disks
+                ? [.. disks.Select(d => (formatted.Contains(d.Id!) ? d with { ImageType = ImageType.Raw } : d) with { BackingFiles = false })]
+                : null,
         };
     }
 
     /// <summary>On the migration's thread.</summary>
-    private void Send(MigrationSource source, MigrationProgress progress)
+    private void Send(MigrationSource source, MigrationProgress progress, Action run)
     {
         NativeThread.ShowName();
-        source.Run();
-        _thread.Post(() => EndSend(progress.Info()));
+        run();
+        _thread.Post(() => EndSend(source, progress.Info()));
     }
 
-    private void EndSend(MigrationInfo info)
+    private void EndSend(MigrationSource source, MigrationInfo info)
     {
+        if (_source != source)
+        {
+            // Its guest was deleted meanwhile.
+            return;
+        }
+
         _source = null;
+        _unanswered = info.Phase == MigrationPhase.Unknown && source.KeepsPages ? source : null;
         bool hasMoved = info.Phase == MigrationPhase.Completed;
-        if (hasMoved)
+        bool ends = hasMoved && !_keepsSource;
+        if (ends)
         {
             StopMachine();
         }
 
-        Emit("vm", hasMoved ? "migration-finished" : "migration-failed", info.Error);
+        Emit("vm", hasMoved ? "migration-finished" : info.Phase == MigrationPhase.Checked ? "migration-checked" : "migration-failed", info.Error);
         LogMigration(info.Phase, info.Guest, info.Error ?? "no error");
         EndWaits(info);
-        if (hasMoved)
+        if (ends)
         {
             Release();
             _options.OnExit(0);
             return;
         }
 
+        if (!_areDisksUnlocked)
+        {
+            RemoveEjected();
+        }
+
         // What the guest has asked for meanwhile.
-        Action? after = _afterMigration;
+        Action? after = hasMoved ? null : _afterMigration;
         _afterMigration = null;
         after?.Invoke();
     }
@@ -232,7 +315,17 @@ public sealed partial class VmmService
     {
         if (_source is not null)
         {
-            throw new VmmException(VmmErrorKind.Internal, $"{call}: the VM is being migrated; vm.migration-cancel ends that");
+            string wayOut = _source.IsLost
+                ? "its connection is lost; vm.send-migration with resume says where the target is now, vm.delete gives the guest up"
+                : "vm.migration-cancel ends that";
+            throw new VmmException(VmmErrorKind.Internal, $"{call}: the VM is being migrated; {wayOut}");
+        }
+
+        if (_arrival is not null && _target!.IsIncomplete)
+        {
+            string wayOut = _target.IsLost ? ". The connection is lost: if the source does not come back, vmm.shutdown ends this VMM and the guest" : "";
+            throw new VmmException(
+                VmmErrorKind.Internal, $"{call}: the VM's memory is still coming (post-copy); vm.migration says how much is missing, vm.migration-wait when it is here{wayOut}");
         }
 
         if (_arrival is not null)
@@ -253,6 +346,7 @@ public sealed partial class VmmService
         {
             machine.LockDisks();
             _areDisksUnlocked = false;
+            _unanswered = null;
         }
         catch (Virtio.Block.BlockImageException e)
         {
@@ -316,10 +410,15 @@ public sealed partial class VmmService
     {
         const string Reason = "the VMM ends";
         _isEnding = true;
-        _sourceStop?.Ask(Reason);
+        _sourceStop?.End(Reason);
         _sourceThread?.Join();
         if (_target is { } target)
         {
+            if (target.IsIncomplete)
+            {
+                AbandonPostcopy(target);
+            }
+
             target.TryCancel(Reason);
             EndAnswering();
         }

@@ -1,4 +1,5 @@
 using Cnvm.Hypervisor;
+using Cnvm.Hypervisor.Memory;
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
@@ -6,6 +7,7 @@ using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Migration;
 using Cnvm.Vmm.Requests;
 using Cnvm.Vmm.Snapshot;
+using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Vmm;
 
@@ -25,6 +27,8 @@ public sealed partial class VmmService
         RequestValidator.ThrowIfInvalid(receive, descriptors.Count);
         RequireNone("vm.receive-migration");
         RefuseUnsupported(receive);
+        Refuse(receive.MemoryMode == MigrationMode.Postcopy ? Userfaultfd.WhyNot() : null, "memory_mode");
+        MigrationTransport transport = Transport(receive.TlsDir, MigrationSide.Target, receive.TlsPeerName);
         EndAnswering();
         _ = StreamEndpoint.TryParse(receive.ReceiverUrl, out StreamEndpoint? endpoint);
         StreamListener listener;
@@ -39,7 +43,7 @@ public sealed partial class VmmService
 
         var progress = new MigrationProgress(MigrationSide.Target, receive.ReceiverUrl);
         _migration = progress;
-        _arrival = new Arrival(this);
+        _arrival = new Arrival(this, receive.Disks ?? []);
         var target = new MigrationTarget(
             new ArrivingMachine(_arrival, OnVmmThread),
             new MigrationOptions { Producer = Producer },
@@ -47,10 +51,11 @@ public sealed partial class VmmService
             new MigrationStop(),
             _decisions,
             listener,
-            static socket => new MigrationLink(socket, socket),
+            transport.Accept,
             _logger)
         {
             OnStarted = () => Emit("vm", "migration-receive-started"),
+            OnPostcopy = name => Emit("vm", name),
         };
         var notNeeded = new ManualResetEventSlim(false);
         _target = target;
@@ -79,6 +84,7 @@ public sealed partial class VmmService
             onEnd(hasArrived ? null : new VmmException(VmmErrorKind.Internal, $"No VM has arrived: {info.Error}"));
             EndWaits(info);
             CollectGarbage();
+            CarryAfterArrival();
         });
         if (target.MayBeAsked)
         {
@@ -101,47 +107,64 @@ public sealed partial class VmmService
 
     private static void RefuseUnsupported(ReceiveMigrationData receive)
     {
-        Refuse(receive.TlsDir is not null, "tls_dir", "TLS");
-        Refuse(receive.MemoryMode != MigrationMode.Precopy, "memory_mode", "Postcopy");
         Refuse(receive.VfioFds is not null, "vfio_fds", "passing devices through");
         Refuse(receive.IommufdFd is not null, "iommufd_fd", "passing devices through");
         Refuse(receive.ZoneUpdates is { Count: > 0 }, "zone_updates", "changing memory zones on the way");
     }
 
     /// <summary>What is known of a machine on its way here.</summary>
-    private sealed class Arrival(VmmService service) : IArrivalOwner
+    private sealed partial class Arrival(VmmService service, IReadOnlyList<DiskPlacement> placements) : IArrivalOwner
     {
         private ConsoleSet? _consoles;
         private VirtualMachine? _machine;
         private Action<MachineState>? _complete;
+        private ArrivingDiskSet? _disks;
+        private IReadOnlyList<FileDescriptor>? _queues;
 
         /// <summary>Null before the source has said it.</summary>
         public VmConfig? Config { get; private set; }
 
-        public RamSource Prepare(MigrationOffer offer)
+        public IReadOnlyList<IArrivingDisk> Disks => _disks?.Disks ?? [];
+
+        public RamSource Prepare(MigrationOffer offer, HandedOver? handed)
         {
             try
             {
                 VmConfig config = service._options.ConfigCodec.Read(offer.Config);
-                VmConfigValidator.ThrowIfInvalid(config);
+                VmConfigValidator.ThrowIfInvalid(config, goesOn: true);
+                config = ArrivingDiskSet.Place(config, placements, areMoving: offer.Disks is not null);
                 service._hypervisor ??= service._options.OpenHypervisor();
-                List<string> obstacles = [.. GuestContract.Obstacles(offer.Guest, HostCapabilities.Of(service._hypervisor)), .. ArrivingDisks.Obstacles(config)];
+                List<string> obstacles =
+                [
+                    .. GuestContract.Obstacles(offer.Guest, HostCapabilities.Of(service._hypervisor)),
+                    .. offer.Disks is null ? ArrivingDisks.Obstacles(config) : [],
+                    .. ArrivingFolders.Obstacles(config),
+                    .. handed is null ? ArrivingNetworks.Obstacles(config) : [],
+                ];
                 if (obstacles.Count > 0)
                 {
                     throw new MigrationException(string.Join("; ", obstacles));
                 }
 
+                if (offer.Disks is { } disks)
+                {
+                    _disks = ArrivingDiskSet.Create(config, disks, placements, problem => LogNotCleanedUp(service._logger, problem));
+                }
+
+                _queues = handed?.TapQueues;
+                ThrowIfQueuesDiffer(config);
                 _consoles = ConsoleSet.Open(config, service.Quit);
                 Config = _consoles.WithPaths(config);
                 _machine = VirtualMachine.Prepare(
                     service._hypervisor,
-                    Config,
+                    WithTapQueues(_disks is null ? Config : _consoles.WithPaths(_disks.Arriving)),
                     _consoles,
                     service._options.Logging,
                     service.OnGuestRequest,
                     offer.Machine,
                     offer.Guest,
                     image: null,
+                    handed?.Memory,
                     out _complete);
                 return _machine.Ram;
             }
@@ -151,10 +174,13 @@ public sealed partial class VmmService
             }
         }
 
+        public void Await(MissingPages? missing) => (_machine ?? service._machine)?.Await(missing);
+
         public void Complete(MachineState state)
         {
             try
             {
+                _disks?.ThrowIfNotRaw();
                 _complete!(state);
             }
             catch (Exception e) when (IsHostFailure(e))
@@ -163,11 +189,24 @@ public sealed partial class VmmService
             }
         }
 
+        public void AwaitRings()
+        {
+            try
+            {
+                _machine!.AwaitRings();
+            }
+            catch (IOException e)
+            {
+                throw new MigrationException(e.Message, e);
+            }
+        }
+
         public void Run(bool resume)
         {
             VirtualMachine machine = _machine!;
             try
             {
+                _disks?.PutInPlace();
                 machine.ObserveDevices(service._deviceEvents.Add);
                 if (resume)
                 {
@@ -181,14 +220,17 @@ public sealed partial class VmmService
                 throw new MigrationException(Messages(e), e);
             }
 
+            _disks?.Keep();
+            _disks = null;
             service._machine = machine;
             service._consoles = _consoles;
-            service._config = Config;
+            service._config = KeepQueues(Config!);
             service._names = new DeviceNames();
             service._state = resume ? VmState.Running : VmState.Paused;
             _machine = null;
             _consoles = null;
             service.ResizeConsole();
+            service._thread.Post(service.RemoveEjected);
         }
 
         public void Discard()
@@ -197,7 +239,12 @@ public sealed partial class VmmService
             _machine = null;
             _consoles?.Dispose();
             _consoles = null;
+            _disks?.Dispose();
+            _disks = null;
             Config = null;
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "a file of a disk that came along is left behind: {Problem}")]
+    private static partial void LogNotCleanedUp(ILogger logger, string problem);
 }

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using Cnvm.Hypervisor.Memory;
+using Cnvm.Hypervisor.State;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
@@ -16,7 +17,6 @@ public sealed partial class VmmService
 {
     // Reading JSON of a depth that is limited.
     private const int ReaderStackBytes = 256 << 10;
-    private const ulong NanosecondsPerTick = 1_000_000_000 / TimeSpan.TicksPerSecond;
 
     public void Snapshot(VmSnapshotConfig snapshot)
     {
@@ -30,10 +30,16 @@ public sealed partial class VmmService
                 VmmErrorKind.Invalid, "incremental: nothing was recorded; take the snapshot before with track_changes");
         }
 
+        if (snapshot.Disks && _config!.Disks?.FirstOrDefault(d => d.VhostUser) is { } served)
+        {
+            throw new VmmException(VmmErrorKind.Invalid, $"disks: the image of '{served.Id}' is its vhost-user back end's and cannot be copied");
+        }
+
         Emit("vm", "snapshotting");
         try
         {
             byte[] id = RandomId.Make();
+            machine.ThrowIfUnsavable();
             if (snapshot.Compress)
             {
                 CompressedMemory.ThrowIfUnavailable();
@@ -55,7 +61,8 @@ public sealed partial class VmmService
                 folder,
                 _options.ConfigCodec.Write(_config!),
                 Array.Exists(memory.Ranges, r => r.IsSaved) ? writeMemory : null,
-                () => machine.Save(id, $"cnvm {_options.Ping.Version}", memory));
+                () => machine.Save(id, $"cnvm {_options.Ping.Version}", memory),
+                snapshot.Disks ? machine.DiskCopies() : null);
             changes?.Saved(id);
         }
         catch (Exception e) when (IsHostFailure(e))
@@ -115,9 +122,9 @@ public sealed partial class VmmService
         try
         {
             VmConfig saved = ReadConfig(folder, () => OpenState(folder), out MachineState state);
-            state = ClockAdvance.Apply(state, restore.Clock, (ulong)(DateTime.UtcNow - DateTime.UnixEpoch).Ticks * NanosecondsPerTick);
+            state = ClockAdvance.Apply(state, restore.Clock, ParavirtualClock.RealtimeNow);
             VmConfig config = ForThisHost(saved, restore, descriptors);
-            VmConfigValidator.ThrowIfInvalid(config);
+            VmConfigValidator.ThrowIfInvalid(config, goesOn: true);
             StartRestored(config, state, folder, restore);
         }
         catch (Exception e) when (IsHostFailure(e))
@@ -155,6 +162,11 @@ public sealed partial class VmmService
             try
             {
                 config = _options.ConfigCodec.Read(SnapshotFolder.ReadConfig(folder));
+            }
+            catch (VmmException e)
+            {
+                string path = Path.Combine(folder, SnapshotFiles.Config);
+                failure = ExceptionDispatchInfo.Capture(new SnapshotException($"{path} is no VM's configuration", e));
             }
             catch (Exception e)
             {
@@ -197,7 +209,13 @@ public sealed partial class VmmService
         int taken = 0;
         foreach (RestoredNet net in request.NetFds ?? [])
         {
-            if (!given.TryAdd(net.Id, [.. descriptors.Skip(taken).Take((int)net.NumFds).Select(d => d.Value)])
+            var own = new List<int>();
+            foreach (FileDescriptor descriptor in descriptors.Skip(taken).Take((int)net.NumFds))
+            {
+                own.Add(descriptor.Value);
+            }
+
+            if (!given.TryAdd(net.Id, own)
                 || config.Net?.Any(n => n.Id == net.Id) is not true)
             {
                 throw new ConfigException("net_fds", $"'{net.Id}' stands twice, or the snapshot has no such interface");
@@ -230,7 +248,28 @@ public sealed partial class VmmService
             zones![at] = zones[at] with { HostNumaNode = update.HostNumaNode };
         }
 
-        return config with { Net = nets, Memory = config.Memory with { Zones = zones } };
+        List<DiskConfig>? disks = config.Disks?.ToList();
+        foreach (DiskOverride other in request.DiskOverrides ?? [])
+        {
+            int at = disks?.FindIndex(d => d.Id == other.Id) ?? -1;
+            if (at < 0)
+            {
+                throw new ConfigException("disk_overrides", $"the snapshot has no disk '{other.Id}'");
+            }
+
+            DiskConfig disk = disks![at];
+            if (disk.VhostUser)
+            {
+                throw new ConfigException("disk_overrides", $"the image of '{other.Id}' is its vhost-user back end's");
+            }
+
+            disks[at] = disk with
+            {
+                Path = other.Path ?? disk.Path, ImageType = other.ImageType ?? disk.ImageType, BackingFiles = other.BackingFiles ?? disk.BackingFiles,
+            };
+        }
+
+        return config with { Net = nets, Disks = disks, Memory = config.Memory with { Zones = zones } };
     }
 
     private static NetConfig WithQueues(NetConfig net, IReadOnlyList<int>? given)
@@ -277,6 +316,7 @@ public sealed partial class VmmService
         }
 
         ResizeConsole();
+        RemoveEjected();
 
         // After the answer: the guest does not wait for it.
         _thread.Post(CollectGarbage);

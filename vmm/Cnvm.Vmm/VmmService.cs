@@ -5,6 +5,7 @@ using Cnvm.Devices;
 using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
+using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Net;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
@@ -138,10 +139,12 @@ public sealed partial class VmmService : IVmm, IDisposable
         }
 
         TakeDisksAgain(machine);
+        TakeNetworksAgain(machine);
         Emit("vm", "resuming");
         machine.Resume();
         _state = VmState.Running;
         Emit("vm", "resumed");
+        RemoveEjected();
     }
 
     public void Reboot()
@@ -149,8 +152,8 @@ public sealed partial class VmmService : IVmm, IDisposable
         RequireAtRest("vm.reboot");
         _ = Machine();
         Emit("vm", "rebooting");
-        VmConfig config = _config!;
         StopMachine();
+        VmConfig config = _config!;
         try
         {
             Start(config);
@@ -191,6 +194,7 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Delete()
     {
+        EndServing();
         RequireAtRest("vm.delete");
         if (_config is null)
         {
@@ -203,6 +207,13 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void ShutdownVmm()
     {
+        if (MayEndIncomplete())
+        {
+            // What waits for memory is left as it is until the process has ended (AbandonPostcopy).
+            EmitEnd();
+            return;
+        }
+
         Delete();
         EmitEnd();
     }
@@ -275,7 +286,9 @@ public sealed partial class VmmService : IVmm, IDisposable
     {
         VirtualMachine? machine = _machine;
         _machine = null;
+        _unanswered = null;
         machine?.Dispose();
+        ForgetLeaving();
     }
 
     internal VirtualMachine Machine() => _machine ?? throw (_config is null ? VmmException.NotCreated() : VmmException.NotBooted());
@@ -292,6 +305,19 @@ public sealed partial class VmmService : IVmm, IDisposable
             return;
         }
 
+        if (_arrival is not null && request != GuestRequest.Panic)
+        {
+            // The machine is whole only when its memory is.
+            _afterArrival.Add(() => Carry(source, request, report));
+            return;
+        }
+
+        if (_source is not null && request == GuestRequest.Eject)
+        {
+            // What a machine consists of does not change while it moves.
+            return;
+        }
+
         if (_source is not null && request != GuestRequest.Panic)
         {
             // A machine that ends or begins anew does not move; what it asked for comes after the move has been given up.
@@ -305,7 +331,7 @@ public sealed partial class VmmService : IVmm, IDisposable
             switch (request)
             {
                 case GuestRequest.Reset:
-                    LogReset();
+                    LogReset(report ?? "the guest");
                     Reboot();
                     break;
                 case GuestRequest.PowerOff:
@@ -316,6 +342,9 @@ public sealed partial class VmmService : IVmm, IDisposable
                 case GuestRequest.Panic:
                     LogPanic();
                     Emit("guest", "panic");
+                    break;
+                case GuestRequest.Eject:
+                    RemoveEjected();
                     break;
                 case GuestRequest.Failed:
                     LogFailed(report ?? "no report");
@@ -364,13 +393,13 @@ public sealed partial class VmmService : IVmm, IDisposable
     private static bool IsHostFailure(Exception e) =>
         e is HypervisorException or GuestRamException or MachineLayoutException or GuestAddressException or LinuxException
             or IOException or UnauthorizedAccessException or VmmException or MachineBuildException or SnapshotException
-            or DeviceStateException or StateFormatException;
+            or DeviceStateException or StateFormatException or BlockImageException;
 
     [LoggerMessage(Level = LogLevel.Information, Message = "migration: {Phase}, the guest is {Place} ({Reason})")]
     private partial void LogMigration(MigrationPhase phase, GuestPlace place, string reason);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "guest asked for a reset")]
-    private partial void LogReset();
+    [LoggerMessage(Level = LogLevel.Information, Message = "guest asked for a reset: {Source}")]
+    private partial void LogReset(string source);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "guest powered off")]
     private partial void LogPowerOff();

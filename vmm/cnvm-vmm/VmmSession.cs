@@ -93,11 +93,14 @@ internal sealed partial class VmmSession : IDisposable
                 _vmm.Boot();
             });
         }
-
-        if (_options.Restore is { } restore)
+        else if (_options.Restore is { } restore)
         {
             _thread.Invoke(() => _vmm.Restore(
                 restore.Config, [.. restore.Fds.Select(fd => new FileDescriptor(FileDescriptor.Duplicate(fd)))]));
+        }
+        else
+        {
+            _server?.Prepare();
         }
 
         _ended.Wait();

@@ -7,8 +7,8 @@ namespace Cnvm.Api.Registry;
 
 /// <summary>
 /// The VMMs that run now: each leaves a file in the runtime directory, <c>$XDG_RUNTIME_DIR/cnvm</c>, else <c>/run/cnvm</c> for root, else
-/// <c>/tmp/cnvm-UID</c>; that directory is its user's alone. A file is locked as long as its VMM lives, so what a killed VMM left behind
-/// is told from the living without asking, and removed by whoever sees it.
+/// <c>/tmp/cnvm-UID</c>, or in <c>$CNVM_RUNTIME_DIR</c> and nowhere else; that directory is its user's alone. A file is locked as long as its
+/// VMM lives, so what a killed VMM left behind is told from the living without asking, and removed by whoever sees it.
 /// </summary>
 public static class VmRegistry
 {
@@ -161,7 +161,7 @@ public static class VmRegistry
 
     private static string[] NamesOf(string socket)
     {
-        string stem = new([.. Path.GetFileNameWithoutExtension(socket).Select(c => char.IsAscii(c) && IsValidName($"a{c}") ? c : '-')]);
+        string stem = new(Array.ConvertAll(Path.GetFileNameWithoutExtension(socket).ToCharArray(), c => char.IsAscii(c) && IsValidName($"a{c}") ? c : '-'));
         const int SuffixLength = 11;
         stem = stem.TrimStart('.', '-', '_');
         stem = stem.Length == 0 ? "vm" : stem[..Math.Min(stem.Length, MaxNameLength - SuffixLength)];
@@ -171,6 +171,11 @@ public static class VmRegistry
     /// <summary>All directories that may have entries of this user; the first is where new ones go.</summary>
     private static string[] Folders()
     {
+        if (Environment.GetEnvironmentVariable("CNVM_RUNTIME_DIR") is { } only && Path.IsPathRooted(only))
+        {
+            return [only];
+        }
+
         uint user = PrivateDirectory.UserId;
         string ofSystem = user == 0 ? "/run/cnvm" : string.Create(CultureInfo.InvariantCulture, $"/tmp/cnvm-{user}");
         return Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { } runtime && Path.IsPathRooted(runtime) && Directory.Exists(runtime)

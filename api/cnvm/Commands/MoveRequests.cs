@@ -8,7 +8,22 @@ namespace Cnvm.Cli.Commands;
 /// <summary>Snapshots, core dumps and migration.</summary>
 internal static class MoveRequests
 {
-    public static int Snapshot(Invocation invocation) => ToUrl(invocation, "vm.snapshot");
+    public static int Snapshot(Invocation invocation)
+    {
+        OptionString o = Parse(invocation, "destination_url", "track_changes", "incremental", "compress", "disks");
+        string destination = o.Text("destination_url") ?? throw CliException.Usage("destination_url= is missing");
+        return RequestCommand.Send(invocation, "PUT", "vm.snapshot", JsonObject.Write(json =>
+        {
+            json.Text("destination_url", destination);
+            foreach (string key in (string[])["track_changes", "incremental", "compress", "disks"])
+            {
+                if (o.Has(key))
+                {
+                    json.Toggle(key, o.Toggle(key));
+                }
+            }
+        }));
+    }
 
     public static int Coredump(Invocation invocation) => ToUrl(invocation, "vm.coredump");
 
@@ -16,7 +31,7 @@ internal static class MoveRequests
     {
         OptionString o = Parse(
             invocation, "source_url", "prefault", "memory_restore_mode", "net_fds", "vfio_fds", "iommufd_fd", "resume", "zone_updates",
-            "net_overrides", "clock");
+            "net_overrides", "clock", "disk_overrides");
         string source = o.Text("source_url") ?? throw CliException.Usage("source_url= is missing");
         List<(string Id, List<int> Fds)>? nets = o.Words("net_fds")?.Select(w => SplitFds("net_fds", w)).ToList();
         List<(string Id, List<int> Fds)>? vfio = o.Words("vfio_fds")?.Select(w => SplitFds("vfio_fds", w)).ToList();
@@ -46,6 +61,12 @@ internal static class MoveRequests
                 item.Text("mac", word[(at + 1)..]);
             });
             json.Text("clock", clock);
+            json.Objects("disk_overrides", o.Words("disk_overrides"), (item, word) =>
+            {
+                int at = word.IndexOf('@', StringComparison.Ordinal);
+                item.Text("id", at > 0 && at + 1 < word.Length ? word[..at] : throw CliException.Usage($"disk_overrides: '{word}' is not ID@PATH"));
+                item.Text("path", word[(at + 1)..]);
+            });
         });
         return RequestCommand.Send(invocation, "PUT", "vm.restore", body, [.. descriptors]);
     }
@@ -54,7 +75,7 @@ internal static class MoveRequests
     {
         OptionString o = Parse(
             invocation, "destination_url", "local", "preserve_source", "downtime_ms", "timeout_s", "timeout_strategy", "connections",
-            "tls_dir", "memory_mode");
+            "tls_dir", "tls_peer_name", "memory_mode", "with_disks", "resume");
         string destination = o.Text("destination_url") ?? throw CliException.Usage("destination_url= is missing");
         return RequestCommand.Send(invocation, "PUT", "vm.send-migration", JsonObject.Write(json =>
         {
@@ -67,16 +88,25 @@ internal static class MoveRequests
 
             json.Number("downtime_ms", o.Number("downtime_ms", ulong.MaxValue));
             json.Number("timeout_s", o.Number("timeout_s", ulong.MaxValue));
-            json.Text("timeout_strategy", Choice(o, "timeout_strategy", "Cancel", "Ignore"));
+            json.Text("timeout_strategy", Choice(o, "timeout_strategy", "Cancel", "Ignore", "Postcopy"));
             json.Number("connections", o.UInt32("connections"));
             json.Text("tls_dir", o.Text("tls_dir"));
+            json.Text("tls_peer_name", o.Text("tls_peer_name"));
             json.Text("memory_mode", Choice(o, "memory_mode", "Precopy", "Postcopy"));
+            foreach (string key in (string[])["with_disks", "resume"])
+            {
+                if (o.Has(key))
+                {
+                    json.Toggle(key, o.Toggle(key));
+                }
+            }
         }));
     }
 
     public static int Receive(Invocation invocation)
     {
-        OptionString o = Parse(invocation, "receiver_url", "tls_dir", "memory_mode", "vfio_fds", "iommufd_fd", "zone_updates");
+        OptionString o = Parse(
+            invocation, "receiver_url", "tls_dir", "tls_peer_name", "memory_mode", "vfio_fds", "iommufd_fd", "zone_updates", "disks", "overwrite");
         string receiver = o.Text("receiver_url") ?? throw CliException.Usage("receiver_url= is missing");
         List<(string Id, List<int> Fds)>? vfio = o.Words("vfio_fds")?.Select(w => SplitFds("vfio_fds", w)).ToList();
         List<int> descriptors = [.. (vfio ?? []).SelectMany(n => n.Fds)];
@@ -85,9 +115,11 @@ internal static class MoveRequests
         {
             json.Text("receiver_url", receiver);
             json.Text("tls_dir", o.Text("tls_dir"));
+            json.Text("tls_peer_name", o.Text("tls_peer_name"));
             json.Text("memory_mode", Choice(o, "memory_mode", "Precopy", "Postcopy"));
             json.Objects("vfio_fds", vfio, (item, device) => item.Text("id", device.Id));
             WriteZones(json, o);
+            WritePlacements(json, o);
         });
         return RequestCommand.Send(invocation, "PUT", "vm.receive-migration", body, [.. descriptors]);
     }
@@ -137,6 +169,26 @@ internal static class MoveRequests
         item.Text("id", word[..at]);
         item.Number("host_numa_node", node);
     });
+
+    private static void WritePlacements(JsonObject json, OptionString o)
+    {
+        bool overwrites = o.Has("overwrite") && o.Toggle("overwrite");
+        if (overwrites && !o.Has("disks"))
+        {
+            throw CliException.Usage("overwrite: needs disks=, which says what may be replaced");
+        }
+
+        json.Objects("disks", o.Words("disks"), (item, word) =>
+        {
+            int at = word.IndexOf('@', StringComparison.Ordinal);
+            item.Text("id", at > 0 && at < word.Length - 1 ? word[..at] : throw CliException.Usage($"disks: '{word}' is not ID@FILE"));
+            item.Text("path", word[(at + 1)..]);
+            if (overwrites)
+            {
+                item.Toggle("overwrite", true);
+            }
+        });
+    }
 
     /// <summary>One of some words, in any case; null if the key was not given.</summary>
     private static string? Choice(OptionString o, string key, params ReadOnlySpan<string> words)

@@ -29,6 +29,28 @@ internal static class StartCommand
         List<string> words = [.. WithConsole(invocation.VmmFlags), Flags.Name, name, Flags.ApiSocket, socket];
         // What is wrong with the flags is said here, and not in a log.
         LaunchOptions options = LaunchOptions.Parse(words);
+        (DetachedProcess process, string state) = Launch(name, socket, words, options.Vm is not null, timeout);
+        Report(invocation, name, process.Id, socket, state);
+        process.Dispose();
+        return ExitCode.Success;
+    }
+
+    /// <summary>Starts a VMM without a VM; returns the path of its API socket once it answers, and the process, which is the caller's.</summary>
+    /// <exception cref="CliException">The name is not valid or taken, or it does not start.</exception>
+    public static (string Socket, DetachedProcess Process) StartEmpty(string name)
+    {
+        if (!VmRegistry.IsValidName(name))
+        {
+            throw CliException.Usage($"'{name}' is no name for a VM");
+        }
+
+        string socket = VmRegistry.SocketPathOf(name);
+        (DetachedProcess process, _) = Launch(name, socket, [Flags.Name, name, Flags.ApiSocket, socket], boots: false, DefaultTimeout);
+        return (socket, process);
+    }
+
+    private static (DetachedProcess Process, string State) Launch(string name, string socket, List<string> words, bool boots, TimeSpan timeout)
+    {
         string program = VmmProgram.Find();
         VmRegistry.EnsureFolder();
         string log = VmRegistry.LogPathOf(name);
@@ -41,10 +63,16 @@ internal static class StartCommand
         var creation = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, Share = FileShare.ReadWrite, UnixCreateMode = OwnerOnly };
         using FileStream output = new(log, creation);
         int descriptor = (int)output.SafeFileHandle.DangerousGetHandle();
-        using DetachedProcess process = DetachedProcess.Start(program, [VmmProgram.Name, .. words], descriptor, descriptor);
-        string state = AwaitState(process, socket, options.Vm is not null, timeout, output);
-        Report(invocation, name, process.Id, socket, state);
-        return ExitCode.Success;
+        DetachedProcess process = DetachedProcess.Start(program, [VmmProgram.Name, .. words], descriptor, descriptor);
+        try
+        {
+            return (process, AwaitState(process, socket, boots, timeout, output));
+        }
+        catch
+        {
+            process.Dispose();
+            throw;
+        }
     }
 
     private static string ChooseName(Invocation invocation)

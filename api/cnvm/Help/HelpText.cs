@@ -45,6 +45,7 @@ internal static class HelpText
         """
         Files:
           $XDG_RUNTIME_DIR/cnvm, else /run/cnvm (root) or /tmp/cnvm-UID: running VMs, their sockets and logs
+          (with CNVM_RUNTIME_DIR=/a/path: there, and only those are seen)
           CNVM_VMM: the program that cnvm start and host-capabilities start, if it is not the cnvm-vmm beside cnvm or in PATH
         """;
 

@@ -4,7 +4,7 @@ using Cnvm.Cli.Parsing;
 
 namespace Cnvm.Cli.Help;
 
-/// <summary>The man pages: of <c>cnvm</c> from its table of commands, of <c>cnvm-vmm</c> from its help.</summary>
+/// <summary>The man pages: of <c>cnvm</c> from its table of commands, of the other programs from their help.</summary>
 internal static class ManPage
 {
     public static int Run(Invocation invocation)
@@ -13,6 +13,7 @@ internal static class ManPage
         {
             "cnvm" => OfCnvm(),
             "cnvm-vmm" => OfVmm(),
+            CommandLine.BlockBackendOptions.Program => OfBlockBackend(),
             _ => throw CliException.Usage($"there is no man page of '{invocation.Operands[0]}'"),
         });
         return ExitCode.Success;
@@ -61,11 +62,16 @@ internal static class ManPage
         return page.ToString();
     }
 
-    public static string OfVmm()
+    public static string OfVmm() => OfHelp("cnvm-vmm", "run one virtual machine", CommandLine.HelpText.Text);
+
+    public static string OfBlockBackend() =>
+        OfHelp(CommandLine.BlockBackendOptions.Program, "serve a disk image by vhost-user", CommandLine.BlockBackendHelp.Text);
+
+    private static string OfHelp(string program, string summary, string help)
     {
-        var page = new Roff("cnvm-vmm", BuildVersion.Number, "run one virtual machine");
+        var page = new Roff(program, BuildVersion.Number, summary);
         // A line at the margin that ends with a colon is a section's title; a last one without is an ending.
-        foreach (string part in CommandLine.HelpText.Text.Split("\n\n").Skip(1))
+        foreach (string part in help.Split("\n\n").Skip(1))
         {
             string first = part.Split('\n')[0];
             if (first.EndsWith(':') && part.Length > first.Length)

@@ -19,6 +19,9 @@ public sealed class PhysicalLayout
     // Cloud Hypervisor keeps the last 64 KiB of the address space free.
     private const ulong TopGap = 64UL << 10;
 
+    // The event register comes first.
+    private const ulong PciHotplugOffset = 16;
+
     private const ulong Window32Granule = 4096;
     private const ulong Window64Granule = 4UL << 30;
     private const ulong SmallWindow64Granule = 16UL << 20;
@@ -59,6 +62,9 @@ public sealed class PhysicalLayout
 
     /// <summary>Event register of the generic event device; 0 if the profile has no ACPI.</summary>
     public ulong GedAddress => Profile.Acpi is { } acpi ? acpi.GedAddress ?? Platform.Start : 0;
+
+    /// <summary>Registers of PCI hot-plug; 0 if the profile has no ACPI or no PCI.</summary>
+    public ulong PciHotplugAddress => Profile is { Acpi: not null, Pci: not null } ? Platform.Start + PciHotplugOffset : 0;
 
     /// <summary>End of the highest RAM region.</summary>
     public ulong RamEnd => RamRegions[^1].End;

@@ -6,10 +6,20 @@ namespace Cnvm.Bench.Figures;
 internal sealed class ShellGuest : IDisposable
 {
     private const string ReadyText = "CNVM-GUEST-READY";
-    private readonly Child _child;
+    private Child _child;
     private int _commands;
 
-    private ShellGuest(Child child) => _child = child;
+    private ShellGuest(Child child, GuestPlan plan)
+    {
+        _child = child;
+        Plan = plan;
+    }
+
+    /// <summary>The machine it was booted in.</summary>
+    public GuestPlan Plan { get; }
+
+    /// <summary>The program that runs it now.</summary>
+    public Child Process => _child;
 
     /// <summary>Milliseconds from the execution of the program until the init of the initramfs had started.</summary>
     public double BootMilliseconds { get; private init; }
@@ -21,7 +31,8 @@ internal sealed class ShellGuest : IDisposable
     /// <param name="machine">What runs it.</param>
     /// <param name="workspace">Where images are.</param>
     /// <param name="limit">It is killed after that.</param>
-    public static ShellGuest Boot(Vmm machine, Workspace workspace, TimeSpan limit)
+    /// <param name="change">What is different about its machine.</param>
+    public static ShellGuest Boot(Vmm machine, Workspace workspace, TimeSpan limit, Func<GuestPlan, GuestPlan>? change = null)
     {
         var plan = new GuestPlan
         {
@@ -31,11 +42,12 @@ internal sealed class ShellGuest : IDisposable
             SerialOutput = true,
             Verbose = true,
         };
+        plan = change?.Invoke(plan) ?? plan;
         Child child = machine.Start(workspace, plan, limit);
         try
         {
             long ready = child.WaitFor(ReadyText);
-            var guest = new ShellGuest(child) { BootProcessorMilliseconds = child.ProcessorTime / 1e6, BootMilliseconds = (ready - child.Executed) / 1e6 };
+            var guest = new ShellGuest(child, plan) { BootProcessorMilliseconds = child.ProcessorTime / 1e6, BootMilliseconds = (ready - child.Executed) / 1e6 };
             // From here on lines are taken as they are: no echo, no line editing, no prompt.
             child.WaitFor("# ");
             child.Type("stty -echo; PS1=; while IFS= read -r line; do eval \"$line\"; done\n");
@@ -59,6 +71,23 @@ internal sealed class ShellGuest : IDisposable
         long before = _child.ProcessorTime;
         _child.WaitFor($"END-{number}.");
         return (_child.ProcessorTime - before) / 1e6;
+    }
+
+    /// <summary>The last line that a command prints.</summary>
+    public string Ask(string command)
+    {
+        int number = ++_commands;
+        // A blank, lest a command that begins with a parenthesis be taken for arithmetic.
+        _child.Type($"answer=$( {command}); echo BEGIN''-{number}.$answer\n");
+        _child.WaitFor($"BEGIN-{number}.");
+        return _child.ReadLine();
+    }
+
+    /// <summary>It has moved: another program runs it, and the one before is ended.</summary>
+    public void Follow(Child child)
+    {
+        _child.Dispose();
+        _child = child;
     }
 
     /// <summary>Processor time of the program while nothing happens, in percent of one processor.</summary>

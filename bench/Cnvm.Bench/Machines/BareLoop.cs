@@ -11,6 +11,6 @@ internal sealed class BareLoop() : Vmm("bare-c")
 
     public override IReadOnlyList<string> Arguments(GuestPlan plan) =>
         plan is { Kernel: { } kernel, Initramfs: null, Disk: null, Tap: null, ControlSocket: null }
-            ? [kernel, plan.CommandLine, $"{GuestPlan.MemoryMiB}"]
+            ? [kernel, plan.CommandLine, $"{plan.Memory}"]
             : throw new UnavailableException("the bare loop has no devices");
 }

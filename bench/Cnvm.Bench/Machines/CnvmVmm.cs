@@ -22,7 +22,7 @@ internal sealed class CnvmVmm(string profile = "cloud", string hypervisor = "kvm
             arguments.AddRange(["--api-socket", "path=" + socket]);
         }
 
-        if (plan.Kernel is not { } kernel)
+        if (plan.Kernel is not { } kernel || plan.Arrives)
         {
             return arguments;
         }
@@ -38,7 +38,7 @@ internal sealed class CnvmVmm(string profile = "cloud", string hypervisor = "kvm
             arguments.AddRange(["--machine", profile]);
         }
 
-        arguments.AddRange(["--cpus", "boot=1", "--memory", $"size={GuestPlan.MemoryMiB}M" + (plan.NamedMemory ? ",shared=on" : "")]);
+        arguments.AddRange(["--cpus", "boot=1", "--memory", $"size={plan.Memory}M" + (plan.NamedMemory ? ",shared=on" : "")]);
         arguments.AddRange(["--console", "off"]);
         arguments.AddRange(plan.SerialOutput ? ["--serial", "tty"] : ["--serial", "null", "--debug-console", "tty"]);
         if (plan.Initramfs is { } initramfs)

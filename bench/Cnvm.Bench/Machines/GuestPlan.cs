@@ -3,8 +3,11 @@ namespace Cnvm.Bench.Machines;
 /// <summary>The machine that every VMM is asked for: one vCPU, and whatever the guest writes to port 0xe9 on standard output.</summary>
 internal sealed record GuestPlan
 {
-    /// <summary>Guest memory. The figures are about everything else, so it is small.</summary>
+    /// <summary>Guest memory unless it is said otherwise. Most figures are about everything else, so it is small.</summary>
     public const int MemoryMiB = 128;
+
+    /// <summary>Guest memory in MiB.</summary>
+    public int Memory { get; init; } = MemoryMiB;
 
     /// <summary>Kernel with a PVH entry; null: only the control socket, no machine runs.</summary>
     public string? Kernel { get; init; }
@@ -27,6 +30,9 @@ internal sealed record GuestPlan
 
     /// <summary>What the guest writes to its first serial port goes to standard output, instead of port 0xe9.</summary>
     public bool SerialOutput { get; init; }
+
+    /// <summary>Nothing boots: the machine comes from another process, as the control socket is told.</summary>
+    public bool Arrives { get; init; }
 
     /// <summary>cnvm says on standard error what it does.</summary>
     public bool Verbose { get; init; }

@@ -30,10 +30,10 @@ internal sealed class QemuVmm(string name, string machine, bool hasPci, string a
     {
         // QEMU sets the architecture capabilities register unasked and gives up on a KVM that refuses it.
         string processor = accelerator == "kvm" ? "host,arch-capabilities=off" : "max";
-        List<string> arguments = ["-nodefaults", "-no-user-config", "-display", "none", "-cpu", processor, "-smp", "1", "-m", $"{GuestPlan.MemoryMiB}"];
+        List<string> arguments = ["-nodefaults", "-no-user-config", "-display", "none", "-cpu", processor, "-smp", "1", "-m", $"{plan.Memory}"];
         if (plan.NamedMemory)
         {
-            arguments.AddRange(["-object", $"memory-backend-memfd,id=ram,share=on,size={GuestPlan.MemoryMiB}M"]);
+            arguments.AddRange(["-object", $"memory-backend-memfd,id=ram,share=on,size={plan.Memory}M"]);
         }
 
         arguments.AddRange(["-M", machine + ",accel=" + accelerator + (plan.NamedMemory ? ",memory-backend=ram" : "")]);
@@ -52,6 +52,11 @@ internal sealed class QemuVmm(string name, string machine, bool hasPci, string a
         if (plan.Initramfs is { } initramfs)
         {
             arguments.AddRange(["-initrd", initramfs]);
+        }
+
+        if (plan.Arrives)
+        {
+            arguments.AddRange(["-incoming", "defer"]);
         }
 
         if (plan.Disk is { } disk)

@@ -1,8 +1,3 @@
-using System.Globalization;
-using System.Net.Sockets;
-using System.Text;
-using Cnvm.Bench.Figures;
-
 namespace Cnvm.Bench.Machines;
 
 /// <summary>
@@ -18,20 +13,18 @@ internal sealed class SnapshotGuest : IDisposable
     // What the payload writes all the time.
     private const string Beat = "\0";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
-    private const string HeadEnd = "\r\n\r\n";
-    private const string Length = "Content-Length: ";
-    private readonly byte[] _buffer = new byte[65536];
     private readonly Child _child;
-    private readonly Socket _socket;
+    private readonly ApiConnection _api;
 
     private SnapshotGuest(Workspace workspace, string controlSocket)
     {
         _child = new CnvmVmm().Start(workspace, new GuestPlan { ControlSocket = controlSocket }, Limit);
-        _socket = ApiStart.Connect(_child, controlSocket);
-        _socket.ReceiveTimeout = (int)Limit.TotalMilliseconds;
+        _api = new ApiConnection(_child, controlSocket, Limit);
     }
 
     public int ProcessId => _child.Id;
+
+    public Child Process => _child;
 
     /// <summary>Boots the machine; it has filled its memory.</summary>
     /// <param name="prints">It prints all the time, so that one sees it go on; pause it before the pipe is full.</param>
@@ -47,8 +40,8 @@ internal sealed class SnapshotGuest : IDisposable
                  "memory":{"size":{{{(long)memoryMiB << 20}}}},
                  "serial":{"mode":"Null"},"console":{"mode":"Off"},"debug_console":{"mode":"Tty"}}
                 """;
-            guest.Put("vm.create", config);
-            guest.Put("vm.boot");
+            guest._api.Put("vm.create", config);
+            guest._api.Put("vm.boot");
             guest._child.WaitFor("payload: beat");
             return guest;
         }
@@ -63,66 +56,25 @@ internal sealed class SnapshotGuest : IDisposable
     public static SnapshotGuest Empty(Workspace workspace, string controlSocket) => new(workspace, controlSocket);
 
     /// <summary>Takes a snapshot of the paused machine; returns nanoseconds until the answer.</summary>
-    public long Snapshot(string folder, string keys = "") => Put("vm.snapshot", $$"""{"destination_url":"file://{{folder}}"{{keys}}}""");
+    public long Snapshot(string folder, string keys = "") => _api.Put("vm.snapshot", $$"""{"destination_url":"file://{{folder}}"{{keys}}}""");
 
     /// <summary>Restores and resumes; returns nanoseconds, elapsed and of processor time, until the guest's first output has come through a pipe.</summary>
     public (long Elapsed, long Processor) Restore(string folder, string mode)
     {
         long cpu = _child.ProcessorTime;
         long asked = Child.Now;
-        Send(Request("vm.restore", $$"""{"source_url":"file://{{folder}}","memory_restore_mode":"{{mode}}","resume":true}"""));
+        _api.Send("PUT", "vm.restore", $$"""{"source_url":"file://{{folder}}","memory_restore_mode":"{{mode}}","resume":true}""");
         long elapsed = _child.WaitFor(Beat) - asked;
         return (elapsed, _child.ProcessorTime - cpu);
     }
 
-    public void Pause() => Put("vm.pause");
+    public void Pause() => _api.Put("vm.pause");
 
-    public void Resume() => Put("vm.resume");
+    public void Resume() => _api.Put("vm.resume");
 
     public void Dispose()
     {
-        _socket.Dispose();
+        _api.Dispose();
         _child.Dispose();
-    }
-
-    private long Put(string call, string body = "")
-    {
-        long asked = Child.Now;
-        string answer = Ask(Request(call, body));
-        long took = Child.Now - asked;
-        return answer.StartsWith("HTTP/1.1 204", StringComparison.Ordinal)
-            ? took
-            : throw new MeasurementException($"{call} was answered with '{answer}'");
-    }
-
-    private static string Request(string call, string body) =>
-        $"PUT /api/v1/{call} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}";
-
-    private void Send(string request) => _socket.Send(Encoding.ASCII.GetBytes(request));
-
-    private string Ask(string question)
-    {
-        Send(question);
-        string text = "";
-        int end;
-        while ((end = text.IndexOf(HeadEnd, StringComparison.Ordinal)) < 0)
-        {
-            Receive();
-        }
-
-        int at = text.IndexOf(Length, 0, end, StringComparison.Ordinal);
-        int length = at < 0 ? 0 : int.Parse(text.AsSpan(at + Length.Length, text.IndexOf('\r', at) - at - Length.Length), CultureInfo.InvariantCulture);
-        while (text.Length < end + HeadEnd.Length + length)
-        {
-            Receive();
-        }
-
-        return text;
-
-        void Receive()
-        {
-            int count = ApiStart.Receive(_child, _socket, _buffer);
-            text += count > 0 ? Encoding.ASCII.GetString(_buffer, 0, count) : throw _child.Ended("closed its control socket");
-        }
     }
 }

@@ -39,11 +39,12 @@ public sealed class PciSegment : IIoDevice
     }
 
     /// <summary>A slot that is free, the lowest first; null if none is.</summary>
-    public int? FreeSlot()
+    /// <param name="reserved">Slots that are not for whoever asks.</param>
+    public int? FreeSlot(IReadOnlySet<PciAddress>? reserved = null)
     {
         for (int slot = 0; slot < SlotCount; slot++)
         {
-            if (this[slot] is null)
+            if (this[slot] is null && reserved?.Contains(new PciAddress(Layout.Number, slot)) is not true)
             {
                 return slot;
             }

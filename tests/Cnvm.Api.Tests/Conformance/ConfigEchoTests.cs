@@ -20,6 +20,11 @@ public sealed class ConfigEchoTests : IDisposable
         ["disks[].num_queues"] = """{"cpus":{"boot_vcpus":2,"max_vcpus":2}}""",
         ["net[].num_queues"] = """{"cpus":{"boot_vcpus":2,"max_vcpus":2}}""",
         ["disks[].rate_limit_group"] = """{"rate_limit_groups":[{"id":"/rate_limit_group","rate_limiter_config":{}}]}""",
+        ["disks[].vhost_user"] = """{"memory":{"size":8388608,"shared":true},"disks":[{"path":null,"vhost_socket":"/s"}]}""",
+        ["disks[].vhost_socket"] = """{"memory":{"size":8388608,"shared":true},"disks":[{"path":null,"vhost_user":true}]}""",
+        ["net[].vhost_user"] = """{"memory":{"size":8388608,"shared":true},"net":[{"vhost_socket":"/s"}]}""",
+        ["net[].vhost_socket"] = """{"memory":{"size":8388608,"shared":true},"net":[{"vhost_user":true}]}""",
+        ["fs[].socket"] = """{"memory":{"size":8388608,"shared":true},"fs":[{"path":null}]}""",
         ["net[].mask"] = """{"net":[{"ip":"192.168.249.1"}]}""",
     };
 

@@ -62,7 +62,7 @@ internal static class SampleValue
         JsonObject made = Object(Contract.FieldsOf(schema).Where(f => (f.IsRequired || IsNeeded(f)) && f is not { Schema: "FsConfig", Name: "socket" }));
         if (schema == "FsConfig")
         {
-            // In place of a daemon's socket, which is refused.
+            // In place of a daemon's socket, for which memory has to be shared.
             made["path"] = "/";
         }
 

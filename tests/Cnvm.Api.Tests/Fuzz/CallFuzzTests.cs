@@ -92,7 +92,7 @@ public sealed class CallFuzzTests(ITestOutputHelper output)
             _ when state.Length == 0 => (404, state),
             "vm.info" => (200, state),
             "vm.counters" => (booted ? 200 : 500, state),
-            "vm.add-disk" => (booted ? 500 : 204, state),
+            "vm.add-disk" => (booted ? 200 : 204, state),
             "vm.boot" => (booted ? 500 : 204, booted ? state : "Running"),
             _ when !booted => (500, state),
             "vm.pause" => (state == "Running" ? 204 : 500, "Paused"),

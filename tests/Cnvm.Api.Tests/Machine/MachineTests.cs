@@ -99,16 +99,69 @@ public sealed class MachineTests : IDisposable
     }
 
     [Fact]
-    public void A_booted_machine_refuses_hotplug_by_name_and_its_devices_stay()
+    public void A_booted_machine_takes_devices_and_asks_the_guest_to_give_them_up()
     {
         Expect(204, "vm.create", _vmm.Body());
         Expect(204, "vm.add-disk", $$"""{"path":"{{_vmm.Disk("a")}}","id":"a"}""");
         Expect(204, "vm.boot");
-        RawAnswer answer = _client.Request("PUT", "vm.add-disk", $$"""{"path":"{{_vmm.Disk("b")}}"}""");
+        string second = Added($$"""{"path":"{{_vmm.Disk("c")}}"}""");
+        Assert.Equal("_disk", second[..5]);
+        Expect(204, "vm.pause");
+        Assert.Equal("d", Added($$"""{"path":"{{_vmm.Disk("d")}}","id":"d"}"""));
+        Expect(204, "vm.resume");
+
+        // What cannot be added leaves the machine as it was; a name is given once.
+        RawAnswer answer = _client.Request("PUT", "vm.add-disk", """{"path":"/nonexistent/disk","id":"e"}""");
         Assert.Equal(500, answer.Status);
-        Assert.Equal(["Error from API", "The device could not be added to the VM", "adding a device to a booted VM is not supported yet by cnvm"], answer.Chain);
+        Assert.Contains("/nonexistent/disk", answer.Chain[^1], StringComparison.Ordinal);
+        Expect(409, "vm.add-disk", $$"""{"path":"{{_vmm.Disk("f")}}","id":"d"}""");
+        Assert.Equal(["a", second, "d"], Disks());
+        Assert.Equal("e", Added($$"""{"path":"{{_vmm.Disk("e")}}","id":"e"}"""));
+
+        // This guest never gives anything up: a device that is to go is there until the machine begins anew.
         Expect(404, "vm.remove-device", """{"id":"b"}""");
-        Expect(500, "vm.remove-device", """{"id":"a"}""");
+        Expect(204, "vm.remove-device", """{"id":"d"}""");
+        Expect(204, "vm.remove-device", """{"id":"d"}""");
+        Assert.Equal(["a", second, "d", "e"], Disks());
+        Expect(204, "vm.reboot");
+        Assert.Equal(["a", second, "e"], Disks());
+        Expect(204, "vm.remove-device", """{"id":"e"}""");
+        Expect(204, "vm.shutdown");
+        Assert.Equal(["a", second], Disks());
+
+        // Another device of the same name has nothing to do with it.
+        Expect(204, "vm.add-disk", $$"""{"path":"{{_vmm.Disk("g")}}","id":"e"}""");
+        Expect(204, "vm.boot");
+        Expect(204, "vm.reboot");
+        Assert.Equal(["a", second, "e"], Disks());
+
+        // A slot that one device asks for is not given to another when the machine begins anew.
+        Assert.Equal("f", Added($$"""{"path":"{{_vmm.Disk("f")}}","id":"f","pci_device_id":9}"""));
+        Expect(204, "vm.reboot");
+        Expect(204, "vm.shutdown");
+    }
+
+    /// <summary>The guest was shown its processor long ago; only one that boots anew needs the file.</summary>
+    [Fact]
+    public void A_booted_machine_takes_devices_when_its_profile_is_gone()
+    {
+        string profile = Path.Combine(_vmm.Folder, "fleet.json");
+        File.WriteAllText(profile, """{"name":"fleet","base":"x86-64-v2"}""");
+        Expect(204, "vm.create", _vmm.Body($$""","cpus":{"boot_vcpus":1,"max_vcpus":1,"profile":"{{profile}}"}"""));
+        Expect(204, "vm.boot");
+        File.Delete(profile);
+
+        Assert.Equal("d", Added($$"""{"path":"{{_vmm.Disk("d")}}","id":"d"}"""));
+        Expect(204, "vm.shutdown");
+        Expect(400, "vm.add-disk", $$"""{"path":"{{_vmm.Disk("e")}}","id":"e"}""");
+    }
+
+    [Fact]
+    public void Disks_of_a_booted_machine_get_other_sizes()
+    {
+        Expect(204, "vm.create", _vmm.Body());
+        Expect(204, "vm.add-disk", $$"""{"path":"{{_vmm.Disk("a")}}","id":"a"}""");
+        Expect(204, "vm.boot");
         Expect(404, "vm.resize-disk", """{"id":"b","desired_size":4096}""");
         Expect(400, "vm.resize-disk", """{"id":"a","desired_size":4095}""");
         Expect(204, "vm.resize-disk", """{"id":"a","desired_size":2097152}""");
@@ -154,4 +207,16 @@ public sealed class MachineTests : IDisposable
         Assert.Contains("Content-Type: text/plain; version=0.0.4\r\n", answer.Head, StringComparison.Ordinal);
         return answer.Text;
     }
+
+    /// <summary>Adds a disk to a booted machine; returns its name.</summary>
+    private string Added(string disk)
+    {
+        RawAnswer answer = _client.Request("PUT", "vm.add-disk", disk);
+        Assert.Equal(200, answer.Status);
+        Assert.Matches("^0000:00:[0-9a-f]{2}\\.0$", answer.Json.GetProperty("bdf").GetString());
+        return answer.Json.GetProperty("id").GetString()!;
+    }
+
+    private string[] Disks() =>
+        [.. _client.Request("GET", "vm.info").Json.GetProperty("config").GetProperty("disks").EnumerateArray().Select(d => d.GetProperty("id").GetString()!)];
 }

@@ -132,7 +132,14 @@ public sealed class AcpiTablesTests
     public void The_largest_machine_fits_into_the_low_area()
     {
         var ids = Enumerable.Range(0, 1024).Select(i => (uint)i).ToArray();
-        var range = AcpiTables.Build(Cloud(segments: 96) with { ApicIds = ids, BootVcpus = 1024 }, new ArrayMemory(1 << 20));
+        var machine = Cloud(segments: 96) with
+        {
+            ApicIds = ids,
+            BootVcpus = 1024,
+            Objects = [PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, 96)), GenerationDevice.Object(LowMemory.GenerationId)],
+            HostBridgeObjects = Slots(96),
+        };
+        var range = AcpiTables.Build(machine, new ArrayMemory(1 << 20));
         Assert.InRange(range.End, Rsdp, LowMemory.AcpiTablesEnd);
     }
 
@@ -147,8 +154,14 @@ public sealed class AcpiTablesTests
         {
             HasRtc = true,
             PvpanicPort = 0x505,
-            Events = [new GedEvent(1, Call(@"\_SB.SCAN")), GenerationDevice.Event],
-            Objects = [Method("SCAN", 0), GenerationDevice.Object(LowMemory.GenerationId)],
+            Events = [new GedEvent(1, Call(@"\_SB.SCAN")), PciHotplugDevice.Event, GenerationDevice.Event],
+            Objects =
+            [
+                Method("SCAN", 0),
+                PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, segments)),
+                GenerationDevice.Object(LowMemory.GenerationId),
+            ],
+            HostBridgeObjects = Slots(segments),
         };
         var source = RoundTrip(Built(machine, "DSDT"));
 
@@ -162,6 +175,11 @@ public sealed class AcpiTablesTests
         Assert.Contains("OperationRegion (EREG, SystemMemory, 0x000000FFFFEF0000, One)", source, StringComparison.Ordinal);
         Assert.Contains(@"Notify (\_SB.PWRB, 0x80)", source, StringComparison.Ordinal);
         Assert.Contains(@"\_SB.SCAN ()", source, StringComparison.Ordinal);
+        Assert.Contains(@"\_SB.PHPR.PSCN ()", source, StringComparison.Ordinal);
+        Assert.Contains("OperationRegion (PCST, SystemMemory, 0x000000FFFFEF0010, 0x10)", source, StringComparison.Ordinal);
+        Assert.Contains($@"\_SB.PC{segments - 1:X2}.PCNT ()", source, StringComparison.Ordinal);
+        Assert.Equal((32 * segments) - 1, CountOf(source, "Method (_EJ0, 1"));
+        Assert.Contains("Notify (S031, Arg1)", source, StringComparison.Ordinal);
         Assert.Contains("Name (_CID, \"VM_Gen_Counter\")", source, StringComparison.Ordinal);
         Assert.Contains("0x000EF000", source, StringComparison.Ordinal);
         Assert.Contains(@"Notify (\_SB.VGEN, 0x80)", source, StringComparison.Ordinal);
@@ -271,6 +289,9 @@ public sealed class AcpiTablesTests
 
         Assert.Equal(Convert.ToHexString(expected), Convert.ToHexString(actual));
     }
+
+    private static Dictionary<int, IReadOnlyList<AmlTerm>> Slots(int segments) =>
+        Enumerable.Range(0, segments).ToDictionary(s => s, PciHotplugDevice.SlotObjects);
 
     private static AcpiMachine Cloud(int segments = 1) => new()
     {

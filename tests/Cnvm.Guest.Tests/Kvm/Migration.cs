@@ -6,7 +6,7 @@ using Xunit.Abstractions;
 namespace Cnvm.Guest.Tests.Kvm;
 
 [Collection(KvmGuests.Name)]
-public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper output) : MigrationTests(fixture, output)
+public sealed partial class Migration(NestedHostFixture fixture, ITestOutputHelper output) : MigrationTests(fixture, output)
 {
     private GuestHost? _outside;
 
@@ -18,6 +18,7 @@ public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper outpu
     private const int PortIn = 7100;
     private const int PortOut = 7101;
     private const int PortOver = 7102;
+    private const int PortFree = 7103;
     private const int SoakRounds = 15;
 
     /// <summary>Inside the host: joins a connection to one port with one to the other.</summary>
@@ -59,15 +60,17 @@ public sealed class Migration(NestedHostFixture fixture, ITestOutputHelper outpu
         }
     }
 
+    protected override string FreeUrl() => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"tcp:127.0.0.1:{PortFree}");
+
     protected override GuestHost Outside => _outside ??= new GuestHost(
         new LocalHost(), "soft", "", fixture.SharedDirectory, Environment.IsPrivilegedProcess, IsAlone: false);
 
-    protected override IReadOnlyList<(string Name, Func<GuestVm, Task<GuestVm>> Move)> Ways =>
+    private protected override IReadOnlyList<Way> Ways =>
     [
         .. base.Ways,
-        ("kvm to soft", MoveOutAsync),
-        ("soft to soft", g => MoveOnAsync(g, Outside)),
-        ("soft to kvm", MoveInAsync),
+        new("kvm to soft", StaysOnHost: false, MoveOutAsync),
+        new("soft to soft", StaysOnHost: true, g => MoveOnAsync(g, Outside)),
+        new("soft to kvm", StaysOnHost: false, MoveInAsync),
     ];
 
     /// <summary>To a target outside: the source connects to the relay inside, and what it says is carried on from there.</summary>

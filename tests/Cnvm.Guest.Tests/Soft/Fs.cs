@@ -7,5 +7,7 @@ public sealed class Fs(SoftHostFixture fixture, ITestOutputHelper output) : FsTe
 {
     protected override int Operations => 1000;
 
+    protected override int Processors => 2;
+
     protected override int Megabytes => 20;
 }

@@ -1,16 +1,27 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
 using Cnvm.Nested;
+using Cnvm.Tests;
 using Xunit.Abstractions;
 
 namespace Cnvm.Guest.Tests.Soft;
 
 [Collection(SoftGuests.Name)]
-public sealed class Migration(SoftHostFixture fixture, ITestOutputHelper output) : MigrationTests(fixture, output)
+public sealed partial class Migration(SoftHostFixture fixture, ITestOutputHelper output) : MigrationTests(fixture, output)
 {
     private const int Moves = 200;
 
     protected override bool IsQuick => true;
 
     protected override bool HasSteadyClocks => true;
+
+    protected override string FreeUrl()
+    {
+        using var finder = new TcpListener(IPAddress.Loopback, 0);
+        finder.Start();
+        return $"tcp:127.0.0.1:{((IPEndPoint)finder.LocalEndpoint).Port}";
+    }
 
     /// <summary>A guest that checks its memory goes from process to process, and loses nothing on the way.</summary>
     [SkippableFact]
@@ -44,6 +55,53 @@ public sealed class Migration(SoftHostFixture fixture, ITestOutputHelper output)
         finally
         {
             await guest.DisposeAsync();
+        }
+    }
+
+    /// <summary>Through mutual TLS over TCP; whoever is not trusted is refused before the guest stops, and the target waits on.</summary>
+    [SkippableFact]
+    public async Task A_guest_moves_through_TLS_and_to_nobody_else()
+    {
+        await using var scratch = new ScratchDirectory(Host);
+        using var authority = new TestAuthority("cnvm test authority");
+        using var other = new TestAuthority("another authority");
+        string good = authority.Fill($"{scratch.Path}/good");
+        string stranger = other.Fill($"{scratch.Path}/stranger", believed: authority);
+        using var finder = new TcpListener(IPAddress.Loopback, 0);
+        finder.Start();
+        string url = $"tcp:127.0.0.1:{((IPEndPoint)finder.LocalEndpoint).Port}";
+        finder.Stop();
+        await using GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup { Cpus = 2 });
+        await GuestLoad.StartAsync(guest);
+        await using GuestVm target = await GuestVm.StartAsync(Host);
+        Task<string> receiving = target.PutAsync("vm.receive-migration", $$"""{"receiver_url":"{{url}}","tls_dir":"{{good}}","tls_peer_name":"cnvm.test"}""");
+        await target.WaitForEventAsync("vm", "migration-receive-ready");
+
+        // Nobody else could map this guest's memory.
+        Assert.Contains(
+            "shared=on", await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"unix:{{scratch.Path}}/local","local":true}""", status: 500), StringComparison.Ordinal);
+        await RefuseAsync(stranger, "", "unknown ca");
+        await RefuseAsync(good, ",\"tls_peer_name\":\"elsewhere.test\"", "hostname mismatch");
+        await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}"}""");
+        Assert.Equal("Here", (await EndAsync(guest)).GetProperty("guest").GetString());
+        await GuestLoad.AssertGoesOnAsync(guest, 2);
+
+        JsonElement end = JsonDocument.Parse(
+            await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","tls_dir":"{{good}}","wait":true}""")).RootElement;
+        Output.WriteLine(end.ToString());
+        Assert.Equal("Completed", end.GetProperty("phase").GetString());
+        await receiving;
+        await guest.AssertEndAsync(othersRun: true);
+        await GuestLoad.AssertGoesOnAsync(target, 2);
+        await target.PowerOffAsync();
+
+        async Task RefuseAsync(string folder, string keys, string why)
+        {
+            await guest.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","tls_dir":"{{folder}}"{{keys}}}""");
+            JsonElement refused = await EndAsync(guest);
+            Assert.Contains(why, refused.GetProperty("error").GetString(), StringComparison.OrdinalIgnoreCase);
+            Assert.Equal("Here", refused.GetProperty("guest").GetString());
+            Assert.Equal("Running", await guest.StateAsync());
         }
     }
 

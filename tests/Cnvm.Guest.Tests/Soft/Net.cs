@@ -4,4 +4,6 @@ namespace Cnvm.Guest.Tests.Soft;
 public sealed class Net(SoftHostFixture fixture) : NetTests(fixture)
 {
     protected override int Bytes => 16_000_000;
+
+    protected override bool IsEmulated => false;
 }

@@ -18,10 +18,10 @@ internal sealed unsafe class FuseClient : IDisposable
     private readonly DescriptorChain _chain = new(1024);
     private ulong _unique;
 
-    public FuseClient(bool readOnly = false, FsCacheMode cache = FsCacheMode.Auto, int descriptors = 4000, string? folder = null)
+    public FuseClient(bool readOnly = false, FsCacheMode cache = FsCacheMode.Auto, int descriptors = 4000, string? folder = null, IReadOnlyList<IdRange>? users = null)
     {
         Folder = folder ?? Directory.CreateTempSubdirectory("cnvm-fs-").FullName;
-        Options = new FsOptions { Id = "_fs0", Tag = "t", Path = Folder, IsReadOnly = readOnly, Cache = cache, MaxDescriptors = descriptors };
+        Options = new FsOptions { Id = "_fs0", Tag = "t", Path = Folder, IsReadOnly = readOnly, Cache = cache, MaxDescriptors = descriptors, Users = users ?? [] };
         Shared = new SharedFolder(Options);
         Handler = new FuseHandler(Shared, NullLogger.Instance);
     }

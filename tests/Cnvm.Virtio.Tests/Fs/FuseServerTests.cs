@@ -207,6 +207,46 @@ public sealed class FuseServerTests : IDisposable
         Assert.Equal((99u, 5678u, 0x89edu), (a.uid, a.gid, a.mode));
     }
 
+    [SkippableFact]
+    public void Users_have_other_numbers_on_the_host()
+    {
+        Skip.IfNot(IsRoot, "only root makes files for others");
+        using var client = new FuseClient(folder: _client.Folder, users: [new IdRange(0, 100_000, 1000), new IdRange(2000, 500, 10)]);
+        client.Begin();
+        fuse_attr OnHost(string name) => _client.LookUp(Root, name).attr;
+
+        (ulong node, _) = client.Create(Root, "root", 0x1a4);
+        Assert.Equal((0u, 100_000u), (client.Attributes(node).uid, OnHost("root").uid));
+        client.User = 2009;
+        client.Group = 7;
+        (node, _) = client.Create(Root, "last", 0x1a4);
+        Assert.Equal((2009u, 509u, 7u), (client.Attributes(node).uid, OnHost("last").uid, OnHost("last").gid));
+        fuse_attr a = client.Change(node, new fuse_setattr_in { valid = FuseAbi.FATTR_UID, uid = 999 });
+        Assert.Equal((999u, 100_999u), (a.uid, OnHost("last").uid));
+
+        // The mode counts for the owner, whose number is another one.
+        client.User = 999;
+        client.Change(node, new fuse_setattr_in { valid = FuseAbi.FATTR_MODE, mode = 0x100 });
+        client.Ask(FuseAbi.FUSE_ACCESS, node, FuseClient.Bytes(new fuse_access_in { mask = 4 }));
+        client.User = 998;
+        Assert.Equal(Errno.EACCES, client.Refused(FuseAbi.FUSE_ACCESS, node, FuseClient.Bytes(new fuse_access_in { mask = 4 })));
+
+        // Whoever is in no range is nobody, makes nothing and is given nothing.
+        File.WriteAllText(client.Path("mine"), "");
+        Assert.Equal(65534u, client.LookUp(Root, "mine").attr.uid);
+        foreach (uint user in (uint[])[1000, 1999, 2010, 100_000, uint.MaxValue])
+        {
+            client.User = user;
+            Assert.Equal(Errno.EOVERFLOW, client.Refused(FuseAbi.FUSE_MKDIR, Root, FuseClient.Bytes(new fuse_mkdir_in { mode = 0x1c0 }), FuseClient.Text("d")));
+            Assert.Equal(
+                Errno.EOVERFLOW,
+                client.Refused(FuseAbi.FUSE_CREATE, Root, FuseClient.Bytes(new fuse_create_in { flags = 2, mode = 0x1a4 }), FuseClient.Text("f")));
+            Assert.Equal(Errno.EINVAL, client.Refused(FuseAbi.FUSE_SETATTR, node, FuseClient.Bytes(new fuse_setattr_in { valid = FuseAbi.FATTR_UID, uid = user })));
+        }
+
+        Assert.Equal(["last", "mine", "root"], Directory.GetFileSystemEntries(client.Folder).Select(f => Path.GetFileName(f)).Order());
+    }
+
     [Fact]
     public void Special_files_are_made_but_neither_devices_nor_opened()
     {

@@ -82,6 +82,19 @@ public sealed class TapTests
             // Another user of a multi-queue interface joins it, but one of another mode cannot.
             NetBackendException e = Assert.Throws<NetBackendException>(() => TapBackend.Open(new TapOptions { Name = made.Name }));
             Assert.Contains(made.Name, e.Message, StringComparison.Ordinal);
+            Assert.Equal(e.Message, TapBackend.Obstacle(new TapOptions { Name = made.Name }));
+        }
+
+        // Somebody else's may be free when it is needed, and what is made for asking is gone afterwards.
+        using (TapBackend held = TapBackend.Open(new TapOptions { Name = "cnvmtest5" }))
+        {
+            Assert.Null(TapBackend.Obstacle(new TapOptions { Name = held.Name }));
+        }
+
+        Assert.Null(TapBackend.Obstacle(new TapOptions { Name = "cnvmtest6" }));
+        using (NetInterface asked = new("cnvmtest6"))
+        {
+            Assert.False(asked.Exists);
         }
 
         using (NetInterface gone = new("vmtap0"))

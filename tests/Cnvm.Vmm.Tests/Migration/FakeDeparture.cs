@@ -34,7 +34,34 @@ internal sealed class FakeDeparture : IDepartingGuest, IDisposable
 
     public bool IsPaused { get; init; }
 
-    public MigrationOffer Offer { get; }
+    /// <summary>The memory is handed over: it must be of files.</summary>
+    public IReadOnlyList<int>? MemoryDescriptors { get; set; }
+
+    public IReadOnlyList<int> TapQueues => [];
+
+    /// <summary>A guest whose memory is handed over.</summary>
+    public static FakeDeparture Local(World world, bool isPaused = false)
+    {
+        RamPiece[] plan = [new RamPiece(0, 0x20_0000) { Shared = true }, new RamPiece(0x100_0000, 0x10_0000) { Shared = true }];
+        var guest = new FakeDeparture(world, plan) { IsPaused = isPaused };
+        guest.MemoryDescriptors = HandedMemory.Of(guest.Memory);
+        return guest;
+    }
+
+    public MigrationOffer Offer { get; private set; }
+
+    /// <summary>Disks that move along; none: they stay where they are.</summary>
+    public IReadOnlyList<FakeDisk> FakeDisks
+    {
+        get;
+        set
+        {
+            field = value;
+            Offer = Offer with { Disks = new DiskOffers([.. value.Select(d => d.Offer)]) };
+        }
+    } = [];
+
+    public IReadOnlyList<IDepartingDisk> Disks => FakeDisks;
 
     public byte[] State { get; init; } = [.. Enumerable.Range(0, 5000).Select(i => (byte)(i * 7))];
 
@@ -45,6 +72,8 @@ internal sealed class FakeDeparture : IDepartingGuest, IDisposable
 
     public bool IsStopped { get; private set; }
 
+    public bool WasStopped { get; private set; }
+
     public Exception? StopFailure { get; set; }
 
     public void Write(ulong gpa, byte value)
@@ -53,7 +82,14 @@ internal sealed class FakeDeparture : IDepartingGuest, IDisposable
         _written.Add(gpa);
     }
 
-    public void StartTracking() => IsTracking = true;
+    public void StartTracking()
+    {
+        IsTracking = true;
+        foreach (FakeDisk disk in FakeDisks)
+        {
+            disk.StartTracking();
+        }
+    }
 
     public void Collect(DirtyBitmap into)
     {
@@ -71,6 +107,10 @@ internal sealed class FakeDeparture : IDepartingGuest, IDisposable
     {
         IsTracking = false;
         Throttled = 0;
+        foreach (FakeDisk disk in FakeDisks)
+        {
+            disk.StopTracking();
+        }
     }
 
     /// <summary>Percent.</summary>
@@ -97,6 +137,7 @@ internal sealed class FakeDeparture : IDepartingGuest, IDisposable
         }
 
         IsStopped = true;
+        WasStopped = true;
         _world.Stop(Side);
     }
 

@@ -5,14 +5,15 @@ namespace Cnvm.Vmm.Tests.Migration;
 
 /// <summary>
 /// Every message of the protocol is cut off, damaged, delayed, doubled, reordered and lost, and afterwards either side is gone: the guest
-/// is runnable at exactly one place with all its memory, and nobody hangs.
+/// is runnable at exactly one place with all its memory and disks, no other file is left, and nobody hangs.
 /// </summary>
 public sealed class FaultTests(ITestOutputHelper output)
 {
     private static readonly FrameType[] SourceSays =
     [
-        FrameType.Hello, FrameType.Offer, FrameType.Pages, FrameType.Pages, FrameType.Zeros, FrameType.Round, FrameType.Pages, FrameType.Round,
-        FrameType.Pages, FrameType.Round, FrameType.State, FrameType.Run, FrameType.Bye,
+        FrameType.Hello, FrameType.Offer, FrameType.DiskData, FrameType.DiskZeros, FrameType.DiskData, FrameType.Pages, FrameType.Pages, FrameType.Zeros,
+        FrameType.Round, FrameType.DiskZeros, FrameType.DiskData, FrameType.DiskZeros, FrameType.Pages, FrameType.Round, FrameType.DiskZeros,
+        FrameType.DiskData, FrameType.DiskZeros, FrameType.DiskData, FrameType.Pages, FrameType.Round, FrameType.State, FrameType.Run, FrameType.Bye,
     ];
 
     private static readonly FrameType[] TargetSays =
@@ -51,7 +52,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         if (!IsWhole && fault is Fault.Drop or Fault.Reorder)
         {
             // Each is missed only after a while: the telling ones are enough.
-            FrameType[] telling = [FrameType.Offer, FrameType.Zeros, FrameType.State, FrameType.Run, FrameType.Ready, FrameType.Running];
+            FrameType[] telling = [FrameType.Offer, FrameType.DiskZeros, FrameType.Zeros, FrameType.State, FrameType.Run, FrameType.Ready, FrameType.Running];
             moves.RemoveAll(m => !telling.Any(t => m.Name.EndsWith($" {t}", StringComparison.Ordinal)));
         }
 
@@ -102,7 +103,15 @@ public sealed class FaultTests(ITestOutputHelper output)
     {
         MoveTests.Fill(move.Departure);
         move.Limits.DowntimeMs = 10_000;
-        move.Departure.OnCollect = n => move.Departure.Write(0x2000, (byte)n);
+        var disk = new FakeDisk("_disk0", 256 << 10);
+        new Random(2).NextBytes(disk.Contents.AsSpan(0, 64 << 10));
+        new Random(3).NextBytes(disk.Contents.AsSpan(192 << 10));
+        move.BringDisks(disk);
+        move.Departure.OnCollect = n =>
+        {
+            move.Departure.Write(0x2000, (byte)n);
+            disk.Write(70_000 * n, [(byte)n]);
+        };
         move.StartTarget();
         move.StartSource(move.ProxyPath);
         Assert.True(move.WaitForSource(), $"the source hangs: {move.SourceProgress.Info()}");
@@ -143,10 +152,14 @@ public sealed class FaultTests(ITestOutputHelper output)
                 break;
         }
 
-        Assert.False(move.Departure.IsTracking, where);
+        Assert.False(move.Departure.IsTracking || move.Departure.FakeDisks.Any(d => d.IsTracking), where);
         if (move.World.Running == FakeArrival.Side)
         {
             move.AssertMemoryArrived();
+        }
+        else
+        {
+            Assert.Empty(Directory.GetFileSystemEntries(move.DiskFolder));
         }
     }
 }

@@ -29,7 +29,19 @@ internal sealed class Move : IDisposable
 
     public MigrationStop SourceStop { get; } = new();
 
-    public MigrationProgress SourceProgress { get; } = new(MigrationSide.Source, "unix:source");
+    public MigrationProgress SourceProgress { get; private set; } = new(MigrationSide.Source, "unix:source");
+
+    /// <summary>Where the source connects from now on; null: where it was told to at first.</summary>
+    public string? SourceGoesTo { get; set; }
+
+    /// <summary>The source's connection.</summary>
+    public MigrationLink? SourceLink { get; private set; }
+
+    /// <summary>All of them, in the order in which they were made.</summary>
+    public List<MigrationLink> SourceLinks { get; } = [];
+
+    /// <summary>Told when the source has connected once more.</summary>
+    public Action OnConnected { get; set; } = static () => { };
 
     public MigrationProgress TargetProgress { get; } = new(MigrationSide.Target, "unix:target");
 
@@ -37,11 +49,26 @@ internal sealed class Move : IDisposable
 
     public MigrationSource? Source { get; private set; }
 
+    public MigrationTransport SourceTransport { get; set; } = MigrationTransport.Plain;
+
+    public MigrationTransport TargetTransport { get; init; } = MigrationTransport.Plain;
+
     public bool Compress { get; init; }
 
     public bool FinishAfterTimeout { get; init; }
 
     public bool AutoConverge { get; init; }
+
+    public bool OnlyChecks { get; init; }
+
+    public int Connections { get; init; } = 1;
+
+    public int Postcopy { get; init; }
+
+    public ulong DeltaCacheBytes { get; init; }
+
+    /// <summary>What both sides say of a post-copy.</summary>
+    public System.Collections.Concurrent.ConcurrentQueue<string> PostcopyEvents { get; } = new();
 
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(20);
 
@@ -49,8 +76,22 @@ internal sealed class Move : IDisposable
 
     public Action OnRound { get; set; } = static () => { };
 
+    /// <summary>What the source calls the migration.</summary>
+    public static byte[] Session => [.. Enumerable.Range(1, 16).Select(i => (byte)i)];
+
     /// <summary>Where the target listens.</summary>
     public string TargetPath => Path.Combine(_folder, "target");
+
+    /// <summary>Where disks arrive that come along.</summary>
+    public string DiskFolder => Path.Combine(_folder, "disks");
+
+    /// <summary>The guest brings its disks along.</summary>
+    public void BringDisks(params FakeDisk[] disks)
+    {
+        Directory.CreateDirectory(DiskFolder);
+        Arrival.Folder = DiskFolder;
+        Departure.FakeDisks = disks;
+    }
 
     /// <summary>A free place for whoever is in between.</summary>
     public string ProxyPath => Path.Combine(_folder, "proxy");
@@ -69,6 +110,10 @@ internal sealed class Move : IDisposable
         Compress = Compress,
         FinishAfterTimeout = FinishAfterTimeout,
         AutoConverge = AutoConverge,
+        OnlyChecks = OnlyChecks,
+        Connections = Connections,
+        Postcopy = (PostcopyUse)Postcopy,
+        DeltaCacheBytes = DeltaCacheBytes,
         Patience = Patience,
         GreetingPatience = Patience,
         AskingTime = AskingTime,
@@ -79,6 +124,11 @@ internal sealed class Move : IDisposable
     /// <param name="through">Path to connect to.</param>
     public void StartSource(string? through = null)
     {
+        if (Source is not null)
+        {
+            SourceProgress = new MigrationProgress(MigrationSide.Source, "unix:source");
+        }
+
         StreamEndpoint endpoint = Endpoint(through ?? TargetPath);
         Source = new MigrationSource(
             Departure,
@@ -88,18 +138,28 @@ internal sealed class Move : IDisposable
             SourceStop,
             givenUp =>
             {
-                SocketStream socket = SocketStream.Connect(endpoint, 10_000, givenUp);
-                return new MigrationLink(socket, socket);
+                SourceLinks.Add(SourceLink = SourceTransport.Connect(Endpoint(SourceGoesTo ?? endpoint.Path!), givenUp));
+                OnConnected();
+                return SourceLink;
             },
-            [.. Enumerable.Range(1, 16).Select(i => (byte)i)])
+            Session)
         {
             OnRound = () => OnRound(),
+            OnPostcopy = name => PostcopyEvents.Enqueue($"source {name}"),
         };
         Begin(Source.Run);
     }
 
     /// <summary>False if the source hangs.</summary>
-    public bool WaitForSource() => _threads[^1].Join(Limit);
+    public bool WaitForSource() => WaitForSource(Limit);
+
+    /// <summary>False if the source has not ended by then.</summary>
+    public bool WaitForSource(TimeSpan limit) => _threads[^1].Join(limit);
+
+    /// <summary>The target does nothing by itself any more: it is over, or waits for a source.</summary>
+    public bool HasTargetStopped =>
+        TargetProgress.Phase is MigrationPhase.Connecting or MigrationPhase.Completed or MigrationPhase.Failed
+        || (TargetProgress.Phase == MigrationPhase.PostcopyLost && Target.IsIncomplete);
 
     /// <summary>Waits for both to end: a hang fails the test.</summary>
     public void WaitForEnd()
@@ -128,11 +188,32 @@ internal sealed class Move : IDisposable
         }
 
         Assert.Equal(Departure.State, Arrival.State);
+        AssertDisksArrived();
+    }
+
+    /// <summary>The target has the disks of the source, and no other file.</summary>
+    public void AssertDisksArrived()
+    {
+        foreach (FakeDisk disk in Departure.FakeDisks)
+        {
+            byte[] arrived = File.ReadAllBytes(Path.Combine(DiskFolder, disk.Offer.Id));
+            Assert.True(disk.Contents.AsSpan().SequenceEqual(arrived), $"disk {disk.Offer.Id} has not arrived as it was");
+        }
+
+        if (Departure.FakeDisks.Count > 0)
+        {
+            Assert.Equal(Departure.FakeDisks.Select(d => d.Offer.Id).Order(), Directory.GetFiles(DiskFolder).Select(Path.GetFileName).Order());
+        }
     }
 
     public void Dispose()
     {
-        SourceStop.Ask("the test ends");
+        SourceStop.End("the test ends");
+        if (Target.IsIncomplete)
+        {
+            Target.Abandon();
+        }
+
         Target.TryCancel("the test ends");
         WaitForEnd();
         Target.Dispose();
@@ -142,7 +223,10 @@ internal sealed class Move : IDisposable
     }
 
     private MigrationTarget Make(StreamListener listener) => new(
-        Arrival, Options, TargetProgress, new MigrationStop(), Decisions, listener, static s => new MigrationLink(s, s), NullLogger.Instance);
+        Arrival, Options, TargetProgress, new MigrationStop(), Decisions, listener, TargetTransport.Accept, NullLogger.Instance)
+    {
+        OnPostcopy = name => PostcopyEvents.Enqueue($"target {name}"),
+    };
 
     private void Begin(Action action)
     {

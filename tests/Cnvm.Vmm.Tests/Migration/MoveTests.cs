@@ -262,6 +262,34 @@ public sealed class MoveTests
         move.AssertMemoryArrived();
     }
 
+    /// <summary>A stranger that sends a byte now and then is not silent, and yet it may not keep the port to itself.</summary>
+    [Fact]
+    public void A_stranger_that_never_comes_to_an_end_is_turned_away()
+    {
+        using var move = new Move { Patience = TimeSpan.FromSeconds(1) };
+        move.StartTarget();
+        using SocketStream stranger = SocketStream.Connect(Move.Endpoint(move.TargetPath), 1000, static () => false);
+        byte[] hello = new byte[400];
+        MigrationWire.Magic.CopyTo(hello);
+        hello[MigrationWire.Magic.Length] = (byte)FrameType.Hello;
+        hello[MigrationWire.Magic.Length + 5] = 1;
+
+        int sent = 0;
+        Exception? refusal = Record.Exception(() =>
+        {
+            for (; sent < hello.Length; sent++)
+            {
+                stranger.Write(hello.AsSpan(sent, 1));
+                Thread.Sleep(50);
+            }
+        });
+
+        Assert.IsAssignableFrom<IOException>(refusal);
+        Assert.InRange(sent, MigrationWire.Magic.Length, hello.Length - 1);
+        move.Target.TryCancel("the test ends");
+        move.WaitForEnd();
+    }
+
     [Fact]
     public void Whatever_the_memory_looks_like_it_arrives()
     {

@@ -20,10 +20,11 @@ internal static class SampleState
     public static MachineState Make()
     {
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton)
-            .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([]));
+            .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([])).With(() => Hotplug);
         MachineState state = filler.Fill<MachineState>();
         return state with
         {
+            Chipset = state.Chipset with { Hotplug = null },
             Id = [.. Enumerable.Range(1, 16).Select(i => (byte)i)],
             Memory = new MemoryState
             {
@@ -51,8 +52,11 @@ internal static class SampleState
     {
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton);
         MachineState state = Make();
-        return state with { Virtio = [.. state.Virtio, Slot(filler, "_vsock2", filler.Fill<VsockState>(), pci: true), Slot(filler, "__balloon", filler.Fill<BalloonState>(), pci: false), Slot(filler, "__watchdog", filler.Fill<WatchdogState>(), pci: true), Slot(filler, "_fs3", filler.Fill<FsState>(), pci: true)] };
+        ChipsetState chipset = state.Chipset with { Hotplug = Hotplug };
+        return state with { Chipset = chipset, Virtio = [.. state.Virtio, Slot(filler, "_vsock2", filler.Fill<VsockState>(), pci: true), Slot(filler, "__balloon", filler.Fill<BalloonState>(), pci: false), Slot(filler, "__watchdog", filler.Fill<WatchdogState>(), pci: true), Slot(filler, "_fs3", filler.Fill<FsState>(), pci: true)] };
     }
+
+    private static PciHotplugState Hotplug => new() { Up = [1, 2], Down = [3, 4], Ejected = [5, 6], Selected = 7 };
 
     private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)
     {

@@ -6,6 +6,7 @@ using Cnvm.Devices;
 using Cnvm.Virtio.Queues;
 using Cnvm.Virtio.RateLimits;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Virtio.Block;
 
@@ -23,6 +24,7 @@ public sealed class BlockDevice : VirtioDevice
     private readonly TransferCounter[] _reads;
     private readonly TransferCounter[] _writes;
     private readonly IReadOnlyDictionary<int, int[]> _affinity;
+    private volatile DirtyBlocks? _changes;
     private ulong _negotiated;
     private volatile bool _isWriteBack = true;
 
@@ -45,6 +47,7 @@ public sealed class BlockDevice : VirtioDevice
         Image = image;
         RateLimiter = options.RateLimiter;
         IsFirstSectorKept = options.IsFirstSectorKept;
+        OutlivesProcess = options.OutlivesProcess;
         _affinity = options.QueueAffinity;
         Sectors = image.Size >> BlockSpec.SectorShift;
         _logger = logger;
@@ -93,14 +96,50 @@ public sealed class BlockDevice : VirtioDevice
     /// <inheritdoc cref="BlockOptions.IsFirstSectorKept"/>
     internal bool IsFirstSectorKept { get; }
 
+    /// <inheritdoc cref="BlockOptions.OutlivesProcess"/>
+    internal bool OutlivesProcess { get; }
+
     internal ulong Negotiated => _negotiated;
 
     internal bool IsWriteBack => _isWriteBack;
 
     internal ReadOnlySpan<byte> SerialBytes => _serial;
 
+    /// <inheritdoc cref="IBlockImage.Size"/>
+    public ulong ImageSize => Image.Size;
+
+    /// <summary>The image has no format of its own: its bytes are the disk's.</summary>
+    public bool IsRaw => Image is RawImage;
+
+    /// <inheritdoc cref="IBlockImage.MemoryAlignment"/>
+    public uint MemoryAlignment => Image.MemoryAlignment;
+
+    /// <inheritdoc cref="IBlockImage.LogicalBlockSize"/>
+    public uint LogicalBlockSize => Image.LogicalBlockSize;
+
+    /// <summary>Where writes are marked; null while nobody wants to know.</summary>
+    internal DirtyBlocks? Changes => _changes;
+
+    /// <summary>Marks from now on what the guest writes, discards or zeroes, each when it has been done. One at a time.</summary>
+    public DirtyBlocks TrackChanges() => _changes = new DirtyBlocks(Image.Size);
+
+    /// <summary>Ends <see cref="TrackChanges"/>.</summary>
+    public void StopTrackingChanges() => _changes = null;
+
+    /// <inheritdoc cref="IBlockImage.Read"/>
+    public void ReadImage(ulong offset, Span<byte> buffer) => Image.Read(offset, buffer);
+
+    /// <inheritdoc cref="IBlockImage.TryFindData"/>
+    public bool TryFindData(ulong offset, ulong end, out ulong start, out ulong length) => Image.TryFindData(offset, end, out start, out length);
+
     /// <inheritdoc cref="IBlockImage.Flush"/>
     public void FlushImage() => Image.Flush();
+
+    /// <summary>Whether the guest cannot change the disk.</summary>
+    public bool IsReadOnly => Image.IsReadOnly;
+
+    /// <inheritdoc cref="IBlockImage.CopyTo"/>
+    public void CopyImage(SafeFileHandle file) => Image.CopyTo(file);
 
     /// <inheritdoc cref="IBlockImage.Unlock"/>
     public void UnlockImage() => Image.Unlock();

@@ -23,6 +23,12 @@ public sealed record BlockOptions
     /// </summary>
     public bool IsFirstSectorKept { get; init; }
 
+    /// <summary>
+    /// The guest goes on when this process is killed, and somebody takes its place: what it was told to be done is then in the file, if not yet
+    /// on the host's disk.
+    /// </summary>
+    public bool OutlivesProcess { get; init; }
+
     /// <summary>Limit of what passes, perhaps shared with other disks; null: none.</summary>
     public RateLimiter? RateLimiter { get; init; }
 

@@ -7,7 +7,9 @@ internal static class BlockSpec
     public const int SectorSize = 512;
 
     // Feature bits (§5.2.3).
+    public const ulong SizeMax = 1UL << 1;
     public const ulong SegMax = 1UL << 2;
+    public const ulong Geometry = 1UL << 4;
     public const ulong ReadOnly = 1UL << 5;
     public const ulong BlockSize = 1UL << 6;
     public const ulong Flush = 1UL << 9;

@@ -33,6 +33,7 @@ internal sealed partial class BlockWorker : QueueWorker
     private readonly TransferCounter _writes;
     private readonly LogRateLimit _errorLimit = new();
     private readonly Throttle? _throttle;
+    private readonly int _chainCapacity;
     private int _freeCount;
 
     public BlockWorker(
@@ -61,7 +62,10 @@ internal sealed partial class BlockWorker : QueueWorker
         }
 
         _freeCount = depth;
-        Watch(resources.Notify.Fd, Libc.EPOLLIN, NotifyToken);
+
+        // A driver that makes its queue smaller than it may be has been told of as many segments as the largest one takes.
+        _chainCapacity = DescriptorChain.CapacityFor(Math.Max(_queue.Size, device.QueueSizes[_queue.Index]));
+        WatchDoorbell(resources.Notify, NotifyToken);
         Watch(_io.Completed.Fd, Libc.EPOLLIN, CompletedToken);
         if (device.RateLimiter is { } limiter)
         {
@@ -87,7 +91,7 @@ internal sealed partial class BlockWorker : QueueWorker
         switch (token)
         {
             case NotifyToken:
-                _resources.Notify.Drain();
+                TakeDoorbell(_resources.Notify);
                 break;
             case LimitToken:
                 _throttle!.Wake();
@@ -169,11 +173,12 @@ internal sealed partial class BlockWorker : QueueWorker
 
     private bool Take()
     {
+        // Requests that are done at once give their place back: without a limit a driver that never stops making more would be all that is seen here.
         bool any = false;
-        while (_freeCount > 0 && _throttle is not { IsWaiting: true })
+        for (int i = 0; i < _queue.Size && _freeCount > 0 && _throttle is not { IsWaiting: true }; i++)
         {
             int token = _free[_freeCount - 1];
-            BlockRequest request = _requests[token] ??= new BlockRequest(token, DescriptorChain.CapacityFor(_queue.Size));
+            BlockRequest request = _requests[token] ??= new BlockRequest(token, _chainCapacity);
             if (!_queue.TryPop(request.Chain))
             {
                 break;
@@ -221,6 +226,12 @@ internal sealed partial class BlockWorker : QueueWorker
     /// <summary>A step of a request is done: go on with the next, or finish.</summary>
     private void Continue(BlockRequest request, int result)
     {
+        if (request.Operation is not (BlockOperation.Read or BlockOperation.Flush) && !request.IsFlushing)
+        {
+            // Marked after the step, whatever came of it: who unmarks and reads later finds all of it, who read earlier finds the mark.
+            _device.Changes?.Mark(request.Offset, request.Remaining);
+        }
+
         if (result is -Errno.EINTR or -Errno.EAGAIN)
         {
             request.Submit(_io);
@@ -245,7 +256,7 @@ internal sealed partial class BlockWorker : QueueWorker
         }
 
         bool isChange = request.Operation is not (BlockOperation.Read or BlockOperation.Flush);
-        if (isChange && !request.IsFlushing && !_device.IsWriteBack)
+        if (isChange && !request.IsFlushing && (!_device.IsWriteBack || (_device.OutlivesProcess && _device.Image.HasUnwrittenTables)))
         {
             // Write-through: the driver sends no flushes, so the write is done only when it is stable (§5.2.6.2).
             request.IsFlushing = true;

@@ -1,4 +1,5 @@
 using Cnvm.Linux;
+using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Virtio.Block;
 
@@ -15,14 +16,14 @@ internal static class HostDisk
             Lock(file, isReadOnly, lockWholeFile);
             return file;
         }
-        catch (LinuxException e)
+        catch (Exception e)
         {
             file.Dispose();
-            throw new BlockImageException($"disk {path} cannot be used: {e.Message}", e);
-        }
-        catch
-        {
-            file.Dispose();
+            if (e is LinuxException)
+            {
+                throw new BlockImageException($"disk {path} cannot be used: {e.Message}", e);
+            }
+
             throw;
         }
     }
@@ -66,6 +67,24 @@ internal static class HostDisk
             ? "stop it, or have it open the disk read-only too"
             : "stop it, or open the disk read-only in both";
         throw new BlockImageException($"disk {file.Path} is in use by another disk or process{who}: {advice}");
+    }
+
+    /// <inheritdoc cref="IBlockImage.CopyTo"/>
+    public static void Copy(DiskFile disk, SafeFileHandle copy)
+    {
+        if (!disk.IsRegularFile)
+        {
+            throw new BlockImageException($"disk {disk.Path} is a block device: only disks in files can be copied");
+        }
+
+        try
+        {
+            disk.CopyTo(copy);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new BlockImageException($"disk {disk.Path} cannot be copied: {e.Message}", e);
+        }
     }
 
     private static string CommandOf(int pid)

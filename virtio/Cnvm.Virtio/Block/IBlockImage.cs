@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace Cnvm.Virtio.Block;
 
 /// <summary>A disk's contents. Any thread.</summary>
@@ -10,6 +12,12 @@ public interface IBlockImage : IDisposable
 
     /// <summary>Whether discard gives space back.</summary>
     bool CanDiscard { get; }
+
+    /// <summary>
+    /// What has been written is partly in this process alone until a flush, which takes it along if it is killed; what only the host's kernel
+    /// has does not count.
+    /// </summary>
+    bool HasUnwrittenTables => false;
 
     /// <summary>Smallest unit of a transfer, in bytes; a power of two from 512. Offsets and lengths are multiples of it.</summary>
     uint LogicalBlockSize { get; }
@@ -42,11 +50,35 @@ public interface IBlockImage : IDisposable
     /// <param name="name">For the threads that it may need.</param>
     IBlockQueue OpenQueue(int depth, string name);
 
+    /// <summary>Reads what the guest would read, beside the queues: for those who copy the disk.</summary>
+    /// <param name="offset">In bytes; with the buffer's length and address as the sizes and alignments above ask.</param>
+    /// <exception cref="BlockImageException">The host cannot.</exception>
+    void Read(ulong offset, Span<byte> buffer) => throw new BlockImageException("an image of this kind cannot be copied");
+
+    /// <summary>
+    /// The first stretch at or after an offset, and before an end, that may read as something else than zeroes; false if there is none.
+    /// </summary>
+    /// <exception cref="BlockImageException">The host cannot say.</exception>
+    bool TryFindData(ulong offset, ulong end, out ulong start, out ulong length)
+    {
+        start = offset;
+        length = end - offset;
+        return length > 0;
+    }
+
     /// <summary>Brings what has been written to stable storage. Any thread, with requests in flight too.</summary>
     /// <exception cref="BlockImageException">The host cannot.</exception>
     void Flush()
     {
     }
+
+    /// <summary>
+    /// Copies the image as it lies in its file. Nothing is in flight, and all has been flushed. The copy may lie in another folder: it builds
+    /// on the same files.
+    /// </summary>
+    /// <param name="file">An empty file, open for writing.</param>
+    /// <exception cref="BlockImageException">It lies in no file, or the host cannot.</exception>
+    void CopyTo(SafeFileHandle file) => throw new BlockImageException("an image of this kind cannot be copied");
 
     /// <summary>Lets others open the image; nothing is in flight until <see cref="Lock"/>. An image without a lock does nothing.</summary>
     void Unlock()

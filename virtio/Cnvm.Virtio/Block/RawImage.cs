@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
 using Cnvm.Linux;
+using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Virtio.Block;
 
@@ -127,6 +128,27 @@ public sealed class RawImage : IBlockImage
         }
     }
 
+    public void Read(ulong offset, Span<byte> buffer)
+    {
+        int result = _file.ReadAll(offset, buffer);
+        if (result < 0)
+        {
+            throw new BlockImageException($"disk {_file.Path} cannot be read at byte {offset}: {new LinuxException("read", -result).Message}");
+        }
+    }
+
+    public bool TryFindData(ulong offset, ulong end, out ulong start, out ulong length)
+    {
+        try
+        {
+            return _file.TryFindData(offset, end, out start, out length);
+        }
+        catch (LinuxException e)
+        {
+            throw new BlockImageException($"disk {_file.Path} cannot be searched for data: {e.Message}", e);
+        }
+    }
+
     public void Flush()
     {
         int result = IsReadOnly ? 0 : _file.DataSync();
@@ -135,6 +157,8 @@ public sealed class RawImage : IBlockImage
             throw new BlockImageException($"disk {_options.Path} cannot be flushed: {new LinuxException("fdatasync", -result).Message}");
         }
     }
+
+    public void CopyTo(SafeFileHandle file) => HostDisk.Copy(_file, file);
 
     public void Unlock() => _file.Unlock();
 

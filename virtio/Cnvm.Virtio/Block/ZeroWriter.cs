@@ -4,7 +4,7 @@ using Cnvm.Linux;
 namespace Cnvm.Virtio.Block;
 
 /// <summary>Writes zeroes the long way, for file systems that cannot zero a range.</summary>
-internal static unsafe class ZeroWriter
+public static unsafe class ZeroWriter
 {
     private const nuint ChunkBytes = 1024 * 1024;
     private const nuint ChunkAlignment = 4096;

@@ -17,6 +17,12 @@ public sealed record FsOptions
 
     public FsCacheMode Cache { get; init; }
 
+    /// <summary>Users that have other numbers on the host; none means that all have the same. Only root's process may name any.</summary>
+    public IReadOnlyList<IdRange> Users { get; init; } = [];
+
+    /// <summary>The same for groups.</summary>
+    public IReadOnlyList<IdRange> Groups { get; init; } = [];
+
     /// <summary>Request queues, each with a thread; 1 or more.</summary>
     public int RequestQueues { get; init; } = 1;
 
@@ -27,4 +33,7 @@ public sealed record FsOptions
     /// Host descriptors that the guest may bind: one for each file or directory that it remembers, and one for each that it has open.
     /// </summary>
     public int MaxDescriptors { get; init; } = 16 * 1024;
+
+    /// <summary>Most nodes, and most handles, that a saved state may hold; null for what <see cref="MaxDescriptors"/> gives nodes.</summary>
+    public int? MaxRestored { get; init; }
 }

@@ -27,7 +27,7 @@ internal sealed partial class FsWorker : QueueWorker
         _resources = resources;
         _queue = resources.Queue;
         _chain = new DescriptorChain(DescriptorChain.CapacityFor(_queue.Size));
-        Watch(resources.Notify.Fd, Libc.EPOLLIN, NotifyToken);
+        WatchDoorbell(resources.Notify, NotifyToken);
     }
 
     protected override void OnStart()
@@ -43,7 +43,7 @@ internal sealed partial class FsWorker : QueueWorker
 
     protected override void OnReady(ulong token, uint events)
     {
-        _resources.Notify.Drain();
+        TakeDoorbell(_resources.Notify);
         Serve();
     }
 

@@ -11,7 +11,7 @@ internal sealed unsafe partial class FuseHandler
     private const uint MayExecute = 1;
     private const uint AnyExecute = 0x49;
 
-    private static void Fill(in stat status, out fuse_attr attributes)
+    private void Fill(in stat status, out fuse_attr attributes)
     {
         attributes = default;
         attributes.ino = status.st_ino;
@@ -25,10 +25,23 @@ internal sealed unsafe partial class FuseHandler
         attributes.ctimensec = (uint)status.st_ctim.tv_nsec;
         attributes.mode = status.st_mode;
         attributes.nlink = (uint)status.st_nlink;
-        attributes.uid = status.st_uid;
-        attributes.gid = status.st_gid;
+        attributes.uid = _folder.Users.ToGuest(status.st_uid);
+        attributes.gid = _folder.Groups.ToGuest(status.st_gid);
         attributes.rdev = (uint)status.st_rdev;
         attributes.blksize = (uint)status.st_blksize;
+    }
+
+    /// <summary>What this thread makes belongs to who asks, until it is root again.</summary>
+    /// <returns>0, or minus EOVERFLOW for a caller who has no number on the host: may_o_create() of a user namespace says so too.</returns>
+    private int BecomeCaller(in fuse_in_header header)
+    {
+        if (!_folder.Users.TryToHost(header.uid, out uint user) || !_folder.Groups.TryToHost(header.gid, out uint group))
+        {
+            return -Errno.EOVERFLOW;
+        }
+
+        FileCaller.Become(user, group);
+        return 0;
     }
 
     private uint GetAttributes(in fuse_in_header header)
@@ -65,9 +78,11 @@ internal sealed unsafe partial class FuseHandler
         // The owner first: changing it takes set-user-id bits away, which the new mode may have.
         if (error == 0 && (request.valid & (FuseAbi.FATTR_UID | FuseAbi.FATTR_GID)) != 0)
         {
-            uint user = (request.valid & FuseAbi.FATTR_UID) != 0 ? request.uid : uint.MaxValue;
-            uint group = (request.valid & FuseAbi.FATTR_GID) != 0 ? request.gid : uint.MaxValue;
-            error = FileCalls.ChangeOwner(node.Fd, user, group);
+            uint user = uint.MaxValue;
+            uint group = uint.MaxValue;
+            bool exist = ((request.valid & FuseAbi.FATTR_UID) == 0 || _folder.Users.TryToHost(request.uid, out user))
+                && ((request.valid & FuseAbi.FATTR_GID) == 0 || _folder.Groups.TryToHost(request.gid, out group));
+            error = exist ? FileCalls.ChangeOwner(node.Fd, user, group) : -Errno.EINVAL;
         }
 
         if (error == 0 && (request.valid & FuseAbi.FATTR_MODE) != 0)
@@ -159,7 +174,8 @@ internal sealed unsafe partial class FuseHandler
         const uint All = 7;
         uint allowed = header.uid == 0
             ? All & ~((status.st_mode & AnyExecute) != 0 || node.Type == FileCalls.S_IFDIR ? 0 : MayExecute)
-            : status.st_mode >> (header.uid == status.st_uid ? 6 : header.gid == status.st_gid ? 3 : 0) & All;
+            : status.st_mode >> (_folder.Users.TryToHost(header.uid, out uint user) && user == status.st_uid ? 6
+                : _folder.Groups.TryToHost(header.gid, out uint group) && group == status.st_gid ? 3 : 0) & All;
         allowed &= _folder.IsReadOnly ? MayRead | MayExecute : All;
         return Finish((request.mask & All & ~allowed) == 0 ? 0 : -Errno.EACCES);
     }

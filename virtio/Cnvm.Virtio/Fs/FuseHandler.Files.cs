@@ -107,8 +107,8 @@ internal sealed unsafe partial class FuseHandler
 
         // Made or not at all: what is there already may be anything, and is opened as a node of its kind.
         int flags = OpenFlags(request.flags);
-        FileCaller.Become(header.uid, header.gid);
-        int fd = FileCalls.OpenAt(
+        int fd = BecomeCaller(header);
+        fd = fd < 0 ? fd : FileCalls.OpenAt(
             parent.Fd, name, flags | Libc.O_CREAT | Libc.O_EXCL | FileCalls.O_NOFOLLOW, request.mode & PermissionBits);
         FileCaller.Become(0, 0);
         fuse_entry_out entry = default;
@@ -143,8 +143,8 @@ internal sealed unsafe partial class FuseHandler
         }
 
         int flags = (OpenFlags(request.flags) & ~FileCalls.O_ACCMODE) | Libc.O_RDWR;
-        FileCaller.Become(header.uid, header.gid);
-        int fd = FileCalls.OpenAt(_folder.Descriptors, DescriptorName(parent.Fd), flags | FileCalls.O_TMPFILE, request.mode & PermissionBits);
+        int fd = BecomeCaller(header);
+        fd = fd < 0 ? fd : FileCalls.OpenAt(_folder.Descriptors, DescriptorName(parent.Fd), flags | FileCalls.O_TMPFILE, request.mode & PermissionBits);
         FileCaller.Become(0, 0);
         fuse_entry_out entry = default;
         fuse_open_out opened = default;

@@ -90,8 +90,8 @@ internal sealed unsafe partial class FuseHandler
             return Fail(error);
         }
 
-        FileCaller.Become(header.uid, header.gid);
-        error = header.opcode switch
+        error = BecomeCaller(header);
+        error = error < 0 ? error : header.opcode switch
         {
             FuseAbi.FUSE_MKDIR => FileCalls.MakeDirectoryAt(parent.Fd, name, directory.mode & PermissionBits),
             FuseAbi.FUSE_MKNOD => MakeNode(parent.Fd, name, special),

@@ -80,8 +80,9 @@ internal sealed unsafe partial class SharedFolder
 
     private void Validate(FsState state)
     {
-        Require(state.Nodes.Length <= _maxNodes, nameof(state.Nodes), $"{state.Nodes.Length} are more than the {_maxNodes} that this host's limit of open files allows");
-        Require(state.Handles.Length <= _maxHandles, nameof(state.Handles), $"{state.Handles.Length} are more than the {_maxHandles} that this host's limit of open files allows");
+        // A folder that had a larger share where it was saved keeps what it has, and gets nothing more until it is below its share here.
+        Require(state.Nodes.Length <= _maxRestored, nameof(state.Nodes), $"{state.Nodes.Length} are more than the {_maxRestored} that this host's limit of open files allows");
+        Require(state.Handles.Length <= _maxRestored, nameof(state.Handles), $"{state.Handles.Length} are more than the {_maxRestored} that this host's limit of open files allows");
         ulong last = Cnvm.Linux.Fuse.FuseAbi.FUSE_ROOT_ID;
         foreach (FsNodeState node in state.Nodes)
         {

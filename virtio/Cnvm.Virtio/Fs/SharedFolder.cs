@@ -17,6 +17,7 @@ internal sealed unsafe partial class SharedFolder : IDisposable
     private readonly FileIdentity _rootIdentity;
     private readonly int _maxNodes;
     private readonly int _maxHandles;
+    private readonly int _maxRestored;
     private readonly Lock _lock = new();
     private readonly Dictionary<ulong, FsNode> _nodes = [];
     private readonly Dictionary<FileIdentity, FsNode> _byIdentity = [];
@@ -32,10 +33,13 @@ internal sealed unsafe partial class SharedFolder : IDisposable
         _id = options.Id;
         IsReadOnly = options.IsReadOnly;
         Cache = options.Cache;
+        Users = new IdMap(options.Users);
+        Groups = new IdMap(options.Groups);
 
         // A file is open more rarely than it is remembered.
         _maxHandles = Math.Max(options.MaxDescriptors / 4, 1);
         _maxNodes = Math.Max(options.MaxDescriptors - _maxHandles, 1);
+        _maxRestored = options.MaxRestored ?? _maxNodes;
         _root = Open(options.Path, $"open the shared folder {options.Path}");
         try
         {
@@ -55,6 +59,10 @@ internal sealed unsafe partial class SharedFolder : IDisposable
     public bool IsReadOnly { get; }
 
     public FsCacheMode Cache { get; }
+
+    public IdMap Users { get; }
+
+    public IdMap Groups { get; }
 
     /// <summary>Directory of this process's descriptors, each a link that leads to its file.</summary>
     public int Descriptors => _proc.Value;

@@ -10,12 +10,12 @@ internal sealed class ControlWorker : QueueWorker
     private const ulong NotifyToken = 0;
     private const int CommandsPerTurn = 16;
 
-    private readonly NetDevice _device;
+    private readonly INetControl _device;
     private readonly QueueResources _resources;
     private readonly SplitQueue _queue;
     private readonly DescriptorChain _chain;
 
-    public ControlWorker(string name, NetDevice device, QueueResources resources, ILogger logger)
+    public ControlWorker(string name, INetControl device, QueueResources resources, ILogger logger)
         : base(name, logger)
     {
         _device = device;

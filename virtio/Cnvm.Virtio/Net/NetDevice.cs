@@ -13,7 +13,7 @@ namespace Cnvm.Virtio.Net;
 /// Network device (virtio 1.2 §5.1): a receive and a transmit queue for each pair of the back end, and a control queue, each
 /// with its thread. Owns the back end.
 /// </summary>
-public sealed partial class NetDevice : VirtioDevice
+public sealed partial class NetDevice : VirtioDevice, INetControl
 {
     private readonly INetBackend _backend;
     private readonly ILogger _logger;
@@ -243,7 +243,7 @@ public sealed partial class NetDevice : VirtioDevice
         }
     }
 
-    internal void AcknowledgeAnnouncement()
+    void INetControl.AcknowledgeAnnouncement()
     {
         lock (_lock)
         {
@@ -252,7 +252,7 @@ public sealed partial class NetDevice : VirtioDevice
         }
     }
 
-    internal bool TrySetActivePairs(int pairs)
+    bool INetControl.TrySetActivePairs(int pairs)
     {
         lock (_lock)
         {
@@ -271,7 +271,9 @@ public sealed partial class NetDevice : VirtioDevice
         }
     }
 
-    internal bool TrySetGuestOffloads(ulong offloads)
+    bool INetControl.TrySetGuestOffloads(ulong offloads) => TrySetGuestOffloads(offloads);
+
+    private bool TrySetGuestOffloads(ulong offloads)
     {
         lock (_lock)
         {

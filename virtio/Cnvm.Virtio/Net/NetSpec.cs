@@ -17,6 +17,7 @@ internal static class NetSpec
     public const ulong HostTso6 = 1UL << 12;
     public const ulong HostEcn = 1UL << 13;
     public const ulong HostUfo = 1UL << 14;
+    public const ulong MergeableBuffers = 1UL << 15;
     public const ulong Status = 1UL << 16;
     public const ulong CtrlQueue = 1UL << 17;
     public const ulong GuestAnnounce = 1UL << 21;

@@ -32,7 +32,6 @@ public sealed unsafe class TapBackend : INetBackend
     public static TapBackend Open(TapOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        string what = options.Descriptors is null ? options.Name ?? "a new TAP interface" : "the TAP descriptors given";
         List<TapQueue> queues = [];
         try
         {
@@ -42,7 +41,34 @@ public sealed unsafe class TapBackend : INetBackend
         catch (Exception e) when (e is LinuxException or ArgumentException)
         {
             queues.ForEach(q => q.Dispose());
-            throw new NetBackendException($"network back end {what} cannot be used{Hint(e)}: {e.Message}", e);
+            throw new NetBackendException(Message(options, e), e);
+        }
+    }
+
+    /// <summary>
+    /// Why an interface cannot be had: its queues are opened and let go again, and one that was made for that is gone. Null if it can be, or if only
+    /// another process holds it, which may have ended when it is needed.
+    /// </summary>
+    public static string? Obstacle(TapOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        List<TapQueue> queues = [];
+        try
+        {
+            _ = OpenQueues(options, queues);
+            return null;
+        }
+        catch (LinuxException e) when (e.Errno == Errno.EBUSY)
+        {
+            return null;
+        }
+        catch (Exception e) when (e is LinuxException or ArgumentException)
+        {
+            return Message(options, e);
+        }
+        finally
+        {
+            queues.ForEach(q => q.Dispose());
         }
     }
 
@@ -141,6 +167,12 @@ public sealed unsafe class TapBackend : INetBackend
         // None is in force until a driver says what it takes.
         queues[0].TrySetOffloads(TapOffloads.None);
         return new TapBackend([.. queues], supported, host.HardwareAddress);
+    }
+
+    private static string Message(TapOptions options, Exception e)
+    {
+        string what = options.Descriptors is null ? options.Name ?? "a new TAP interface" : "the TAP descriptors given";
+        return $"network back end {what} cannot be used{Hint(e)}: {e.Message}";
     }
 
     private static string Hint(Exception e) => (e as LinuxException)?.Errno switch

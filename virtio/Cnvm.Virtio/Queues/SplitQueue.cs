@@ -31,6 +31,9 @@ public sealed unsafe class SplitQueue
     private ushort _publishedUsed;
     private bool _mustSignal;
     private bool _broken;
+    private InflightQueue? _inflight;
+    private bool _wasRepeated;
+    private ushort _lastTaken;
 
     private SplitQueue(
         GuestMemory memory, QueueState layout, int index, ulong features, IQueueFaults faults, nint table, nint avail, nint used)
@@ -120,6 +123,12 @@ public sealed unsafe class SplitQueue
         return true;
     }
 
+    /// <summary>
+    /// Notes from now on what is in flight, for whoever takes this process's place, and takes first what was so under the one before it.
+    /// Before the first buffer is taken; <see cref="QueueState.NextAvail"/> has those behind it already.
+    /// </summary>
+    internal void Track(InflightQueue inflight) => _inflight = inflight;
+
     /// <summary>Takes the next available buffer.</summary>
     /// <returns>False when there is none, or the queue is broken.</returns>
     public bool TryPop(DescriptorChain chain)
@@ -128,6 +137,12 @@ public sealed unsafe class SplitQueue
         if (_broken)
         {
             return false;
+        }
+
+        if (_inflight is { HasRepeats: true } before)
+        {
+            _wasRepeated = true;
+            return Walk(before.Repeat(), chain);
         }
 
         if (_nextAvail == _seenAvail)
@@ -154,14 +169,27 @@ public sealed unsafe class SplitQueue
         }
 
         _nextAvail++;
+        _wasRepeated = false;
+        _lastTaken = head;
+        _inflight?.Take(head);
         return true;
     }
 
     /// <summary>Puts the buffer that <see cref="TryPop"/> gave last back, as if it had not been taken.</summary>
-    public void UndoPop() => _nextAvail--;
+    public void UndoPop()
+    {
+        if (_wasRepeated)
+        {
+            _inflight!.UndoRepeat();
+            return;
+        }
+
+        _nextAvail--;
+        _inflight?.Undo(_lastTaken);
+    }
 
     /// <summary>True when a buffer is available now.</summary>
-    public bool HasAvailable => !_broken && Volatile.Read(ref AvailIndex) != _nextAvail;
+    public bool HasAvailable => !_broken && (Volatile.Read(ref AvailIndex) != _nextAvail || _inflight is { HasRepeats: true });
 
     /// <summary>Gives a buffer back. The driver sees it after <see cref="Publish"/>.</summary>
     /// <param name="written">Bytes at the start of the writable part that the device wrote.</param>
@@ -180,6 +208,7 @@ public sealed unsafe class SplitQueue
         *(uint*)(_used + offset + 4) = written;
         _memory.MarkDirty(_layout.UsedRing + offset, SplitRing.UsedElementBytes);
         _nextUsed++;
+        _inflight?.Complete(chain.Head);
     }
 
     /// <summary>Records that the device wrote, or may have written, the whole writable part of a chain that it reports as failed.</summary>
@@ -203,6 +232,7 @@ public sealed unsafe class SplitQueue
         Volatile.Write(ref UsedIndex, _nextUsed);
         _memory.MarkDirty(_layout.UsedRing, SplitRing.HeaderBytes);
         _publishedUsed = _nextUsed;
+        _inflight?.Publish(_nextUsed);
 
         // Full barrier: the index must be out before the driver's wish is read. The driver does the reverse, so one of the
         // two sees the other's write and no interrupt is lost (§2.7.7.2).
@@ -252,7 +282,7 @@ public sealed unsafe class SplitQueue
         // Full barrier: the wish must be out before the index is read; the driver does the reverse, so one of the two sees
         // the other's write and no buffer is forgotten (§2.7.10.1).
         Interlocked.MemoryBarrier();
-        return Volatile.Read(ref AvailIndex) != _nextAvail;
+        return Volatile.Read(ref AvailIndex) != _nextAvail || _inflight is { HasRepeats: true };
     }
 
     /// <summary>The queue's place and progress. Completed buffers are published first.</summary>

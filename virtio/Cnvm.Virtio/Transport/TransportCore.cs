@@ -2,6 +2,7 @@ using Cnvm.Devices.Bus;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Linux;
 using Cnvm.Virtio.Queues;
+using Cnvm.Virtio.VhostUser;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Virtio.Transport;
@@ -39,7 +40,7 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
         _signals = signals;
         _logger = logger;
         _offered = device.Features | VirtioFeatures.Version1;
-        _queues = [.. device.QueueSizes.Select(size => new TransportQueue(size))];
+        _queues = [.. device.QueueSizes.Select(size => new TransportQueue(size, device.SharesDoorbells))];
         device.Attach(this);
     }
 
@@ -140,6 +141,7 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
                 queue.State = queue.State with { Enabled = true };
                 if ((_status & DeviceStatus.DriverOk) != 0 && !_paused)
                 {
+                    _device.BeginSeries();
                     StartQueue(Array.IndexOf(_queues, queue));
                 }
             }
@@ -153,6 +155,7 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
         {
             if (Selected is { State.Enabled: true } queue)
             {
+                _device.BeginSeries();
                 StopQueue(Array.IndexOf(_queues, queue));
                 queue.State = queue.State with { Enabled = false, NextAvail = 0, NextUsed = 0 };
             }
@@ -224,9 +227,26 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
         lock (_lock)
         {
             _paused = true;
+            _device.BeginSeries();
             for (int i = 0; i < _queues.Length; i++)
             {
                 StopQueue(i);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Waits until all memory is here that <see cref="Resume"/> looks at, where rings of a guest still come from elsewhere. Only while paused.
+    /// </summary>
+    /// <exception cref="IOException">It will not come.</exception>
+    public void AwaitRings()
+    {
+        for (int i = 0; i < _queues.Length; i++)
+        {
+            if (_queues[i].State is { Enabled: true } layout)
+            {
+                // A bad layout is said when the queue starts.
+                _ = SplitQueue.TryCreate(_memory, layout, i, _driverFeatures, this, out _, out _);
             }
         }
     }
@@ -271,6 +291,7 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
     {
         lock (_lock)
         {
+            _device.BeginSeries();
             for (int i = 0; i < _queues.Length; i++)
             {
                 StopQueue(i);
@@ -291,6 +312,7 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
     private void ResetLocked()
     {
         bool wasActive = (_status & DeviceStatus.DriverOk) != 0;
+        _device.BeginSeries();
         for (int i = 0; i < _queues.Length; i++)
         {
             StopQueue(i);
@@ -309,6 +331,7 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
 
     private void StartQueues()
     {
+        _device.BeginSeries();
         for (int i = 0; i < _queues.Length; i++)
         {
             StartQueue(i);
@@ -340,7 +363,7 @@ internal sealed partial class TransportCore : IVirtioInterrupts, IDisposable
             _device.StartQueue(index, new QueueResources(split, _memory, this, queue.Notify));
             queue.IsRunning = true;
         }
-        catch (LinuxException e)
+        catch (Exception e) when (e is LinuxException or VhostUserException)
         {
             LogStartFailed(_logger, e, _device.Id, index);
             QueueBroken(index, "the host could not start the queue");

@@ -99,6 +99,9 @@ public sealed class VirtioMmioTransport : IIoDevice, ITransportSignals, IDisposa
     /// <summary>Lets the queues go on after <see cref="Pause"/> or <see cref="Restore"/>.</summary>
     public void Resume() => _core.Resume();
 
+    /// <inheritdoc cref="TransportCore.AwaitRings"/>
+    public void AwaitRings() => _core.AwaitRings();
+
     /// <summary>Power-on state.</summary>
     public void Reset()
     {

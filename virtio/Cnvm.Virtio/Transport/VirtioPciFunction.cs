@@ -64,6 +64,9 @@ public sealed partial class VirtioPciFunction : PciFunction, ITransportSignals, 
     /// <summary>Lets the queues go on after <see cref="Pause"/> or <see cref="Restore"/>.</summary>
     public void Resume() => _core.Resume();
 
+    /// <inheritdoc cref="TransportCore.AwaitRings"/>
+    public void AwaitRings() => _core.AwaitRings();
+
     public override void Reset()
     {
         _core.Reset();
@@ -104,6 +107,9 @@ public sealed partial class VirtioPciFunction : PciFunction, ITransportSignals, 
     {
         BindDoorbells(null);
         _core.Dispose();
+
+        // Others share the wire.
+        SetInterruptPin(asserted: false);
         _msixTable.Dispose();
     }
 

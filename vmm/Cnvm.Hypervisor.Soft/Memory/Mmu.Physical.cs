@@ -7,6 +7,7 @@ namespace Cnvm.Hypervisor.Soft.Memory;
 /// <summary>Guest-physical memory: RAM, or else the owner's I/O bus.</summary>
 internal static unsafe partial class Mmu
 {
+    /// <summary>The region of an address, whose page is here; null if it is no RAM. Every host address of guest RAM is made with its result.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static RamSlot* FindRam(Cpu* c, ulong gpa)
     {
@@ -15,6 +16,11 @@ internal static unsafe partial class Mmu
         {
             if (gpa - ram->Start < ram->End - ram->Start)
             {
+                if (Volatile.Read(ref ram->Awaits) != 0)
+                {
+                    SoftVcpu.Of(c).AwaitPage(gpa);
+                }
+
                 return ram;
             }
         }

@@ -47,6 +47,9 @@ internal unsafe struct RamSlot
     /// <summary>Per page: which of its 64 lines of 64 bytes some vCPU has translated. Shared by all vCPUs.</summary>
     public ulong* CodeLines;
 
+    /// <summary>Not zero: pages may still have to come (<see cref="SoftVcpu.AwaitPage"/>).</summary>
+    public ulong Awaits;
+
     /// <summary>One bit per page written while the dirty log runs; null while it does not.</summary>
     public ulong* Dirty;
 }

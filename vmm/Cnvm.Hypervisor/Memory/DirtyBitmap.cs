@@ -71,6 +71,13 @@ public sealed class DirtyBitmap
         }
     }
 
+    /// <summary>The same; true if this call has marked it.</summary>
+    public bool TryMarkPage(int region, ulong page)
+    {
+        ulong bit = 1UL << (int)(page & 63);
+        return (Interlocked.Or(ref _words[region][page >> 6], bit) & bit) == 0;
+    }
+
     /// <summary>ORs a log of one region in, least significant bit first, as KVM_GET_DIRTY_LOG returns it.</summary>
     public void Merge(int region, ReadOnlySpan<ulong> log)
     {

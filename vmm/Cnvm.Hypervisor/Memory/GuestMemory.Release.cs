@@ -17,13 +17,18 @@ public sealed unsafe partial class GuestMemory
     /// Gives pages back to the host. They read as zero from now on, are marked dirty, and take memory again when somebody writes to them.
     /// </summary>
     /// <param name="gpa">First byte; with <paramref name="length"/> rounded inward to whole pages. What of them is no RAM is passed over.</param>
-    /// <returns>Bytes that were given back: fewer where the host's mapping does not allow it (huge pages).</returns>
+    /// <returns>Bytes that were given back: fewer where the host's mapping does not allow it (huge pages); 0 while pages are still to come.</returns>
     public ulong TryRelease(ulong gpa, ulong length)
     {
         const ulong PageMask = (1UL << DirtyBitmap.PageShift) - 1;
         ulong start = gpa > ulong.MaxValue - PageMask ? ulong.MaxValue : (gpa + PageMask) & ~PageMask;
         ulong end = (length > ulong.MaxValue - gpa ? ulong.MaxValue : gpa + length) & ~PageMask;
         ulong released = 0;
+        if (Volatile.Read(ref _missing) is not null)
+        {
+            return 0;
+        }
+
         foreach (RamRegion region in Regions)
         {
             ulong from = Math.Max(start, region.Gpa);

@@ -18,6 +18,8 @@ public sealed unsafe partial class GuestMemory : IPhysicalMemory, IDisposable
     private readonly IDisposable? _owner;
     private readonly Range[] _ranges;
     private DirtyBitmap? _deviceWrites;
+    private MissingPages? _missing;
+    private IWriteMarks? _marks;
 
     /// <param name="origin">Host address of GPA 0 (which itself need not be mapped).</param>
     /// <param name="regions">RAM, in ascending order, each mapped at origin + GPA.</param>
@@ -79,6 +81,8 @@ public sealed unsafe partial class GuestMemory : IPhysicalMemory, IDisposable
     {
         if (length <= int.MaxValue && Contains(gpa, length))
         {
+            Volatile.Read(ref _missing)?.Wait(gpa, length);
+
             // SAFETY: the range was just found inside mapped RAM, and mappings live as long as this object.
             span = new Span<byte>(_origin + gpa, (int)length);
             return true;
@@ -93,6 +97,11 @@ public sealed unsafe partial class GuestMemory : IPhysicalMemory, IDisposable
     public bool TryGetPointer(ulong gpa, ulong length, out nint address)
     {
         bool inside = Contains(gpa, length);
+        if (inside)
+        {
+            Volatile.Read(ref _missing)?.Wait(gpa, length);
+        }
+
         // SAFETY: address arithmetic only; the result is given out for ranges inside RAM alone.
         address = inside ? (nint)(_origin + gpa) : 0;
         return inside;
@@ -126,30 +135,22 @@ public sealed unsafe partial class GuestMemory : IPhysicalMemory, IDisposable
         return false;
     }
 
+    /// <summary>
+    /// Every access through this object waits from now on until the pages that it touches have come; while it is so, nothing is given back
+    /// to the host (<see cref="TryRelease(ulong, ulong)"/>). Null: all are here.
+    /// </summary>
+    public void Await(MissingPages? missing) => Volatile.Write(ref _missing, missing);
+
     /// <summary>Records that a device wrote the range. Free while nobody tracks.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void MarkDirty(ulong gpa, ulong length) => Volatile.Read(ref _deviceWrites)?.Mark(gpa, length);
-
-    /// <summary>Begins to record device writes. The hypervisor's log is started by whoever owns the partition.</summary>
-    public void StartDirtyTracking()
+    public void MarkDirty(ulong gpa, ulong length)
     {
-        if (_deviceWrites is null)
-        {
-            Volatile.Write(ref _deviceWrites, new DirtyBitmap(Regions));
-        }
+        Volatile.Read(ref _deviceWrites)?.Mark(gpa, length);
+        Volatile.Read(ref _marks)?.Mark(gpa, length);
     }
 
-    /// <summary>Moves the device writes recorded so far into <paramref name="into"/>.</summary>
-    public void CollectDeviceWrites(DirtyBitmap into)
-    {
-        ArgumentNullException.ThrowIfNull(into);
-        if (Volatile.Read(ref _deviceWrites) is { } log)
-        {
-            into.TakeFrom(log);
-        }
-    }
-
-    public void StopDirtyTracking() => Volatile.Write(ref _deviceWrites, null);
+    /// <summary>Has what <see cref="MarkDirty"/> records go elsewhere, too, where another process reads it; null: no more.</summary>
+    public void PassMarksTo(IWriteMarks? marks) => Volatile.Write(ref _marks, marks);
 
     public void Dispose() => _owner?.Dispose();
 

@@ -4,10 +4,11 @@ namespace Cnvm.Vmm.Config;
 
 /// <summary>A virtio-fs device: a folder that the VMM serves itself, or one that a vhost-user daemon serves.</summary>
 /// <param name="Tag">What the guest mounts it by.</param>
-/// <param name="Socket">Socket of the daemon, as with Cloud Hypervisor; refused as long as cnvm has no vhost-user.</param>
+/// <param name="Socket">Socket of the daemon, as with Cloud Hypervisor, in place of <paramref name="Path"/>; it needs shared memory.</param>
 /// <param name="NumQueues">Request queues, each with a thread.</param>
 /// <param name="Path">Folder of the host that the VMM serves; cnvm's own addition, as are the next two.</param>
 /// <param name="Readonly">The guest changes nothing.</param>
+/// <param name="UidMap">Users that have other numbers on the host; null if all have the same. cnvm's own addition, as is the next.</param>
 public sealed record FsConfig(
     [property: JsonRequired] string Tag = "",
     string? Socket = null,
@@ -19,7 +20,9 @@ public sealed record FsConfig(
     string? Id = null,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool Iommu = false,
     ushort PciSegment = 0,
-    byte? PciDeviceId = null) : IPciDeviceConfig
+    byte? PciDeviceId = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<IdRangeConfig>? UidMap = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<IdRangeConfig>? GidMap = null) : IPciDeviceConfig
 {
     public const ushort DefaultQueueSize = 1024;
 }

@@ -40,13 +40,12 @@ public sealed partial class VmConfigValidator
 
     private void CheckDisk(string field, DiskConfig disk)
     {
-        Refuse(disk.VhostUser, $"{field}.vhost_user", "vhost-user is");
-        Refuse(disk.VhostSocket is not null, $"{field}.vhost_socket", "vhost-user is");
+        CheckVhostUserDisk(field, disk);
         CheckRateLimits(field, disk);
         CheckQueueAffinity(field, disk);
         Refuse(
             disk.ImageType is not (ImageType.Raw or ImageType.Qcow2 or ImageType.Unknown), $"{field}.image_type", $"{disk.ImageType} is");
-        if (string.IsNullOrEmpty(disk.Path) || disk.Path.Contains('\0'))
+        if (!disk.VhostUser && (string.IsNullOrEmpty(disk.Path) || disk.Path.Contains('\0')))
         {
             Add($"{field}.path", "is missing: give the path of the image");
         }
@@ -103,8 +102,7 @@ public sealed partial class VmConfigValidator
 
     private void CheckNet(string field, NetConfig net)
     {
-        Refuse(net.VhostUser, $"{field}.vhost_user", "vhost-user is");
-        Refuse(net.VhostSocket is not null, $"{field}.vhost_socket", "vhost-user is");
+        CheckVhostUserNet(field, net);
         CheckRateLimiter($"{field}.rate_limiter_config", net.RateLimiterConfig);
         if (net.Tap is { } tap && (tap.Length is 0 or > MaxInterfaceName || tap.AsSpan().ContainsAny("/ \t\n\0")))
         {

@@ -11,6 +11,9 @@ public sealed partial class VmConfigValidator
     /// <summary>Room for a request's and an answer's header with a page of data.</summary>
     private const ushort MinFsQueueSize = 16;
 
+    /// <summary>As many as a user namespace may have (user_namespaces(7)).</summary>
+    private const int MaxIdRanges = 340;
+
     private void CheckFs()
     {
         var tags = new HashSet<string>(StringComparer.Ordinal);
@@ -31,13 +34,15 @@ public sealed partial class VmConfigValidator
             // A device that a daemon serves has no folder of its own: what is missing then is said once.
             if (fs.Socket is not null)
             {
-                Refuse(true, $"{field}.socket", "vhost-user is");
+                CheckVhostUserFs(field, fs);
             }
             else if (string.IsNullOrEmpty(fs.Path) || fs.Path.Contains('\0'))
             {
                 Add($"{field}.path", "is missing: give the folder to share");
             }
 
+            CheckIds($"{field}.uid_map", fs.UidMap);
+            CheckIds($"{field}.gid_map", fs.GidMap);
             if (fs.NumQueues == 0 || fs.NumQueues > _config.Cpus.BootVcpus)
             {
                 Add($"{field}.num_queues", $"{fs.NumQueues}; at least 1 and at most one for each of the {_config.Cpus.BootVcpus} vCPUs");
@@ -50,4 +55,30 @@ public sealed partial class VmConfigValidator
             }
         }
     }
+
+    private void CheckIds(string field, IReadOnlyList<IdRangeConfig>? map)
+    {
+        if (map?.Count is 0 or > MaxIdRanges)
+        {
+            Add(field, $"{map.Count} ranges; 1 to {MaxIdRanges} are possible");
+            return;
+        }
+
+        for (int i = 0; i < (map?.Count ?? 0); i++)
+        {
+            IdRangeConfig range = map![i];
+
+            // The largest number means that an owner is not to change (chown(2)).
+            if (range.Count == 0 || uint.MaxValue - range.Count < range.Guest || uint.MaxValue - range.Count < range.Host)
+            {
+                Add($"{field}[{i}]", $"{range.Count} from {range.Guest} and {range.Host}; at least one, and none above {uint.MaxValue - 1}");
+            }
+            else if (map.Take(i).Any(r => Overlap(r.Guest, r.Count, range.Guest, range.Count) || Overlap(r.Host, r.Count, range.Host, range.Count)))
+            {
+                Add($"{field}[{i}]", "overlaps an earlier range: each number has one on the other side");
+            }
+        }
+    }
+
+    private static bool Overlap(uint a, uint aCount, uint b, uint bCount) => a - b < bCount || b - a < aCount;
 }

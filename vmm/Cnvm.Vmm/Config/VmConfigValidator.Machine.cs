@@ -45,7 +45,7 @@ public sealed partial class VmConfigValidator
             Add("cpus.max_vcpus", $"vCPU hotplug is not supported yet by cnvm: set it to boot_vcpus ({cpus.BootVcpus})");
         }
 
-        if (!CpuModelProfiles.TryGet(cpus.Profile, out _) && !File.Exists(cpus.Profile))
+        if (!_goesOn && !CpuModelProfiles.TryGet(cpus.Profile, out _) && !File.Exists(cpus.Profile))
         {
             Add("cpus.profile", $"'{cpus.Profile}' is neither a file nor one of {string.Join(", ", CpuModelProfiles.Names)}");
         }

@@ -7,14 +7,16 @@ namespace Cnvm.Vmm.Config;
 public sealed partial class VmConfigValidator
 {
     private readonly VmConfig _config;
+    private readonly bool _goesOn;
     private readonly List<ConfigProblem> _problems = [];
 
-    private VmConfigValidator(VmConfig config) => _config = config;
+    private VmConfigValidator(VmConfig config, bool goesOn) => (_config, _goesOn) = (config, goesOn);
 
     /// <summary>Returns all problems of <paramref name="config"/>; empty if it can be booted as far as it alone can tell.</summary>
-    public static IReadOnlyList<ConfigProblem> Validate(VmConfig config)
+    /// <param name="goesOn">It does not boot: the guest comes with what it was shown, and needs no CPU profile's file.</param>
+    public static IReadOnlyList<ConfigProblem> Validate(VmConfig config, bool goesOn = false)
     {
-        var validator = new VmConfigValidator(config);
+        var validator = new VmConfigValidator(config, goesOn);
         validator.CheckSupported();
         validator.CheckCpus();
         validator.CheckMemory();
@@ -33,11 +35,23 @@ public sealed partial class VmConfigValidator
         return validator._problems;
     }
 
+    /// <summary>The problems of a disk that is not a machine's of this program.</summary>
+    /// <param name="field">What it is called in messages.</param>
+    public static IReadOnlyList<ConfigProblem> ValidateDisk(string field, DiskConfig disk)
+    {
+        ArgumentNullException.ThrowIfNull(disk);
+
+        // Who has the vCPUs is not known here, so there are enough for its queues.
+        var validator = new VmConfigValidator(new VmConfig(Cpus: new CpusConfig(BootVcpus: Math.Max(disk.NumQueues, (ushort)1))), goesOn: false);
+        validator.CheckDisk(field, disk);
+        return validator._problems;
+    }
+
     /// <summary>Like <see cref="Validate"/>, but throws.</summary>
     /// <exception cref="ConfigException">Something is wrong.</exception>
-    public static void ThrowIfInvalid(VmConfig config)
+    public static void ThrowIfInvalid(VmConfig config, bool goesOn = false)
     {
-        IReadOnlyList<ConfigProblem> problems = Validate(config);
+        IReadOnlyList<ConfigProblem> problems = Validate(config, goesOn);
         if (problems.Count > 0)
         {
             throw new ConfigException(problems);

@@ -50,8 +50,13 @@ public static class CpuProfileSource
         var msrs = vcpu.Msrs.ToBuilder();
         foreach (MsrModifier modifier in profile.Msrs)
         {
-            int at = msrs.Select(m => m.Index).ToList().IndexOf(modifier.Index);
-            if (at < 0)
+            int at = 0;
+            while (at < msrs.Count && msrs[at].Index != modifier.Index)
+            {
+                at++;
+            }
+
+            if (at == msrs.Count)
             {
                 throw new MachineBuildException($"cpus.profile {profile.Name}: this host has no MSR 0x{modifier.Index:x}");
             }

@@ -95,6 +95,15 @@ public static class GuestRamAllocator
             return OpenImage(space, piece, image);
         }
 
+        if (piece.Handed is { } handed)
+        {
+            space.Own(handed);
+            ulong hugePage = piece.HugePages ? PageSize(piece) : 0;
+            return TakeObstacle(handed, piece, hugePage) is { } obstacle
+                ? throw new GuestRamException($"{Name(piece)}: what was handed over is not the guest's memory: {obstacle}")
+                : handed.Value;
+        }
+
         if (piece.File is { } path)
         {
             try
@@ -119,21 +128,24 @@ public static class GuestRamAllocator
             return -1;
         }
 
-        uint flags = Libc.MFD_CLOEXEC | (piece.HugePages ? Libc.MFD_HUGETLB | (uint)HugeSizeBits(piece) : 0);
-        int fd = Libc.memfd_create(piece.ZoneId ?? "cnvm-ram", flags);
-        if (fd < 0)
+        try
         {
-            ThrowMap(piece, LinuxError.Last);
+            FileDescriptor fd = MemoryFile.Create(
+                piece.ZoneId ?? "cnvm-ram", piece.Size, piece.HugePages ? Libc.MFD_HUGETLB | (uint)HugeSizeBits(piece) : 0);
+            space.Own(fd);
+            return fd.Value;
         }
-
-        space.Own(new FileDescriptor(fd));
-        if (Libc.ftruncate(fd, (long)piece.Size) != 0)
+        catch (LinuxException e)
         {
-            ThrowMap(piece, LinuxError.Last);
+            ThrowMap(piece, e.Errno);
+            throw;
         }
-
-        return fd;
     }
+
+    private static string? TakeObstacle(FileDescriptor handed, RamPiece piece, ulong hugePage) =>
+        !piece.Shared ? "only memory that processes share is handed over"
+        : piece.File is null ? MemoryFile.Obstacle(handed, piece.Size, hugePage)
+        : MemoryFile.NamedObstacle(handed, piece.FileOffset + piece.Size, hugePage);
 
     private static int OpenImage(GuestAddressSpace space, RamPiece piece, string path)
     {

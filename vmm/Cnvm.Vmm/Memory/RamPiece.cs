@@ -1,3 +1,5 @@
+using Cnvm.Linux;
+
 namespace Cnvm.Vmm.Memory;
 
 /// <summary>One piece of RAM to allocate: where the guest sees it and what should be behind it.</summary>
@@ -25,6 +27,12 @@ public sealed record RamPiece(ulong Gpa, ulong Size)
 
     /// <summary>Where the piece starts in <see cref="Image"/>, in bytes.</summary>
     public ulong ImageOffset { get; init; }
+
+    /// <summary>
+    /// The file itself, which another process has handed over, rather than a new one or the one at <see cref="File"/>, which is not looked at;
+    /// owned by the memory. With <see cref="Shared"/> only.
+    /// </summary>
+    public FileDescriptor? Handed { get; init; }
 
     /// <summary>Use huge pages from the host's pool.</summary>
     public bool HugePages { get; init; }

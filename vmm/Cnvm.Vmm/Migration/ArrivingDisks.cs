@@ -12,7 +12,7 @@ internal static class ArrivingDisks
     /// </summary>
     public static IEnumerable<string> Obstacles(VmConfig config)
     {
-        foreach (DiskConfig disk in config.Disks ?? [])
+        foreach (DiskConfig disk in (config.Disks ?? []).Where(d => !d.VhostUser))
         {
             string? problem = null;
             try

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Vmm.Cpus;
@@ -15,13 +14,17 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
     private MigrationOffer? _offer;
     private long _stateCame;
 
-    public (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer)
+    public (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer, HandedOver? handed)
     {
         RamSource? ram = null;
         onVmm(() =>
         {
-            ThrowIfTooLarge(offer.MemoryBytes);
-            ram = owner.Prepare(offer);
+            if (handed is null)
+            {
+                ThrowIfTooLarge(offer.MemoryBytes);
+            }
+
+            ram = owner.Prepare(offer, handed);
         });
         IReadOnlyList<RamPiece> plan = ram!.Plan;
         if (plan.Count != offer.Memory.Length)
@@ -43,6 +46,8 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
         return (ram.Memory, i => plan[i].File is null);
     }
 
+    public IReadOnlyList<IArrivingDisk> Disks => owner.Disks;
+
     public void Restore(byte[] state, ulong nanoseconds)
     {
         _stateCame = System.Diagnostics.Stopwatch.GetTimestamp();
@@ -56,7 +61,7 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
             throw new MigrationException($"the state is not valid: {e.Message}", e);
         }
 
-        if (read.Profile != _offer!.Machine || !GuestPromise.Of(read).Equals(_offer.Guest))
+        if (read.Profile != _offer!.Machine || !_offer.Guest.IsOf(GuestPromise.Of(read)))
         {
             throw new MigrationException("the state is of another guest than the one that was offered");
         }
@@ -67,7 +72,10 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
             ulong age = nanoseconds == 0 ? 0 : nanoseconds + (ulong)System.Diagnostics.Stopwatch.GetElapsedTime(_stateCame).TotalNanoseconds;
             owner.Complete(ClockAdvance.By(read, age));
         });
+        owner.AwaitRings();
     }
+
+    public void Await(MissingPages? missing) => owner.Await(missing);
 
     public void Run(bool resume) => onVmm(() => owner.Run(resume));
 
@@ -87,16 +95,7 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
     /// <summary>A host that has not so much memory at all would kill the VMM in the middle of the move.</summary>
     private static void ThrowIfTooLarge(ulong bytes)
     {
-        ulong available = 0;
-        foreach (string line in File.ReadLines("/proc/meminfo"))
-        {
-            if (line.StartsWith("MemAvailable:", StringComparison.Ordinal) || line.StartsWith("SwapFree:", StringComparison.Ordinal))
-            {
-                string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-                available += ulong.Parse(words[1], CultureInfo.InvariantCulture) << 10;
-            }
-        }
-
+        ulong available = AvailableMemory.Read();
         if (bytes > available)
         {
             throw new MigrationException($"memory: the guest has {bytes >> 20} MiB, and this host has {available >> 20} MiB left");

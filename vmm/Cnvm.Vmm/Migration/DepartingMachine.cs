@@ -13,6 +13,7 @@ internal sealed class DepartingMachine(VirtualMachine machine, MigrationOffer of
     : IDepartingGuest
 {
     private const int IdBytes = 16;
+    private readonly DepartingDisk[] _disks = [.. (offer.Disks?.Disks ?? []).Select(o => new DepartingDisk(machine.Disks.Single(d => d.Id == o.Id), o))];
     private DirtyBitmap? _written;
 
     public GuestMemory Memory => machine.Ram.Memory;
@@ -21,10 +22,34 @@ internal sealed class DepartingMachine(VirtualMachine machine, MigrationOffer of
 
     public MigrationOffer Offer => offer;
 
+    public IReadOnlyList<IDepartingDisk> Disks => _disks;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<int>? MemoryDescriptors { get; init; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<int> TapQueues { get; init; } = [];
+
     /// <summary>Told, on the VMM's thread, that the machine has been stopped (true), or goes on (false).</summary>
     public Action<bool> OnStopped { get; init; } = static _ => { };
 
-    public void StartTracking() => _written = machine.Tracking.Add();
+    public void StartTracking()
+    {
+        try
+        {
+            _written = machine.Tracking.Add();
+        }
+        catch (IOException e)
+        {
+            // A device's, which is not to be taken for the connection's.
+            throw new MigrationException(e.Message, e);
+        }
+
+        foreach (DepartingDisk disk in _disks)
+        {
+            disk.StartTracking();
+        }
+    }
 
     public void Collect(DirtyBitmap into)
     {
@@ -37,6 +62,11 @@ internal sealed class DepartingMachine(VirtualMachine machine, MigrationOffer of
     public void StopTracking()
     {
         machine.Throttle(0);
+        foreach (DepartingDisk disk in _disks)
+        {
+            disk.StopTracking();
+        }
+
         machine.Tracking.Remove(_written!);
         _written = null;
     }
@@ -66,7 +96,10 @@ internal sealed class DepartingMachine(VirtualMachine machine, MigrationOffer of
 
         OnStopped(true);
         FlushDisks();
-        machine.UnlockDisks();
+        if (offer.Disks is null)
+        {
+            machine.UnlockDisks();
+        }
     });
 
     public byte[] Save()
@@ -74,6 +107,11 @@ internal sealed class DepartingMachine(VirtualMachine machine, MigrationOffer of
         byte[] bytes = [];
         onVmm(() =>
         {
+            if (machine.SaveObstacle() is { } obstacle)
+            {
+                throw new MigrationException(obstacle);
+            }
+
             // The contents have gone page by page; no file has them.
             MemoryState memory = MemoryFileWriter.Plan(machine.Ram);
             memory = memory with { Ranges = [.. memory.Ranges.Select(r => r with { IsSaved = false, FileOffset = 0 })] };
@@ -89,7 +127,12 @@ internal sealed class DepartingMachine(VirtualMachine machine, MigrationOffer of
         try
         {
             machine.LockDisks();
-            if (!isPaused)
+            if (TapQueues.Count > 0)
+            {
+                machine.TakeNetworksAgain();
+            }
+
+            if (!isPaused && !machine.HasEnded)
             {
                 machine.Resume();
             }

@@ -11,7 +11,7 @@ namespace Cnvm.Vmm.Migration;
 /// </summary>
 internal sealed class FrameReader
 {
-    private const int BufferBytes = 128 << 10;
+    private const int BufferBytes = 256 << 10;
     private readonly PipeReader _pipe;
     private uint _sequence;
     private SequencePosition? _consumed;

@@ -19,4 +19,18 @@ internal enum FrameType : ushort
     Cancel = 14,
     Answer = 15,
     Bye = 16,
+    DiskData = 17,
+    DiskZeros = 18,
+    Memory = 19,
+    Join = 20,
+    Joined = 21,
+    Deltas = 22,
+
+    // Post-copy.
+    Missing = 32,
+    Want = 33,
+    LastPage = 34,
+    Complete = 35,
+    Continue = 36,
+    Continued = 37,
 }

@@ -44,13 +44,13 @@ internal sealed class HandOverDecisions
         }
     }
 
-    /// <summary>The start succeeded, or the guest is gone from here.</summary>
+    /// <summary>The start succeeded, or the guest is gone from here. Who has run here is never given back: a source may have been told.</summary>
     public void Close(byte[] session, bool isRunning)
     {
         lock (_gate)
         {
             string key = Convert.ToHexString(session);
-            if (_decisions.ContainsKey(key))
+            if (_decisions.TryGetValue(key, out HandOverDecision decision) && decision != HandOverDecision.Running)
             {
                 _decisions[key] = isRunning ? HandOverDecision.Running : HandOverDecision.Discarded;
             }

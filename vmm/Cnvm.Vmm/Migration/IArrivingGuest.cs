@@ -6,15 +6,22 @@ namespace Cnvm.Vmm.Migration;
 internal interface IArrivingGuest
 {
     /// <summary>Checks everything that can be checked before the first page, and makes the memory.</summary>
+    /// <param name="handed">The memory itself, which must not be written before the guest runs here; null if its contents come in messages.</param>
     /// <returns>The memory, and whether a region of it reads as zeros where nothing has been written.</returns>
     /// <exception cref="MigrationException">This host cannot run the guest; the message names every obstacle.</exception>
-    (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer);
+    (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer, HandedOver? handed);
+
+    /// <summary>The disks that come along, in the order of the offer. After <see cref="Prepare"/>.</summary>
+    IReadOnlyList<IArrivingDisk> Disks { get; }
 
     /// <summary>Makes the machine around the memory. It does not run.</summary>
     /// <param name="state">Bytes of a saved state.</param>
     /// <param name="nanoseconds">How long ago the guest's clocks stopped.</param>
     /// <exception cref="MigrationException">The state does not fit; the message says what.</exception>
     void Restore(byte[] state, ulong nanoseconds);
+
+    /// <summary>Everything that touches the memory waits for these pages from now on; null: for none. Before <see cref="Restore"/>, and any thread.</summary>
+    void Await(MissingPages? missing);
 
     /// <summary>Takes the guest over.</summary>
     /// <param name="resume">It runs; otherwise it is paused here as it was there.</param>

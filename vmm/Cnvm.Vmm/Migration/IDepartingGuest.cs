@@ -7,12 +7,21 @@ internal interface IDepartingGuest
 {
     GuestMemory Memory { get; }
 
+    /// <summary>The memory itself, to be handed over; null if it is copied.</summary>
+    IReadOnlyList<int>? MemoryDescriptors { get; }
+
+    /// <summary>Queues of its network interfaces, which go with the memory if that is handed over.</summary>
+    IReadOnlyList<int> TapQueues { get; }
+
     /// <summary>It does not run: nothing has to be sent twice, and it goes on nowhere.</summary>
     bool IsPaused { get; }
 
     MigrationOffer Offer { get; }
 
-    /// <summary>Records from now on which pages are written.</summary>
+    /// <summary>The disks that move along, in the order of the offer.</summary>
+    IReadOnlyList<IDepartingDisk> Disks { get; }
+
+    /// <summary>Records from now on which pages, and blocks of <see cref="Disks"/>, are written.</summary>
     /// <exception cref="Hypervisor.HypervisorException">The hypervisor cannot.</exception>
     void StartTracking();
 
@@ -29,7 +38,7 @@ internal interface IDepartingGuest
     /// <summary>Brings what the disks have cached to stable storage; the guest runs on.</summary>
     void FlushDisks();
 
-    /// <summary>Stops guest code, clocks and devices, and gives the locks of its disks up.</summary>
+    /// <summary>Stops guest code, clocks and devices, and gives up the locks of disks that stay where they are.</summary>
     /// <exception cref="MigrationException">The guest has just ended or been reset: it cannot move now, and runs as before.</exception>
     void Stop();
 

@@ -1,4 +1,5 @@
 using Cnvm.Linux;
+using Cnvm.Linux.Tls;
 
 namespace Cnvm.Vmm.Migration;
 
@@ -19,14 +20,51 @@ internal sealed class MigrationLink(SocketStream socket, Stream stream) : IDispo
         }
     }
 
+    /// <summary>Descriptors can go along: a Unix socket.</summary>
+    public bool CarriesDescriptors => socket.CarriesDescriptors && stream == socket;
+
+    /// <inheritdoc cref="SocketStream.HasInput"/>
+    public bool HasInput => socket.HasInput;
+
+    /// <inheritdoc cref="SocketStream.ReceiveDescriptors"/>
+    public void ReceiveDescriptors(List<FileDescriptor> into) => socket.ReceiveDescriptors(into);
+
+    /// <inheritdoc cref="SocketStream.EndDescriptors"/>
+    public void EndDescriptors() => socket.EndDescriptors();
+
+    /// <inheritdoc cref="SocketStream.AttachDescriptors"/>
+    public void AttachDescriptors(int[] descriptors) => socket.AttachDescriptors(descriptors);
+
+    /// <summary>
+    /// The peer may say nothing for as long as it likes: somebody else knows how long an answer may take. A host that is dead is noticed by
+    /// the connection itself (keep-alive), or when it takes nothing.
+    /// </summary>
+    public void WaitForWords() => socket.ReadTimeout = Timeout.Infinite;
+
     /// <summary>Asked while the peer takes nothing; true ends the write.</summary>
     public void GiveUpWritesWhen(Func<bool> isGivenUp) => socket.IsWriteGivenUp = isGivenUp;
+
+    /// <inheritdoc cref="SocketStream.IsReadGivenUp"/>
+    public void GiveUpReadsWhen(Func<bool>? isGivenUp) => socket.IsReadGivenUp = isGivenUp;
+
+    /// <inheritdoc cref="SocketStream.HeardAt"/>
+    public long HeardAt => socket.HeardAt;
 
     /// <summary>Ends what other threads do with it.</summary>
     public void Abort() => socket.Abort();
 
+    /// <inheritdoc cref="SocketStream.CloseReading"/>
+    public void CloseReading() => socket.CloseReading();
+
+    /// <inheritdoc cref="SocketStream.WaitForClose"/>
+    public bool WaitForClose(TimeSpan time, Func<bool> isGivenUp) => socket.WaitForClose(time, isGivenUp);
+
     /// <summary>Says that nothing more comes.</summary>
-    public void CloseWriting() => socket.CloseWriting();
+    public void CloseWriting()
+    {
+        (stream as TlsStream)?.CloseWriting();
+        socket.CloseWriting();
+    }
 
     /// <summary>Says that nothing more comes and reads until the peer has closed too, for a moment at most, so that it gets the last message.</summary>
     public void CloseGently()
@@ -36,7 +74,7 @@ internal sealed class MigrationLink(SocketStream socket, Stream stream) : IDispo
         long started = Environment.TickCount64;
         try
         {
-            socket.CloseWriting();
+            CloseWriting();
             socket.ReadTimeout = MomentMilliseconds;
             while (socket.Read(rest) > 0 && Environment.TickCount64 - started < MomentMilliseconds)
             {

@@ -24,6 +24,15 @@ internal sealed record MigrationOffer
     /// <summary>Hypervisor of the source; for people.</summary>
     public required string Hypervisor { get; init; }
 
+    /// <summary>The disks, if they move along; null if the target has them already.</summary>
+    public DiskOffers? Disks { get; init; }
+
+    /// <summary>Connections that pages go through, this one included; null for this one alone.</summary>
+    public ulong? Connections { get; init; }
+
+    /// <summary>Bytes of the disks that move along.</summary>
+    public ulong DiskBytes => Disks?.Disks.Aggregate(0UL, (sum, d) => sum + d.Size) ?? 0;
+
     /// <summary>Bytes of RAM.</summary>
     public ulong MemoryBytes => Memory.Aggregate(0UL, (sum, r) => sum + r.Size);
 
@@ -36,7 +45,10 @@ internal sealed record MigrationOffer
             Guest = v.Record(3, "guest", o?.Guest, Promise),
             Memory = v.List(4, "memory", o?.Memory, Range),
             Hypervisor = v.Text(5, "hypervisor", o?.Hypervisor),
+            Disks = v.Optional<DiskOffers>(6, "disks", o?.Disks, DiskOffers.Describe),
+            Connections = v.OptionalU64(7, "connections", o?.Connections),
         };
+        v.Require(offer.Connections is null or (> 1 and <= MigrationWire.MostConnections), $"{offer.Connections} connections");
         v.Require(offer.Memory.Length > 0, "there is no memory");
         ulong end = 0;
         foreach (MigrationRange r in offer.Memory)

@@ -12,6 +12,18 @@ internal sealed record MigrationOptions
     /// <summary>Hold a guest back that writes faster than the connection carries.</summary>
     public bool AutoConverge { get; init; }
 
+    /// <summary>Whether the guest may go on at the target before all of its memory is there.</summary>
+    public PostcopyUse Postcopy { get; init; }
+
+    /// <summary>End once the target has said whether it can take the guest.</summary>
+    public bool OnlyChecks { get; init; }
+
+    /// <summary>Connections that pages go through, 1 to 128.</summary>
+    public int Connections { get; init; } = 1;
+
+    /// <summary>Most bytes kept of what has been sent, so that of pages that are sent again only what has changed goes; 0 for none.</summary>
+    public ulong DeltaCacheBytes { get; init; }
+
     /// <summary>Use LZ4 where both sides have it.</summary>
     public bool Compress { get; init; }
 

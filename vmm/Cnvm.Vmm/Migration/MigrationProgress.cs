@@ -29,7 +29,13 @@ internal sealed class MigrationProgress
         DowntimeMs: null,
         ThrottlePercent: 0,
         ElapsedMs: 0,
-        Error: null);
+        Error: null,
+        DiskBytes: 0,
+        DiskDataBytes: 0,
+        DiskZeroBytes: 0,
+        PostcopyFaults: 0,
+        DeltaPages: 0,
+        DeltaSavedBytes: 0);
 
     public MigrationPhase Phase => Info().Phase;
 

@@ -7,8 +7,8 @@ namespace Cnvm.Vmm.Migration;
 // Rounds of pages while the guest runs.
 internal sealed partial class MigrationSource
 {
-    /// <summary>A round of fewer pages says little about the bandwidth.</summary>
-    private const long MeasurablePages = 512;
+    /// <summary>A round of fewer bytes says little about the bandwidth.</summary>
+    private const ulong MeasurableBytes = 2 << 20;
 
     /// <summary>A guest that dirties more than this share of what the connection carries is held back, if that is wanted.</summary>
     private const double ConvergingShare = 0.5;
@@ -20,45 +20,55 @@ internal sealed partial class MigrationSource
     /// <summary>A bandwidth limit holds over stretches of this length; longer ones would save up for bursts.</summary>
     private const double PaceSeconds = 10;
 
+    /// <summary>What stopping, the state and starting there take besides what is left of the memory, in milliseconds; of a short downtime, half.</summary>
+    private const ulong HandOverMs = 20;
+
     private long _paceStart;
     private long _paceBytes;
+
+    private long SentBytes => _writer!.Bytes + _channels.Bytes;
 
     private bool IsLate => (ulong)(Environment.TickCount64 - _started) >= Math.Min(_limits.TimeoutS, int.MaxValue) * 1000;
 
     /// <summary>Until what is left goes through in the time that the guest may stand still.</summary>
-    private void Precopy(PageSender sender, DirtyBitmap pages)
+    private void Precopy(DepartingContents contents)
     {
         _progress.Enter(MigrationPhase.Precopy);
         double bandwidth = 0;
         bool areDisksFlushed = false;
         int throttle = 0;
+
+        // Memory may come late, disks may not: they are all that is still sent then, until they are no reason to stand still.
+        bool areOnlyDisksSent = false;
         while (true)
         {
-            long before = sender.DataPages;
+            ulong before = contents.SentBytes;
             long start = Stopwatch.GetTimestamp();
-            bool isWhole = SendRound(sender, pages, () => GoesOn(!_stop.IsAsked && !IsLate));
+            bool isWhole = areOnlyDisksSent
+                ? SendRound(goesOn => contents.SendDisks(goesOn), contents, () => GoesOn(!_stop.IsAsked))
+                : SendRound(contents.Send, contents, () => GoesOn(!_stop.IsAsked && !IsLate));
             ThrowIfStopped();
             double seconds = Math.Max(Stopwatch.GetElapsedTime(start).TotalSeconds, 1e-6);
-            long sent = sender.DataPages - before;
-            if (sent >= MeasurablePages || bandwidth == 0)
+            ulong sent = contents.SentBytes - before;
+            if (sent >= MeasurableBytes || bandwidth == 0)
             {
                 // At least a page, so that an empty guest has a bandwidth too.
-                bandwidth = Math.Max(sent, 1) * MigrationWire.PageBytes / seconds;
+                bandwidth = Math.Max(sent, MigrationWire.PageBytes) / seconds;
             }
 
-            _guest.Collect(pages);
-            ulong left = (ulong)pages.CountPages() * MigrationWire.PageBytes;
+            contents.Collect();
+            ulong left = contents.LeftBytes;
             ulong downtime = (ulong)Math.Ceiling(left / bandwidth * 1000);
             double dirtied = left / seconds;
             _progress.Set(i => i with
             {
                 RemainingBytes = left,
                 BandwidthBytesPerS = (ulong)bandwidth,
-                DirtyBytesPerS = isWhole ? (ulong)dirtied : i.DirtyBytesPerS,
+                DirtyBytesPerS = isWhole && !areOnlyDisksSent ? (ulong)dirtied : i.DirtyBytesPerS,
                 ExpectedDowntimeMs = downtime,
             });
             OnRound();
-            if (isWhole && (left == 0 || downtime <= _limits.DowntimeMs))
+            if (isWhole && (left == 0 || downtime <= _limits.DowntimeMs - Math.Min(HandOverMs, _limits.DowntimeMs / 2)))
             {
                 if (areDisksFlushed)
                 {
@@ -68,6 +78,20 @@ internal sealed partial class MigrationSource
                 // Takes as long as it takes, so while the guest still runs; what it wrote meanwhile goes in one more round.
                 _guest.FlushDisks();
                 areDisksFlushed = true;
+                continue;
+            }
+
+            if (MaySwitch(isWhole, contents.LeftDiskBytes / bandwidth * 1000))
+            {
+                _guest.FlushDisks();
+                _switches = true;
+                return;
+            }
+
+            // The time that it may take can be changed meanwhile.
+            areOnlyDisksSent = IsLate && _options.Postcopy != PostcopyUse.Never;
+            if (areOnlyDisksSent)
+            {
                 continue;
             }
 
@@ -91,23 +115,24 @@ internal sealed partial class MigrationSource
         }
     }
 
-    /// <summary>Sends pages and waits until the target has them; false if not all went.</summary>
-    private bool SendRound(PageSender sender, DirtyBitmap pages, Func<bool> goesOn)
+    /// <summary>Sends what is marked and waits until the target has it; false if not all went.</summary>
+    private bool SendRound(Action<Func<bool>> send, DepartingContents contents, Func<bool> goesOn)
     {
         bool isWhole = true;
         Pace();
-        sender.Send(pages, () =>
+        send(() =>
         {
             Pace();
-            Note(sender);
+            Note(contents);
             return isWhole = goesOn();
         });
         Pace();
-        Note(sender);
+        Note(contents);
         uint round = _progress.Info().Rounds + 1;
         _progress.Set(i => i with { Rounds = round });
         Span<byte> number = stackalloc byte[sizeof(uint)];
         BinaryPrimitives.WriteUInt32LittleEndian(number, round);
+        _channels.EndRound(number);
         _writer!.Write(FrameType.Round, number);
         if (BinaryPrimitives.ReadUInt32LittleEndian(Wait(FrameType.RoundDone).AsSpan()) != round)
         {
@@ -117,29 +142,41 @@ internal sealed partial class MigrationSource
         return isWhole;
     }
 
-    private void Note(PageSender sender) => _progress.Set(i => i with
+    private void Note(DepartingContents contents) => _progress.Set(i => i with
     {
-        DataPages = (ulong)sender.DataPages,
-        ZeroPages = (ulong)sender.ZeroPages,
-        TransferredBytes = (ulong)_writer!.Bytes,
+        DataPages = contents.DataPages,
+        ZeroPages = contents.ZeroPages,
+        DeltaPages = contents.DeltaPages,
+        DeltaSavedBytes = contents.DeltaSavedBytes,
+        DiskDataBytes = contents.DiskDataBytes,
+        DiskZeroBytes = contents.DiskZeroBytes,
+        TransferredBytes = (ulong)SentBytes,
     });
 
+    /// <summary>How long nothing may be sent.</summary>
+    private TimeSpan TimeToPace()
+    {
+        ulong limit = _limits.BandwidthBytesPerS;
+        double due = limit == 0 ? 0 : (SentBytes - _paceBytes) / (double)limit;
+        return TimeSpan.FromSeconds(Math.Clamp(due - Stopwatch.GetElapsedTime(_paceStart).TotalSeconds, 0, PaceSeconds));
+    }
+
     /// <summary>Waits until no more has been sent than the limit allows.</summary>
-    private void Pace()
+    /// <param name="isPatient">False: only keeps the books.</param>
+    private void Pace(bool isPatient = true)
     {
         ulong limit = _limits.BandwidthBytesPerS;
         double elapsed = Stopwatch.GetElapsedTime(_paceStart).TotalSeconds;
         if (limit == 0 || _paceStart == 0 || elapsed > PaceSeconds)
         {
             _paceStart = Stopwatch.GetTimestamp();
-            _paceBytes = _writer!.Bytes;
+            _paceBytes = SentBytes;
             return;
         }
 
-        double due = (_writer!.Bytes - _paceBytes) / (double)limit;
-        if (due > elapsed)
+        if (isPatient && TimeToPace() is var time && time > TimeSpan.Zero)
         {
-            _stop.Wait(TimeSpan.FromSeconds(Math.Min(due - elapsed, PaceSeconds)));
+            _stop.Wait(time);
         }
     }
 }

@@ -18,8 +18,9 @@ internal sealed partial class MigrationSource
 
         if (e is IOException && _replies is not null)
         {
-            // Its last words may still be on the way.
-            long end = Environment.TickCount64 + (PauseMilliseconds * 5);
+            // Its last words may still be on the way. Once the order has gone they say what became of the guest; and a connection may be dead
+            // in one direction only.
+            long end = Environment.TickCount64 + (_late is not null && _isOrdered ? (long)_options.Patience.TotalMilliseconds : PauseMilliseconds * 5);
             try
             {
                 while (Environment.TickCount64 < end && !_stop.Wait(TimeSpan.FromMilliseconds(PauseMilliseconds / 10)))
@@ -39,10 +40,29 @@ internal sealed partial class MigrationSource
     private void Recover(string reason)
     {
         StopTracking();
-        if (!_isOrdered)
+        if (_returned is { } returned)
+        {
+            GoOn(MigrationPhase.Failed, returned);
+        }
+        else if (_hasHandedOver)
+        {
+            _progress.End(MigrationPhase.PostcopyLost, GuestPlace.There, $"{reason}; what the target has not of the guest's memory is lost with this VMM");
+        }
+        else if (!_isOrdered)
         {
             TellTarget(reason);
+            if (_isBuiltAround && WhyNotDiscarded() is { } why)
+            {
+                KeepPaused($"{reason}; {why}");
+                return;
+            }
+
             GoOn(_stop.IsAsked ? MigrationPhase.Cancelled : MigrationPhase.Failed, reason);
+        }
+        else if (_replies!.Refusal is not null && _guest.MemoryDescriptors is not null)
+        {
+            // It has the guest's memory, and may have written to it before it failed.
+            KeepPaused($"{reason}; the target had taken the memory over, and may have let the guest run for a moment");
         }
         else if (_replies!.Refusal is not null)
         {
@@ -90,10 +110,31 @@ internal sealed partial class MigrationSource
         }
     }
 
-    /// <summary>The connection was lost between the order to run and the target's word: asks until somebody answers.</summary>
+    /// <summary>
+    /// Whether the target still has the memory that it was handed, and may write it; null: no. It says Failed, or closes the connection,
+    /// only when it has taken its machine apart, and for a process that is gone the kernel closes it.
+    /// </summary>
+    private string? WhyNotDiscarded()
+    {
+        // Half of a message may be on its way, which nobody ends.
+        _link!.CloseWriting();
+        long end = Environment.TickCount64 + (long)_options.AskingTime.TotalMilliseconds;
+        while (!_replies!.WaitForEnd(TimeSpan.FromMilliseconds(PauseMilliseconds)) && !_stop.IsEnding && Environment.TickCount64 < end)
+        {
+        }
+
+        return _replies.Refusal is not null || _link.WaitForClose(TimeSpan.FromMilliseconds(end - Environment.TickCount64), () => _stop.IsEnding)
+            ? null
+            : "the target has been handed the memory, and does not say that it has let go of it";
+    }
+
+    /// <summary>
+    /// The connection was lost between the order to run and the target's word: asks until somebody answers. While pages are kept that the
+    /// target may need, without an end: only a cancellation ends the asking then, and none ends the serving of a guest that runs there.
+    /// </summary>
     private void Ask(string reason)
     {
-        _progress.Enter(MigrationPhase.Asking);
+        _progress.Set(i => i with { Phase = MigrationPhase.Asking, Error = null });
         long end = Environment.TickCount64 + (long)_options.AskingTime.TotalMilliseconds;
         string last = "";
         do
@@ -102,9 +143,13 @@ internal sealed partial class MigrationSource
             {
                 switch (AskOnce())
                 {
+                    // Starting there, it may wait for a page already.
+                    case HandOverDecision.Starting when _late is not null:
+                        FinishAfterAsking(reason);
+                        return;
                     case HandOverDecision.Running:
-                        NoteDowntime();
-                        _progress.End(MigrationPhase.Completed, GuestPlace.There, null);
+                        _hasStarted = true;
+                        FinishAfterAsking(reason);
                         return;
                     case HandOverDecision.Discarded:
                         GoOn(MigrationPhase.Failed, $"{reason}; the target says that the guest does not run there");
@@ -118,18 +163,31 @@ internal sealed partial class MigrationSource
             {
                 last = e.Message;
             }
+
+            _progress.Set(i => i with { Error = $"{reason}; the target is asked whether the guest runs there ({last})" });
         }
-        while (Environment.TickCount64 < end && !_stop.Wait(TimeSpan.FromMilliseconds(PauseMilliseconds)));
-        _progress.End(
-            MigrationPhase.Unknown,
-            GuestPlace.Unknown,
-            $"{reason}; the order to run had been sent, and the target does not say whether the guest runs there ({last}). It is paused here: "
-            + "look at the target, then let it go on here with vm.resume only if it does not run there, or end this VMM");
+        while ((_late is not null || Environment.TickCount64 < end) && !_stop.Wait(TimeSpan.FromMilliseconds(PauseMilliseconds)));
+        KeepPaused($"{reason}; the order to run had been sent, and the target does not say whether the guest runs there ({last})");
     }
+
+    private void FinishAfterAsking(string reason)
+    {
+        NoteDowntime();
+        if (_late is null || PostcopyAfterAsking(reason))
+        {
+            _progress.End(MigrationPhase.Completed, GuestPlace.There, null);
+        }
+    }
+
+    private void KeepPaused(string reason) => _progress.End(
+        MigrationPhase.Unknown,
+        GuestPlace.Unknown,
+        $"{reason}. It is paused here: look at the target, then let it go on here with vm.resume only if it does not run there, or end this VMM"
+            + (_late is null ? "" : "; vm.send-migration with resume asks again, and sends the memory that is missing there"));
 
     private HandOverDecision AskOnce()
     {
-        using MigrationLink link = _connect(static () => false);
+        using MigrationLink link = ConnectAgain();
         link.Patience = (int)_options.GreetingPatience.TotalMilliseconds;
         SayHello(new FrameWriter(link.Stream), 0, isQuestion: true);
         var reader = new FrameReader(link.Stream);

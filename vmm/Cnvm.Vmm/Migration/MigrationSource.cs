@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
+using Cnvm.Vmm.Memory;
 
 namespace Cnvm.Vmm.Migration;
 
@@ -24,9 +25,14 @@ internal sealed partial class MigrationSource : IDisposable
     private MigrationLink? _link;
     private FrameWriter? _writer;
     private ReplyQueue? _replies;
+    private readonly DepartingChannels _channels = new();
+    private PageCache? _cache;
     private bool _isTracking;
     private bool _isStopped;
     private bool _isOrdered;
+
+    // The target makes its machine around the memory that it was handed, and that may write it.
+    private bool _isBuiltAround;
 
     /// <param name="connect">Connects to the target; told a way to see that it is given up. Called again after a lost connection.</param>
     /// <param name="session">16 random bytes.</param>
@@ -55,15 +61,43 @@ internal sealed partial class MigrationSource : IDisposable
     public bool IsOrdered => Volatile.Read(ref _isOrdered);
 
     /// <summary>Does it all; returns when it is over. What came of it is in the progress.</summary>
-    public void Run()
+    public void Run() => Finish(() =>
+    {
+        _link = Connect();
+        ulong features = Greet();
+        Offer();
+        bool compress = (features & MigrationWire.FeatureLz4) != 0;
+        if (_options.OnlyChecks)
+        {
+            TellTarget("only a check was asked for");
+            _progress.End(MigrationPhase.Checked, GuestPlace.Here, null);
+            return;
+        }
+
+        if ((features & MigrationWire.FeatureDelta) != 0)
+        {
+            _cache = OpenCache(Math.Min(_options.DeltaCacheBytes, _guest.Offer.MemoryBytes));
+        }
+
+        OpenChannels(compress);
+        Move(compress);
+        _progress.End(MigrationPhase.Completed, GuestPlace.There, null);
+    });
+
+    private static PageCache OpenCache(ulong bytes)
+    {
+        // A host that runs out of memory ends the program that has most of it: the guest's.
+        ulong available = AvailableMemory.Read();
+        return bytes <= available
+            ? new PageCache(bytes)
+            : throw new MigrationException($"delta_cache: up to {bytes >> 20} MiB are needed, and this host has {available >> 20} MiB left");
+    }
+
+    private void Finish(Action work)
     {
         try
         {
-            _link = Connect();
-            ulong features = Greet();
-            Offer();
-            Move((features & MigrationWire.FeatureLz4) != 0);
-            _progress.End(MigrationPhase.Completed, GuestPlace.There, null);
+            work();
         }
 #pragma warning disable CA1031 // Whatever fails, the guest must not be left behind; the reason is what people are told.
         catch (Exception e)
@@ -74,6 +108,7 @@ internal sealed partial class MigrationSource : IDisposable
         finally
         {
             StopTracking();
+            _cache?.Dispose();
             Dispose();
         }
     }
@@ -82,6 +117,7 @@ internal sealed partial class MigrationSource : IDisposable
     public void Dispose()
     {
         _replies?.Dispose();
+        _channels.Dispose();
         _link?.Dispose();
     }
 
@@ -101,8 +137,12 @@ internal sealed partial class MigrationSource : IDisposable
     private ulong Greet()
     {
         _link!.Patience = (int)_options.Patience.TotalMilliseconds;
-        _link.GiveUpWritesWhen(() => _stop.IsAsked);
-        ulong offered = _options.Compress && Lz4.IsAvailable ? MigrationWire.FeatureLz4 : 0;
+        _link.WaitForWords();
+        _link.GiveUpWritesWhen(IsGivenUp);
+        ulong needed = NeededFeatures();
+        ulong offered = needed
+            | (_options.Compress && Lz4.IsAvailable ? MigrationWire.FeatureLz4 : 0)
+            | (_options.DeltaCacheBytes > 0 && !HasChannels && !_guest.IsPaused && _guest.MemoryDescriptors is null ? MigrationWire.FeatureDelta : 0);
         _writer = new FrameWriter(_link.Stream);
         SayHello(_writer, offered, isQuestion: false);
         _replies = new ReplyQueue(_link);
@@ -112,7 +152,9 @@ internal sealed partial class MigrationSource : IDisposable
             throw new MigrationException($"the target chose version {welcome.Version} and features 0x{welcome.Features:x}, which were not offered");
         }
 
-        _progress.Set(i => i with { Peer = welcome.Producer, Compression = welcome.Features == 0 ? "none" : "lz4", Phase = MigrationPhase.Checking });
+        ThrowIfMissing(needed & ~welcome.Features, welcome.Producer);
+        string compression = (welcome.Features & MigrationWire.FeatureLz4) == 0 ? "none" : "lz4";
+        _progress.Set(i => i with { Peer = welcome.Producer, Compression = compression, Phase = MigrationPhase.Checking });
         return welcome.Features;
     }
 
@@ -133,66 +175,93 @@ internal sealed partial class MigrationSource : IDisposable
 
     private void Offer()
     {
-        MigrationOffer offer = _guest.Offer;
-        _progress.Set(i => i with { MemoryBytes = offer.MemoryBytes, RemainingBytes = offer.MemoryBytes });
+        MigrationOffer offer = _guest.Offer with { Connections = HasChannels ? (ulong)_options.Connections : null };
+        ulong total = offer.MemoryBytes + offer.DiskBytes;
+        _progress.Set(i => i with { MemoryBytes = offer.MemoryBytes, DiskBytes = offer.DiskBytes, RemainingBytes = total });
         _writer!.Write(FrameType.Offer, StateWriter.Write(offer, MigrationOffer.Describe));
+        HandMemoryOver();
         Wait(FrameType.Accept);
     }
 
     private void Move(bool compress)
     {
-        var sender = new PageSender(_writer!, _guest.Memory, compress);
-        var pages = new DirtyBitmap(_guest.Memory.Regions);
-        foreach (RamRegion region in _guest.Memory.Regions)
+        _compress = compress;
+        if (_guest.MemoryDescriptors is not null)
         {
-            pages.Mark(region.Gpa, region.Size);
+            // The target has the memory: nothing of it has to be sent, and so nothing is tracked.
+            FlushBeforeStop();
+            HandOver(null);
+            return;
         }
 
+        var contents = new DepartingContents(_guest, _writer!, _channels, compress, _cache);
         if (!_guest.IsPaused)
         {
             _guest.StartTracking();
             _isTracking = true;
-            Precopy(sender, pages);
+            Precopy(contents);
         }
 
-        HandOver(sender, pages);
+        HandOver(contents);
     }
 
-    private void HandOver(PageSender sender, DirtyBitmap pages)
+    /// <param name="contents">What is left is sent first; null if the target has all of it already.</param>
+    private void HandOver(DepartingContents? contents)
     {
         ThrowIfStopped();
         _progress.Enter(MigrationPhase.Stopped);
-        _guest.Stop();
+
+        // Set before: it may be stopped already when stopping fails.
         _isStopped = true;
+        _guest.Stop();
         if (_isTracking)
         {
-            _guest.Collect(pages);
+            contents?.Collect();
         }
 
-        SendRound(sender, pages, () => GoesOn(_stop.Reason is null));
+        if (contents is not null && _switches)
+        {
+            SendMissing(contents);
+        }
+        else if (contents is not null)
+        {
+            SendRound(contents.Send, contents, () => GoesOn(_stop.Reason is null));
+        }
+
         ThrowIfStopped();
         byte[] state = _guest.Save();
         ulong nanoseconds = _guest.StoppedFor();
+        _isBuiltAround = _guest.MemoryDescriptors is not null;
         Span<byte> payload = _writer!.Begin(sizeof(ulong) + state.Length);
         BinaryPrimitives.WriteUInt64LittleEndian(payload, nanoseconds);
         state.CopyTo(payload[sizeof(ulong)..]);
         _writer.End(FrameType.State, payload.Length);
-        Wait(FrameType.Ready);
+        WaitServing(FrameType.Ready, () => _stop.IsAsked);
         ThrowIfStopped();
 
         // From here on only the target's word brings the guest back. Set before the message goes: part of it may arrive.
         Volatile.Write(ref _isOrdered, true);
         _progress.Set(i => i with { Phase = MigrationPhase.HandOver, Guest = GuestPlace.Unknown });
         _writer.Write(FrameType.Run, [_guest.IsPaused ? (byte)0 : (byte)1]);
-        _replies!.Wait(FrameType.Running, _options.Patience, static () => false);
+        WaitServing(FrameType.Running, static () => false);
         NoteDowntime();
+        if (_late is not null)
+        {
+            Postcopy(lost: null);
+        }
+
         SayGoodbye();
     }
 
     private void NoteDowntime()
     {
         ulong nanoseconds = _guest.StoppedFor();
-        _progress.Set(i => i with { DowntimeMs = _guest.IsPaused ? null : nanoseconds / NanosecondsPerMillisecond, RemainingBytes = 0 });
+        _progress.Set(i => i with
+        {
+            DowntimeMs = _guest.IsPaused ? null : nanoseconds / NanosecondsPerMillisecond,
+            RemainingBytes = _late is null ? 0 : i.RemainingBytes,
+            TransferredBytes = (ulong)SentBytes,
+        });
     }
 
     private void SayGoodbye()
@@ -201,7 +270,7 @@ internal sealed partial class MigrationSource : IDisposable
         {
             _writer!.Write(FrameType.Bye);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
             // It runs there and we know it; that the target does not know that we know costs it a minute of listening.
             return;

@@ -37,7 +37,7 @@ internal sealed partial class MigrationTarget
             link = _wrap(socket);
             var reader = new FrameReader(link.Stream);
             var writer = new FrameWriter(link.Stream);
-            MigrationHello hello = ReadHello(reader);
+            MigrationHello hello = ReadHello(ReadFirst(socket, reader));
             writer.WriteMagic();
             if (hello.IsQuestion)
             {
@@ -55,7 +55,25 @@ internal sealed partial class MigrationTarget
                 throw new MigrationException(reason);
             }
 
-            ulong features = hello.Features & (Lz4.IsAvailable ? MigrationWire.FeatureLz4 : 0);
+            ulong features = hello.Features & FeaturesOn(link);
+            if ((features & (MigrationWire.FeatureLocal | MigrationWire.FeatureConnections)) != 0)
+            {
+                features &= ~(MigrationWire.FeaturePostcopy | MigrationWire.FeatureDelta);
+            }
+
+            if ((features & MigrationWire.FeaturePostcopy) != 0 && Userfaultfd.WhyNot() is { } why)
+            {
+                writer.WriteReason(FrameType.Failed, $"post-copy: {why}");
+                link.CloseGently();
+                throw new MigrationException(why);
+            }
+
+            if ((features & MigrationWire.FeatureLocal) != 0)
+            {
+                // Before the source knows that it may send them.
+                link.ReceiveDescriptors(_descriptors);
+            }
+
             writer.Write(FrameType.Welcome, StateWriter.Write(new MigrationWelcome(version, features, _options.Producer), MigrationWelcome.Describe));
             link.Patience = (int)_options.Patience.TotalMilliseconds;
             lock (_linkGate)
@@ -68,12 +86,13 @@ internal sealed partial class MigrationTarget
                 _link = link;
                 _reader = reader;
                 _writer = writer;
+                _features = features;
             }
 
-            _progress.Set(i => i with { Peer = hello.Producer, Compression = features == 0 ? "none" : "lz4", Phase = MigrationPhase.Checking });
+            _progress.Set(i => i with { Peer = hello.Producer, Compression = (features & MigrationWire.FeatureLz4) == 0 ? "none" : "lz4", Phase = MigrationPhase.Checking });
             return hello;
         }
-        catch (Exception e) when (e is MigrationException or IOException or StateFormatException or System.Security.Authentication.AuthenticationException)
+        catch (Exception e) when (e is MigrationException or IOException or StateFormatException)
         {
             LogRefused(_logger, e.Message);
             link?.Dispose();
@@ -82,14 +101,20 @@ internal sealed partial class MigrationTarget
         }
     }
 
-    private static MigrationHello ReadHello(FrameReader reader)
+    /// <summary>The first message of a connection, which has to be whole in time however its bytes are spread.</summary>
+    private Frame ReadFirst(SocketStream socket, FrameReader reader)
     {
+        socket.ReadDeadline = Environment.TickCount64 + (long)_options.GreetingPatience.TotalMilliseconds;
         reader.ReadMagic();
         Frame frame = reader.Read();
-        return frame.Type == FrameType.Hello
+        socket.ReadDeadline = long.MaxValue;
+        return frame;
+    }
+
+    private static MigrationHello ReadHello(in Frame frame) =>
+        frame.Type == FrameType.Hello
             ? StateReader.Read<MigrationHello>(frame.Payload.ToArray(), MigrationHello.Describe)
             : throw new MigrationException($"message {frame.Type} is out of place here");
-    }
 
     private static ushort? Version(MigrationHello hello) =>
         hello.Lowest <= MigrationWire.Version && hello.Highest >= MigrationWire.Version ? MigrationWire.Version : null;
@@ -98,27 +123,57 @@ internal sealed partial class MigrationTarget
     private void AnswerQuestions()
     {
         NativeThread.ShowName();
+        while (!TryAnswer())
+        {
+            // The host is short of descriptors, say. The source of a guest that waits for memory must be let in when it has some again.
+            lock (_lateGate)
+            {
+                _ = _isEnding || Monitor.Wait(_lateGate, LookMilliseconds);
+            }
+        }
+    }
+
+    /// <summary>False if the host lets nobody in now.</summary>
+    private bool TryAnswer()
+    {
         try
         {
             while (_listener.Accept(-1) is { } socket)
             {
                 Answer(socket);
             }
+
+            return true;
         }
         catch (LinuxException e)
         {
             LogAcceptFailed(_logger, e.Message);
+            return false;
         }
     }
 
     private void Answer(SocketStream socket)
     {
         socket.ReadTimeout = socket.WriteTimeout = (int)_options.GreetingPatience.TotalMilliseconds;
+        MigrationLink? link = null;
         try
         {
-            using MigrationLink link = _wrap(socket);
+            link = _wrap(socket);
             var writer = new FrameWriter(link.Stream);
-            MigrationHello hello = ReadHello(new FrameReader(link.Stream));
+            var reader = new FrameReader(link.Stream);
+            Frame first = ReadFirst(socket, reader);
+            if (first.Type == FrameType.Continue)
+            {
+                if (Continue(link, reader, writer, IsSession(first.Payload)))
+                {
+                    // It is the migration's from now on.
+                    link = null;
+                }
+
+                return;
+            }
+
+            MigrationHello hello = ReadHello(first);
             writer.WriteMagic();
             if (hello.IsQuestion)
             {
@@ -131,10 +186,14 @@ internal sealed partial class MigrationTarget
 
             link.CloseGently();
         }
-        catch (Exception e) when (e is MigrationException or IOException or StateFormatException or System.Security.Authentication.AuthenticationException)
+        catch (Exception e) when (e is MigrationException or IOException or StateFormatException)
         {
             LogRefused(_logger, e.Message);
             socket.Dispose();
+        }
+        finally
+        {
+            link?.Dispose();
         }
     }
 }

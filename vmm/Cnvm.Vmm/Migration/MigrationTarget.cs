@@ -27,6 +27,10 @@ internal sealed partial class MigrationTarget : IDisposable
     private FrameWriter? _writer;
     private FrameReader? _reader;
     private PageReceiver? _pages;
+    private DiskReceiver? _disks;
+    private readonly List<FileDescriptor> _descriptors = [];
+    private readonly List<ArrivingChannel> _channels = [];
+    private ulong _features;
     private byte[] _session = [];
     private Thread? _answers;
     private bool _isStarting;
@@ -74,15 +78,36 @@ internal sealed partial class MigrationTarget : IDisposable
             Receive();
             bool resume = WaitForOrder();
             Start(resume);
+            if (_late is not null && !WaitForPages())
+            {
+                _progress.End(MigrationPhase.PostcopyLost, GuestPlace.Here, "the VMM ends, and with it the guest: its memory has not come");
+                return;
+            }
+
             _progress.End(MigrationPhase.Completed, GuestPlace.Here, null);
         }
 #pragma warning disable CA1031 // Whatever a peer sends ends in a refusal, and this process answers and lives on.
         catch (Exception e)
 #pragma warning restore CA1031
         {
+            EndLate();
             string reason = _stop.Reason ?? (e is OperationCanceledException ? "it was given up" : e is IOException ? $"the connection to the source failed: {e.Message}" : e.Message);
+            EndChannels();
+
+            // Devices that have started wait for pages that will not come; taking the machine apart waits for the devices.
+            _late?.Missing.GiveUp(reason);
             _guest.Discard();
-            _decisions.Close(_session, isRunning: false);
+            lock (_lateGate)
+            {
+                _isDiscarded = true;
+            }
+
+            DropDescriptors();
+            if (!_isStarting || (_features & MigrationWire.FeatureLocal) == 0)
+            {
+                _decisions.Close(_session, isRunning: false);
+            }
+
             _progress.End(_stop.IsAsked ? MigrationPhase.Cancelled : MigrationPhase.Failed, GuestPlace.There, reason);
             Refuse(reason);
         }
@@ -93,7 +118,11 @@ internal sealed partial class MigrationTarget : IDisposable
     {
         try
         {
-            _writer!.Write(FrameType.Running);
+            if (_late is null)
+            {
+                _writer!.Write(FrameType.Running);
+            }
+
             _link!.Patience = (int)_options.GreetingPatience.TotalMilliseconds;
             if (_reader!.Read().Type == FrameType.Bye)
             {
@@ -127,7 +156,16 @@ internal sealed partial class MigrationTarget : IDisposable
             }
 
             // The listener stays: a source whose order is on its way has to hear that it came too late.
-            _link?.Abort();
+            if ((_features & MigrationWire.FeatureLocal) != 0)
+            {
+                // The machine may just be made, and write the guest's memory: a closed connection would say that nothing does any more.
+                _link?.CloseReading();
+            }
+            else
+            {
+                _link?.Abort();
+            }
+
             return true;
         }
     }
@@ -138,24 +176,51 @@ internal sealed partial class MigrationTarget : IDisposable
     /// <summary>Ends answering. Not while <see cref="Run"/> runs.</summary>
     public void Dispose()
     {
+        EndChannels();
         _listener.GiveUp();
         _answers?.Join();
         _link?.Dispose();
+        _nextLink?.Link.Dispose();
         _listener.Dispose();
+        if (_late is { } late && (_isComplete || _order is null || _isDiscarded))
+        {
+            late.Dispose();
+        }
     }
 
     private void Receive()
     {
         Frame frame = Next(FrameType.Offer);
         MigrationOffer offer = StateReader.Read<MigrationOffer>(frame.Payload.ToArray(), MigrationOffer.Describe);
-        _progress.Set(i => i with { MemoryBytes = offer.MemoryBytes, RemainingBytes = offer.MemoryBytes });
-        (GuestMemory memory, Func<int, bool> isFresh) = _guest.Prepare(offer);
+        if (offer.Disks is not null != ((_features & MigrationWire.FeatureDisks) != 0))
+        {
+            throw new MigrationException("the offer does not say of the disks what was agreed on");
+        }
+
+        ulong total = offer.MemoryBytes + offer.DiskBytes;
+        _progress.Set(i => i with { MemoryBytes = offer.MemoryBytes, DiskBytes = offer.DiskBytes, RemainingBytes = total });
+        (GuestMemory memory, Func<int, bool> isFresh) = _guest.Prepare(offer, TakeMemoryOver(offer));
+        if ((_features & MigrationWire.FeatureLocal) != 0)
+        {
+            ReceiveAround();
+            return;
+        }
+
+        if (IsPostcopyAgreed && LatePages.Obstacle(memory) is { } obstacle)
+        {
+            throw new MigrationException(obstacle);
+        }
+
+        _memory = memory;
         _pages = new PageReceiver(memory, isFresh);
+        _disks = new DiskReceiver(_guest.Disks);
         _writer!.Write(FrameType.Accept);
+        AdmitChannels(offer, _pages);
         _progress.Enter(MigrationPhase.Precopy);
         uint round = 0;
         while (true)
         {
+            _listensSince = Environment.TickCount64;
             frame = _reader!.Read();
             Note();
             switch (frame.Type)
@@ -163,14 +228,25 @@ internal sealed partial class MigrationTarget : IDisposable
                 case FrameType.Pages or FrameType.Zeros:
                     _pages.Take(frame);
                     break;
+                case FrameType.Deltas when (_features & MigrationWire.FeatureDelta) != 0:
+                    _pages.TakeDeltas(frame);
+                    break;
+                case FrameType.DiskData or FrameType.DiskZeros:
+                    _disks.Take(frame);
+                    break;
                 case FrameType.Round:
                     EndRound(frame, ++round);
                     break;
-                case FrameType.State when _pages.Missing == 0 && round > 0:
+                case FrameType.Missing when IsPostcopyAgreed:
+                    TakeMissing(frame);
+                    break;
+                case FrameType.State when (_late is null ? _pages.Missing == 0 : _pages.HasAllBut(_late.Missing)) && _disks.Missing == 0 && round > 0:
+                    EndChannels();
+                    ListenToFirst();
                     Restore(frame);
                     return;
                 case FrameType.State:
-                    throw new MigrationException($"the state comes while {_pages.Missing} pages of memory are missing");
+                    throw new MigrationException($"the state comes while {_pages.Missing} pages of memory and {_disks.Missing} bytes of disks are missing");
                 default:
                     throw OutOfPlace(frame);
             }
@@ -179,18 +255,20 @@ internal sealed partial class MigrationTarget : IDisposable
 
     private void EndRound(in Frame frame, uint round)
     {
+        if (NumberOf(frame) is var came && came != round)
+        {
+            throw new MigrationException($"round {came} ends where round {round} should");
+        }
+
+        _listensSince = Environment.TickCount64;
+        foreach (ArrivingChannel channel in _channels)
+        {
+            channel.WaitForRound(round, IsGivenUpOrSilent);
+        }
+
         Span<byte> number = stackalloc byte[sizeof(uint)];
-        if (frame.Payload.Length != number.Length)
-        {
-            throw new MigrationException($"message Round has {frame.Payload.Length} bytes");
-        }
-
-        frame.Payload.CopyTo(number);
-        if (BinaryPrimitives.ReadUInt32LittleEndian(number) != round)
-        {
-            throw new MigrationException($"round {BinaryPrimitives.ReadUInt32LittleEndian(number)} ends where round {round} should");
-        }
-
+        BinaryPrimitives.WriteUInt32LittleEndian(number, round);
+        _disks!.Flush();
         _progress.Set(i => i with { Rounds = round });
         _writer!.Write(FrameType.RoundDone, number);
     }
@@ -204,6 +282,7 @@ internal sealed partial class MigrationTarget : IDisposable
 
         byte[] payload = frame.Payload.ToArray();
         _progress.Enter(MigrationPhase.Stopped);
+        BeginLate();
         _guest.Restore(payload[sizeof(ulong)..], BinaryPrimitives.ReadUInt64LittleEndian(payload));
     }
 
@@ -215,9 +294,17 @@ internal sealed partial class MigrationTarget : IDisposable
         // From here on a source may have to ask on a second connection.
         _answers = new Thread(AnswerQuestions, AnswerStackBytes) { Name = "migration-answer", IsBackground = true };
         _answers.Start();
-        _writer!.Write(FrameType.Ready);
-        Frame frame = Next(FrameType.Run);
-        byte[] order = frame.Payload.ToArray();
+        byte[] order;
+        if (_late is null)
+        {
+            _writer!.Write(FrameType.Ready);
+            order = Next(FrameType.Run).Payload.ToArray();
+        }
+        else
+        {
+            order = WaitForOrderWhilePagesCome();
+        }
+
         return order is [0 or 1] ? order[0] == 1 : throw new MigrationException($"message Run has {order.Length} bytes");
     }
 
@@ -251,8 +338,8 @@ internal sealed partial class MigrationTarget : IDisposable
 
     private void Note() => _progress.Set(i => i with
     {
-        TransferredBytes = (ulong)_reader!.Bytes,
-        RemainingBytes = (ulong)_pages!.Missing * MigrationWire.PageBytes,
+        TransferredBytes = (ulong)(_reader!.Bytes + _channels.Sum(c => c.Bytes)),
+        RemainingBytes = _late is { } late ? (ulong)late.Missing.Count * MigrationWire.PageBytes : ((ulong)_pages!.Missing * MigrationWire.PageBytes) + _disks!.Missing,
     });
 
     private void Refuse(string reason)
@@ -281,6 +368,6 @@ internal sealed partial class MigrationTarget : IDisposable
     [LoggerMessage(Level = LogLevel.Warning, Message = "a connection to the migration port was refused: {Reason}")]
     private static partial void LogRefused(ILogger logger, string reason);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "the migration port accepts nothing any more: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "the migration port lets nobody in now: {Reason}")]
     private static partial void LogAcceptFailed(ILogger logger, string reason);
 }

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Cnvm.Hypervisor.Memory;
-using Cnvm.Linux;
 
 namespace Cnvm.Vmm.Migration;
 
@@ -13,9 +13,8 @@ internal sealed class PageReceiver
     // What has come at all, and what may hold something else than zeros.
     private readonly DirtyBitmap _covered;
     private readonly DirtyBitmap _written;
-    private readonly byte[] _packed = new byte[Lz4.Bound(MigrationWire.PagesPerFrame * MigrationWire.PageBytes)];
-    private readonly byte[] _data = new byte[MigrationWire.PagesPerFrame * MigrationWire.PageBytes];
-    private long _missing;
+    private readonly ContentUnpacker _unpacker = new(MigrationWire.PagesPerFrame * MigrationWire.PageBytes);
+    private readonly StrongBox<long> _missing;
 
     /// <param name="isFresh">Whether a region's memory reads as zeros where nothing has been written.</param>
     public PageReceiver(GuestMemory memory, Func<int, bool> isFresh)
@@ -23,7 +22,7 @@ internal sealed class PageReceiver
         _memory = memory;
         _covered = new DirtyBitmap(memory.Regions);
         _written = new DirtyBitmap(memory.Regions);
-        _missing = (long)(memory.Size >> DirtyBitmap.PageShift);
+        _missing = new StrongBox<long>((long)(memory.Size >> DirtyBitmap.PageShift));
         for (int i = 0; i < memory.Regions.Count; i++)
         {
             if (!isFresh(i))
@@ -33,8 +32,37 @@ internal sealed class PageReceiver
         }
     }
 
+    /// <summary>For another connection that brings pages of the same machine, on a thread of its own.</summary>
+    public PageReceiver(PageReceiver other)
+    {
+        _memory = other._memory;
+        _covered = other._covered;
+        _written = other._written;
+        _missing = other._missing;
+    }
+
+    /// <summary>Where pages go once the machine runs; null before: straight into the memory.</summary>
+    public LatePages? Late { get; set; }
+
+    /// <summary>Whether each page has come, or is one of these.</summary>
+    public bool HasAllBut(MissingPages missing)
+    {
+        for (int i = 0; i < _memory.Regions.Count; i++)
+        {
+            for (ulong page = 0; page < _memory.Regions[i].Size >> DirtyBitmap.PageShift; page++)
+            {
+                if (!_covered.IsDirty(i, page) && !missing.Contains(_memory.Regions[i].Gpa + (page << DirtyBitmap.PageShift)))
+                {
+                    return false;
+                }
+            }
+        }
+
+        return true;
+    }
+
     /// <summary>Pages that have never come.</summary>
-    public long Missing => _missing;
+    public long Missing => Interlocked.Read(ref _missing.Value);
 
     /// <exception cref="MigrationException">The message is malformed, or a page is not RAM.</exception>
     public void Take(in Frame frame)
@@ -46,6 +74,39 @@ internal sealed class PageReceiver
         else
         {
             TakePages(frame);
+        }
+    }
+
+    /// <summary>Takes what has changed of pages that have come. Before the machine is made.</summary>
+    /// <exception cref="MigrationException">The message is malformed, or a page is not RAM, or has never come.</exception>
+    public void TakeDeltas(in Frame frame)
+    {
+        byte[] payload = frame.Payload.ToArray();
+        uint pages = payload.Length < sizeof(uint) ? 0 : BinaryPrimitives.ReadUInt32LittleEndian(payload);
+        int at = sizeof(uint);
+        for (uint i = 0; i < pages; i++)
+        {
+            if (payload.Length - at < sizeof(ulong))
+            {
+                throw new MigrationException($"message Deltas describes {pages} pages in {payload.Length} bytes");
+            }
+
+            ulong gpa = BinaryPrimitives.ReadUInt64LittleEndian(payload.AsSpan(at));
+            Check(gpa, 1, 1);
+            (int region, ulong page) = Find(gpa);
+            if (!_covered.IsDirty(region, page))
+            {
+                throw new MigrationException($"message Deltas says what has changed of the page at 0x{gpa:x}, which has never come");
+            }
+
+            at += sizeof(ulong);
+            at += PageDelta.Apply(payload.AsSpan(at), _memory.GetSpan(gpa, MigrationWire.PageBytes));
+            _written.Mark(gpa, MigrationWire.PageBytes);
+        }
+
+        if (pages == 0 || at != payload.Length)
+        {
+            throw new MigrationException($"message Deltas describes {pages} pages in {at} bytes, and has {payload.Length}");
         }
     }
 
@@ -80,7 +141,21 @@ internal sealed class PageReceiver
             throw new MigrationException($"message Pages describes {pages} pages; {MigrationWire.PagesPerFrame} are allowed");
         }
 
-        ReadOnlySequence<byte> data = Unpack(payload.Slice(bytes), frame.Flags, pages * MigrationWire.PageBytes);
+        if (Late is { } late)
+        {
+            ReadOnlySpan<byte> contents = _unpacker.UnpackWhole(frame, payload.Slice(bytes), pages * MigrationWire.PageBytes);
+            for (int i = 0; i < (int)runs; i++)
+            {
+                (ulong gpa, uint count) = Run(description, i);
+                int length = (int)count * MigrationWire.PageBytes;
+                late.Place(gpa, contents[..length]);
+                contents = contents[length..];
+            }
+
+            return;
+        }
+
+        ReadOnlySequence<byte> data = _unpacker.Unpack(frame, payload.Slice(bytes), pages * MigrationWire.PageBytes);
         for (int i = 0, at = 0; i < (int)runs; i++)
         {
             (ulong gpa, uint count) = Run(description, i);
@@ -90,24 +165,6 @@ internal sealed class PageReceiver
             _written.Mark(gpa, (ulong)length);
             Cover(gpa, count);
         }
-    }
-
-    private ReadOnlySequence<byte> Unpack(ReadOnlySequence<byte> data, ushort flags, int bytes)
-    {
-        if ((flags & MigrationWire.FlagLz4) == 0)
-        {
-            return data.Length == bytes ? data : throw new MigrationException($"message Pages has {data.Length} bytes of data instead of {bytes}");
-        }
-
-        if (!Lz4.IsAvailable || data.Length > _packed.Length)
-        {
-            throw new MigrationException($"message Pages has an LZ4 block of {data.Length} bytes that was not agreed on");
-        }
-
-        data.CopyTo(_packed);
-        return Lz4.TryDecompress(_packed.AsSpan(0, (int)data.Length), _data.AsSpan(0, bytes))
-            ? new ReadOnlySequence<byte>(_data, 0, bytes)
-            : throw new MigrationException($"message Pages has an LZ4 block that does not give {bytes} bytes");
     }
 
     private void TakeZeros(ReadOnlySequence<byte> payload)
@@ -124,6 +181,12 @@ internal sealed class PageReceiver
             ulong gpa = BinaryPrimitives.ReadUInt64LittleEndian(run);
             ulong count = BinaryPrimitives.ReadUInt64LittleEndian(run[sizeof(ulong)..]);
             Check(gpa, count, _memory.Size >> DirtyBitmap.PageShift);
+            if (Late is { } late)
+            {
+                late.PlaceZeros(gpa, count << DirtyBitmap.PageShift);
+                continue;
+            }
+
             for (ulong i = 0; i < count; i++)
             {
                 Clear(gpa + (i << DirtyBitmap.PageShift));
@@ -149,7 +212,7 @@ internal sealed class PageReceiver
 
     private void Cover(ulong gpa, ulong count)
     {
-        if (_missing == 0)
+        if (Missing == 0)
         {
             return;
         }
@@ -157,10 +220,9 @@ internal sealed class PageReceiver
         for (ulong i = 0; i < count; i++)
         {
             (int region, ulong page) = Find(gpa + (i << DirtyBitmap.PageShift));
-            if (!_covered.IsDirty(region, page))
+            if (_covered.TryMarkPage(region, page))
             {
-                _covered.MarkPage(region, page);
-                _missing--;
+                Interlocked.Decrement(ref _missing.Value);
             }
         }
     }

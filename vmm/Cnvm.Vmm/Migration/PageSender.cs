@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using Cnvm.Hypervisor.Memory;
-using Cnvm.Linux;
 
 namespace Cnvm.Vmm.Migration;
 
@@ -9,21 +8,31 @@ namespace Cnvm.Vmm.Migration;
 /// Sends pages: runs of pages with their contents, compressed where both sides can and it helps, and runs of zero pages without. One
 /// thread; the guest may run and write meanwhile, which its dirty log then shows.
 /// </summary>
-internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool compress)
+internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool compress, PageCache? cache = null)
 {
     private const int DescriptionBytes = sizeof(uint) + (MigrationWire.PagesPerFrame * MigrationWire.RunBytes);
 
-    // Zero pages send nothing for a long time: every 16 MiB somebody may want to end it all the same.
-    private const int WordsPerQuestion = 63;
+    // After contents that did not compress, so many messages at most go as they are before it is tried again.
+    private const int MostUntried = 15;
 
-    private readonly byte[] _data = new byte[MigrationWire.PagesPerFrame * MigrationWire.PageBytes];
+    // What is compressed must not change under the compressor, as the guest's memory may.
+    private readonly byte[] _data = compress ? new byte[MigrationWire.PagesPerFrame * MigrationWire.PageBytes] : [];
     private readonly byte[] _runs = new byte[DescriptionBytes];
     private readonly byte[] _zeros = new byte[MigrationWire.ZeroRunsPerFrame * MigrationWire.ZeroRunBytes];
+
+    // A page as it is compared, encoded and kept: the guest may write on meanwhile.
+    private readonly byte[] _page = cache is null ? [] : new byte[MigrationWire.PageBytes];
+    private readonly byte[] _delta = cache is null ? [] : new byte[PageDelta.MostBytes];
+    private readonly byte[] _deltas = cache is null ? [] : new byte[MigrationWire.DeltaBytesPerFrame];
+    private int _deltaCount;
+    private int _deltaBytes = sizeof(uint);
     private int _pages;
     private int _runCount;
     private ulong _runEnd;
     private int _zeroCount;
     private ulong _zeroEnd;
+    private int _untried;
+    private int _tryAfter;
 
     /// <summary>Pages sent with their contents so far.</summary>
     public long DataPages { get; private set; }
@@ -31,27 +40,67 @@ internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool co
     /// <summary>Pages sent as zeros so far.</summary>
     public long ZeroPages { get; private set; }
 
+    /// <summary>Pages of which only what had changed was sent.</summary>
+    public long DeltaPages { get; private set; }
+
+    /// <summary>Bytes that did not have to be sent for that, against whole pages that are not compressed.</summary>
+    public long DeltaSavedBytes { get; private set; }
+
     /// <summary>Sends the pages of a bitmap and takes them out of it.</summary>
     /// <param name="pages">Of the regions of the machine's memory.</param>
     /// <param name="goesOn">Asked after every message; false leaves the rest in the bitmap.</param>
-    public void Send(DirtyBitmap pages, Func<bool> goesOn)
+    public void Send(DirtyBitmap pages, Func<bool> goesOn) => Send(new PageStretches(pages), goesOn);
+
+    /// <summary>Sends what of the pages nobody else sends.</summary>
+    /// <param name="goesOn">Asked after every message and every stretch: zero pages send nothing for a long time.</param>
+    public void Send(PageStretches stretches, Func<bool> goesOn)
     {
         bool wanted = true;
-        for (int region = 0; wanted && region < pages.Regions.Count; region++)
+        while (wanted && stretches.TryTake(out int region, out int first, out int end))
         {
-            ReadOnlySpan<ulong> words = pages.Words(region);
-            for (int w = 0; wanted && w < words.Length; w++)
+            ReadOnlySpan<ulong> words = stretches.Pages.Words(region);
+            for (int w = first; wanted && w < end; w++)
             {
                 if (words[w] != 0)
                 {
-                    ulong bits = pages.TakeWord(region, w);
-                    wanted = SendWord(pages, region, w, bits, goesOn) && ((w & WordsPerQuestion) != WordsPerQuestion || goesOn());
+                    wanted = SendWord(stretches.Pages, region, w, stretches.Pages.TakeWord(region, w), goesOn);
                 }
             }
+
+            wanted = wanted && goesOn();
         }
 
+        FlushDeltas();
         FlushData();
         FlushZeros();
+    }
+
+    /// <summary>Sends a page, and those of its block of <see cref="MigrationWire.PagesPerBlock"/>, as far as they are in a bitmap.</summary>
+    /// <param name="gpa">In RAM.</param>
+    public void SendBlock(DirtyBitmap pages, ulong gpa)
+    {
+        for (int i = 0; i < pages.Regions.Count; i++)
+        {
+            RamRegion ram = pages.Regions[i];
+            if (gpa < ram.Gpa || gpa >= ram.End)
+            {
+                continue;
+            }
+
+            ulong page = (gpa - ram.Gpa) >> DirtyBitmap.PageShift;
+            ulong block = ((1UL << MigrationWire.PagesPerBlock) - 1) << (int)(page & 63 & ~(ulong)(MigrationWire.PagesPerBlock - 1));
+            int word = (int)(page >> 6);
+            ulong taken = pages.TakeWord(i, word);
+            for (ulong rest = taken & ~block; rest != 0; rest &= rest - 1)
+            {
+                pages.MarkPage(i, ((ulong)word * 64) + (ulong)BitOperations.TrailingZeroCount(rest));
+            }
+
+            _ = SendWord(pages, i, word, taken & block, static () => true);
+            FlushData();
+            FlushZeros();
+            return;
+        }
     }
 
     private bool SendWord(DirtyBitmap pages, int region, int word, ulong bits, Func<bool> goesOn)
@@ -87,10 +136,15 @@ internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool co
         Span<byte> contents = memory.GetSpan(gpa, MigrationWire.PageBytes);
         if (!contents.ContainsAnyExcept((byte)0))
         {
+            cache?.Forget(gpa);
             return AddZero(gpa);
         }
 
-        contents.CopyTo(_data.AsSpan(_pages * MigrationWire.PageBytes));
+        if (cache is not null && TryAddDelta(cache, gpa, contents, out bool hasGone))
+        {
+            return hasGone;
+        }
+
         _pages++;
         DataPages++;
         if (_runCount > 0 && _runEnd == gpa)
@@ -113,6 +167,56 @@ internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool co
 
         FlushData();
         return true;
+    }
+
+    /// <summary>Adds what has changed of a page since it was sent; false if that is not known, or too much.</summary>
+    /// <param name="hasGone">A message went.</param>
+    private bool TryAddDelta(PageCache known, ulong gpa, ReadOnlySpan<byte> contents, out bool hasGone)
+    {
+        hasGone = false;
+        if (!known.TryGet(gpa, out Span<byte> before))
+        {
+            return false;
+        }
+
+        contents.CopyTo(_page);
+        int bytes = PageDelta.TryWrite(before, _page, _delta);
+        if (bytes == 0)
+        {
+            return false;
+        }
+
+        DeltaPages++;
+        DeltaSavedBytes += MigrationWire.PageBytes + MigrationWire.RunBytes;
+        if (bytes == PageDelta.EmptyBytes)
+        {
+            return true;
+        }
+
+        if (_deltaBytes + sizeof(ulong) + bytes > _deltas.Length)
+        {
+            FlushDeltas();
+            hasGone = true;
+        }
+
+        BinaryPrimitives.WriteUInt64LittleEndian(_deltas.AsSpan(_deltaBytes), gpa);
+        _delta.AsSpan(0, bytes).CopyTo(_deltas.AsSpan(_deltaBytes + sizeof(ulong)));
+        _deltaBytes += sizeof(ulong) + bytes;
+        _deltaCount++;
+        DeltaSavedBytes -= sizeof(ulong) + bytes;
+        _page.CopyTo(before);
+        return true;
+    }
+
+    private void FlushDeltas()
+    {
+        if (_deltaCount > 0)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(_deltas, (uint)_deltaCount);
+            writer.Write(FrameType.Deltas, _deltas.AsSpan(0, _deltaBytes));
+            _deltaCount = 0;
+            _deltaBytes = sizeof(uint);
+        }
     }
 
     private bool AddZero(ulong gpa)
@@ -149,21 +253,59 @@ internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool co
         }
 
         int description = sizeof(uint) + (_runCount * MigrationWire.RunBytes);
+        int length = _pages * MigrationWire.PageBytes;
         BinaryPrimitives.WriteUInt32LittleEndian(_runs, (uint)_runCount);
-        ReadOnlySpan<byte> data = _data.AsSpan(0, _pages * MigrationWire.PageBytes);
-        Span<byte> payload = writer.Begin(description + data.Length);
+        Span<byte> payload = writer.Begin(description + length);
         _runs.AsSpan(0, description).CopyTo(payload);
-
-        // Compressed only if an eighth is saved: unpacking has its price too.
-        int packed = compress ? Lz4.Compress(data, payload.Slice(description, data.Length - (data.Length / 8))) : 0;
+        int packed = compress && _tryAfter-- <= 0 ? Pack(payload.Slice(description, length)) : 0;
         if (packed == 0)
         {
-            data.CopyTo(payload[description..]);
+            Gather(payload.Slice(description, length));
         }
 
-        writer.End(FrameType.Pages, description + (packed == 0 ? data.Length : packed), packed == 0 ? (ushort)0 : MigrationWire.FlagLz4);
+        Keep(packed == 0 ? payload.Slice(description, length) : _data.AsSpan(0, length));
+        writer.End(FrameType.Pages, description + (packed == 0 ? length : packed), packed == 0 ? (ushort)0 : MigrationWire.FlagLz4);
         _pages = 0;
         _runCount = 0;
+    }
+
+    /// <summary>Compresses what is waiting; 0 if that saves too little.</summary>
+    private int Pack(Span<byte> into)
+    {
+        Span<byte> data = _data.AsSpan(0, into.Length);
+        Gather(data);
+        int packed = ContentPacking.TryPack(data, into);
+        _untried = packed > 0 ? 0 : Math.Min((_untried * 2) + 1, MostUntried);
+        _tryAfter = _untried;
+        return packed;
+    }
+
+    /// <summary>Copies the pages that are waiting. What the guest has written since they were added comes along, and once more with its log.</summary>
+    private void Gather(Span<byte> into)
+    {
+        for (int i = 0, at = 0; i < _runCount; i++)
+        {
+            ReadOnlySpan<byte> run = _runs.AsSpan(sizeof(uint) + (i * MigrationWire.RunBytes), MigrationWire.RunBytes);
+            int length = (int)BinaryPrimitives.ReadUInt32LittleEndian(run[sizeof(ulong)..]) * MigrationWire.PageBytes;
+            memory.GetSpan(BinaryPrimitives.ReadUInt64LittleEndian(run), length).CopyTo(into[at..]);
+            at += length;
+        }
+    }
+
+    /// <summary>Keeps the pages that are waiting as they go.</summary>
+    private void Keep(ReadOnlySpan<byte> contents)
+    {
+        for (int i = 0; cache is not null && i < _runCount; i++)
+        {
+            ReadOnlySpan<byte> run = _runs.AsSpan(sizeof(uint) + (i * MigrationWire.RunBytes), MigrationWire.RunBytes);
+            ulong gpa = BinaryPrimitives.ReadUInt64LittleEndian(run);
+            for (uint pages = BinaryPrimitives.ReadUInt32LittleEndian(run[sizeof(ulong)..]); pages > 0; pages--)
+            {
+                cache.Put(gpa, contents[..MigrationWire.PageBytes]);
+                gpa += MigrationWire.PageBytes;
+                contents = contents[MigrationWire.PageBytes..];
+            }
+        }
     }
 
     private void FlushZeros()

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Buffers.Binary;
 using System.Text;
 using Cnvm.Linux;
 
@@ -10,17 +11,29 @@ namespace Cnvm.Vmm.Migration;
 internal sealed class ReplyQueue : IDisposable
 {
     private const int StackBytes = 256 << 10;
+
+    // A target answers, and says nothing else but that it gives up.
+    private const int MostReplies = 8;
+    private const int MostReplyBytes = 1 << 20;
+
+    // Each thread of a guest waits for one page.
+    private const int MostWants = 1 << 16;
+
     private readonly MigrationLink _link;
     private readonly FrameReader _reader;
     private readonly object _gate = new();
     private readonly Queue<MigrationReply> _replies = new();
     private readonly Thread _thread;
+    private readonly Queue<ulong> _wants = new();
+    private readonly bool _hasBegun;
     private Exception? _failure;
 
-    public ReplyQueue(MigrationLink link)
+    /// <param name="reader">Has read the first messages; null: reads from the beginning.</param>
+    public ReplyQueue(MigrationLink link, FrameReader? reader = null)
     {
         _link = link;
-        _reader = new FrameReader(link.Stream);
+        _hasBegun = reader is not null;
+        _reader = reader ?? new FrameReader(link.Stream);
         _thread = new Thread(Run, StackBytes) { Name = "migration-reply", IsBackground = true };
         _thread.Start();
     }
@@ -75,8 +88,56 @@ internal sealed class ReplyQueue : IDisposable
         }
     }
 
-    /// <summary>Waits until the target has closed the connection, or the time is over.</summary>
-    public void WaitForEnd(TimeSpan time) => _thread.Join(time);
+    /// <summary>The target has given up, or is gone.</summary>
+    public bool HasFailed
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _failure is not null;
+            }
+        }
+    }
+
+    /// <summary>Something has come, or the target is gone.</summary>
+    public bool HasNews
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return HasNewsLocked;
+            }
+        }
+    }
+
+    private bool HasNewsLocked => _wants.Count > 0 || _replies.Count > 0 || _failure is not null;
+
+    /// <summary>Takes the next page that the target asks for (its address), or else the next message; null after the time.</summary>
+    /// <exception cref="MigrationException">The target has given up, or is gone.</exception>
+    public (ulong? Want, MigrationReply Reply)? Next(TimeSpan time)
+    {
+        lock (_gate)
+        {
+            if (!HasNewsLocked && time > TimeSpan.Zero)
+            {
+                Monitor.Wait(_gate, time);
+            }
+
+            if (_wants.TryDequeue(out ulong want))
+            {
+                return (want, default);
+            }
+
+            return _replies.TryDequeue(out MigrationReply reply) ? (null, reply)
+                : _failure is { } failure ? throw Failure(failure)
+                : null;
+        }
+    }
+
+    /// <summary>Waits until nothing comes any more: the target has given up, or closed the connection; false after the time.</summary>
+    public bool WaitForEnd(TimeSpan time) => _thread.Join(time);
 
     /// <summary>Ends the connection and the thread.</summary>
     public void Dispose()
@@ -93,7 +154,11 @@ internal sealed class ReplyQueue : IDisposable
         NativeThread.ShowName();
         try
         {
-            _reader.ReadMagic();
+            if (!_hasBegun)
+            {
+                _reader.ReadMagic();
+            }
+
             while (true)
             {
                 Frame frame = _reader.Read();
@@ -106,6 +171,18 @@ internal sealed class ReplyQueue : IDisposable
 
                 lock (_gate)
                 {
+                    if (frame.Type == FrameType.Want && payload.Length == sizeof(ulong) && _wants.Count < MostWants)
+                    {
+                        _wants.Enqueue(BinaryPrimitives.ReadUInt64LittleEndian(payload));
+                        Monitor.PulseAll(_gate);
+                        continue;
+                    }
+
+                    if (_replies.Count == MostReplies || payload.Length > MostReplyBytes)
+                    {
+                        throw new MigrationException($"the target sends what nobody asked for (message {frame.Type} of {payload.Length} bytes)");
+                    }
+
                     _replies.Enqueue(new MigrationReply(frame.Type, payload));
                     Monitor.PulseAll(_gate);
                 }

@@ -23,6 +23,7 @@ internal sealed partial class Chipset
         HostBridge = _hostBridge?.Save(),
         PvPanic = _pvPanic?.Save(),
         GenerationId = GenerationId?.Save(),
+        Hotplug = Hotplug?.Save(),
     };
 
     /// <summary>
@@ -39,6 +40,7 @@ internal sealed partial class Chipset
         Require(Pci is null == state.PciHost is null, nameof(state.PciHost));
         Require(_hostBridge is null == state.HostBridge is null, nameof(state.HostBridge));
         Require(_pvPanic is null == state.PvPanic is null, nameof(state.PvPanic));
+        Require(Hotplug is null == state.Hotplug is null, nameof(state.Hotplug));
         Require(GenerationId is null == state.GenerationId is null, nameof(state.GenerationId));
         IoApic.Restore(state.IoApic);
         Pic?.Restore(state.Pic!);
@@ -51,6 +53,7 @@ internal sealed partial class Chipset
         _hostBridge?.Restore(state.HostBridge!);
         _pvPanic?.Restore(state.PvPanic!);
         GenerationId?.Restore(state.GenerationId!);
+        Hotplug?.Restore(state.Hotplug!);
     }
 
     /// <summary>The host's end of the serial port may have waited for the device: call it once the machine runs.</summary>

@@ -21,6 +21,7 @@ internal sealed partial class Chipset : IDisposable
     private const byte RtcIrq = 8;
 
     private readonly Profile _profile;
+    private readonly ulong _hotplugAddress;
     private readonly ConsoleBackend? _serialConsole;
     private readonly Pit? _pit;
     private readonly Rtc _rtc;
@@ -41,6 +42,7 @@ internal sealed partial class Chipset : IDisposable
         ILoggerFactory logging)
     {
         _profile = layout.Profile;
+        _hotplugAddress = layout.PciHotplugAddress;
         ILogger logger = logging.CreateLogger("devices");
         Ports = new IoBus("port", IoBus.LastPort, logger);
         Memory = new IoBus("memory", LastMemoryAddress, logger);
@@ -103,6 +105,9 @@ internal sealed partial class Chipset : IDisposable
     /// <summary>Null without <see cref="AddGenerationId"/>.</summary>
     public GenerationId? GenerationId { get; private set; }
 
+    /// <summary>Null without <see cref="AddPciHotplug"/>.</summary>
+    public PciHotplug? Hotplug { get; private set; }
+
     /// <summary>Null without PCI.</summary>
     public PciHost? Pci { get; }
 
@@ -136,6 +141,17 @@ internal sealed partial class Chipset : IDisposable
         if (Ged is { } ged)
         {
             GenerationId = new GenerationId(memory, (gpa, length) => memory.MarkDirty(gpa, (ulong)length), ged, LowMemory.GenerationId);
+        }
+    }
+
+    /// <summary>Lets PCI functions come and go; nothing happens where the guest could not be told of it.</summary>
+    /// <param name="onEject">Called on a vCPU's thread when the guest gives up slots.</param>
+    public void AddPciHotplug(Action onEject)
+    {
+        if (Ged is { } ged && Pci is { } pci)
+        {
+            Hotplug = new PciHotplug(pci.Segments.Count(), ged, onEject);
+            Memory.Register(_hotplugAddress, PciHotplug.Size, Hotplug, "pci hotplug");
         }
     }
 

@@ -3,6 +3,7 @@ using Cnvm.Virtio.Balloon;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
+using Cnvm.Virtio.VhostUser;
 using Cnvm.Virtio.Vsock;
 
 namespace Cnvm.Vmm.Platform;
@@ -30,6 +31,10 @@ internal static class DeviceCounters
             else if (device is FsDevice fs)
             {
                 all[device.Id] = Read(fs.Counters);
+            }
+            else if (device is VhostUserDevice vhostUser)
+            {
+                all[device.Id] = Read(vhostUser.Counters);
             }
             else if (device is BalloonDevice balloon)
             {
@@ -80,6 +85,13 @@ internal static class DeviceCounters
         ["write_bytes"] = c.WriteBytes,
         ["nodes"] = c.Nodes,
         ["open_files"] = c.Handles,
+    };
+
+    private static Dictionary<string, ulong> Read(VhostUserCounters c) => new()
+    {
+        ["connected"] = c.IsConnected ? 1UL : 0,
+        ["reconnects"] = c.Reconnects,
+        ["calls"] = c.Calls,
     };
 
     private static Dictionary<string, ulong> Read(BalloonDevice balloon)

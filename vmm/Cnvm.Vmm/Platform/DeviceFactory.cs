@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.NetworkInformation;
+using Cnvm.Hypervisor.Memory;
 using Cnvm.Linux;
 using Cnvm.Virtio;
 using Cnvm.Virtio.Balloon;
@@ -8,6 +9,7 @@ using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.RateLimits;
 using Cnvm.Virtio.Rng;
+using Cnvm.Virtio.VhostUser;
 using Cnvm.Virtio.Vsock;
 using Cnvm.Vmm.Config;
 using Microsoft.Extensions.Logging;
@@ -22,8 +24,9 @@ internal static class DeviceFactory
         config is { Bandwidth: null, Ops: null } or null ? null : new RateLimiter(Bucket(config.Bandwidth), Bucket(config.Ops));
 
     /// <param name="limiter">What it may take; null for all there is.</param>
+    /// <param name="outlivesProcess"><inheritdoc cref="BlockOptions.OutlivesProcess" path="/summary"/></param>
     /// <exception cref="MachineBuildException">The image cannot be used.</exception>
-    public static BlockDevice CreateDisk(DiskConfig disk, RateLimiter? limiter, ILogger logger)
+    public static BlockDevice CreateDisk(DiskConfig disk, RateLimiter? limiter, ILogger logger, bool outlivesProcess = false)
     {
         string id = disk.Id!;
         try
@@ -50,7 +53,8 @@ internal static class DeviceFactory
                 {
                     Id = id, QueueCount = disk.NumQueues, QueueSize = disk.QueueSize, Serial = disk.Serial, RateLimiter = limiter,
                     IsFirstSectorKept = wasDetected,
-                    QueueAffinity = (disk.QueueAffinity ?? []).ToDictionary(a => (int)a.QueueIndex, a => a.HostCpus.Select(c => (int)c).ToArray()),
+                    OutlivesProcess = outlivesProcess,
+                    QueueAffinity = (disk.QueueAffinity ?? []).ToDictionary(a => (int)a.QueueIndex, a => Array.ConvertAll(a.HostCpus.ToArray(), c => (int)c)),
                 },
                 image,
                 logger);
@@ -60,6 +64,17 @@ internal static class DeviceFactory
             throw new MachineBuildException($"{id}: {e.Message}", e);
         }
     }
+
+    /// <param name="memory">Guest RAM that the back end maps.</param>
+    /// <exception cref="MachineBuildException">The back end cannot be used.</exception>
+    public static VhostUserBlockDevice CreateVhostUserDisk(DiskConfig disk, GuestMemory memory, ILogger logger) => WithBackend(
+        new VhostUserOptions { Id = disk.Id!, Socket = disk.VhostSocket!, QueueCount = disk.NumQueues, QueueSize = disk.QueueSize },
+        options => new VhostUserBlockDevice(options, memory, logger));
+
+    /// <inheritdoc cref="CreateVhostUserDisk"/>
+    public static VhostUserFsDevice CreateVhostUserFs(FsConfig fs, GuestMemory memory, ILogger logger) => WithBackend(
+        new VhostUserOptions { Id = fs.Id!, Socket = fs.Socket!, QueueCount = fs.NumQueues + 1, QueueSize = fs.QueueSize },
+        options => new VhostUserFsDevice(options, fs.Tag, memory, logger));
 
     /// <exception cref="MachineBuildException">The interface cannot be made or used.</exception>
     public static NetDevice CreateNet(NetConfig net, ILogger logger)
@@ -72,33 +87,30 @@ internal static class DeviceFactory
                 Name = net.Tap,
                 Queues = net.NumQueues / 2,
                 // The configuration's descriptors outlive this machine, so that a reboot finds them open.
-                Descriptors = net.Fds is { } fds ? [.. fds.Select(FileDescriptor.Duplicate)] : null,
+                Descriptors = net.Fds is { } fds ? Array.ConvertAll(fds.ToArray(), FileDescriptor.Duplicate) : null,
                 Address = net.Ip is { } ip ? IPAddress.Parse(ip) : null,
                 Mask = net.Mask is { } mask ? IPAddress.Parse(mask) : null,
                 HostMac = net.HostMac is { } hostMac ? PhysicalAddress.Parse(hostMac) : null,
                 Mtu = net.Mtu,
             });
-            var options = new NetOptions
-            {
-                Id = id,
-                QueueSize = net.QueueSize,
-                Mac = net.Mac is { } mac ? PhysicalAddress.Parse(mac) : null,
-                Mtu = net.Mtu,
-                OffloadTso = net.OffloadTso,
-                OffloadUfo = net.OffloadUfo,
-                OffloadChecksum = net.OffloadCsum,
-
-                // Each direction has the whole limit, as with Cloud Hypervisor.
-                ReceiveLimiter = CreateLimiter(net.RateLimiterConfig),
-                TransmitLimiter = CreateLimiter(net.RateLimiterConfig),
-            };
-            return new NetDevice(options, tap, logger);
+            return new NetDevice(OptionsOf(net), tap, logger);
         }
         catch (Exception e) when (e is NetBackendException or LinuxException or IOException)
         {
             throw new MachineBuildException($"{id}: {e.Message}", e);
         }
     }
+
+    /// <summary>Why an interface cannot be had by its name; null if it can, or if only somebody else has it by now.</summary>
+    public static string? TapObstacle(NetConfig net) => TapBackend.Obstacle(new TapOptions { Name = net.Tap, Queues = net.NumQueues / 2 });
+
+    /// <inheritdoc cref="CreateVhostUserDisk"/>
+    public static VhostUserNetDevice CreateVhostUserNet(NetConfig net, GuestMemory memory, ILogger logger) => WithBackend(
+        new VhostUserOptions
+        {
+            Id = net.Id!, Socket = net.VhostSocket!, QueueCount = net.NumQueues, QueueSize = net.QueueSize, IsServer = net.VhostMode == VhostMode.Server,
+        },
+        options => new VhostUserNetDevice(options, OptionsOf(net), memory, logger));
 
     /// <exception cref="MachineBuildException">The socket cannot be made.</exception>
     public static VsockDevice CreateVsock(VsockConfig vsock, ILogger logger)
@@ -115,10 +127,16 @@ internal static class DeviceFactory
     }
 
     /// <param name="descriptors">Host descriptors that the guest may bind through it.</param>
+    /// <param name="restorable">How many a saved state may hold: the folder had another share where it was saved.</param>
     /// <exception cref="MachineBuildException">The folder cannot be shared.</exception>
-    public static FsDevice CreateFs(FsConfig fs, int descriptors, ILogger logger)
+    public static FsDevice CreateFs(FsConfig fs, int descriptors, int restorable, ILogger logger)
     {
         string id = fs.Id!;
+        if (OwnersObstacle(fs) is { } obstacle)
+        {
+            throw new MachineBuildException($"{id}: {obstacle}");
+        }
+
         try
         {
             return new FsDevice(
@@ -126,6 +144,9 @@ internal static class DeviceFactory
                 {
                     Id = id, Tag = fs.Tag, Path = fs.Path!, IsReadOnly = fs.Readonly, RequestQueues = fs.NumQueues, QueueSize = fs.QueueSize,
                     MaxDescriptors = descriptors,
+                    MaxRestored = restorable,
+                    Users = Ranges(fs.UidMap),
+                    Groups = Ranges(fs.GidMap),
                     Cache = fs.Cache switch { FsCache.Always => FsCacheMode.Always, FsCache.None => FsCacheMode.None, _ => FsCacheMode.Auto },
                 },
                 logger);
@@ -136,14 +157,20 @@ internal static class DeviceFactory
         }
     }
 
-    /// <summary>What each of so many shared folders may bind, so that the rest of the VMM always finds a descriptor.</summary>
-    public static int DescriptorsForEach(int folders)
+    /// <summary>Why this process cannot give files the owners that a folder's maps say; null if it can.</summary>
+    public static string? OwnersObstacle(FsConfig fs) => (fs.UidMap ?? fs.GidMap) is not null && !FileCaller.CanChange
+        ? "uid_map and gid_map need root, as nobody else makes files for other users"
+        : null;
+
+    private static IdRange[] Ranges(IReadOnlyList<IdRangeConfig>? map)
     {
-        const ulong Reserve = 4096;
-        const ulong Most = 512 * 1024;
-        ulong limit = OpenFileLimit.RaiseTo(Most + Reserve);
-        ulong all = Math.Min(limit - Math.Min(limit / 8, Reserve), Most);
-        return (int)(all / (ulong)Math.Max(folders, 1));
+        var ranges = new IdRange[map?.Count ?? 0];
+        for (int i = 0; i < ranges.Length; i++)
+        {
+            ranges[i] = new IdRange(map![i].Guest, map[i].Host, map[i].Count);
+        }
+
+        return ranges;
     }
 
     public static BalloonDevice CreateBalloon(BalloonConfig balloon, ILogger logger) => new(
@@ -156,6 +183,33 @@ internal static class DeviceFactory
             Statistics = balloon.Statistics,
         },
         logger);
+
+    private static NetOptions OptionsOf(NetConfig net) => new()
+    {
+        Id = net.Id!,
+        QueueSize = net.QueueSize,
+        Mac = net.Mac is { } mac ? PhysicalAddress.Parse(mac) : null,
+        Mtu = net.Mtu,
+        OffloadTso = net.OffloadTso,
+        OffloadUfo = net.OffloadUfo,
+        OffloadChecksum = net.OffloadCsum,
+
+        // Each direction has the whole limit, as with Cloud Hypervisor.
+        ReceiveLimiter = CreateLimiter(net.RateLimiterConfig),
+        TransmitLimiter = CreateLimiter(net.RateLimiterConfig),
+    };
+
+    private static T WithBackend<T>(VhostUserOptions options, Func<VhostUserOptions, T> create)
+    {
+        try
+        {
+            return create(options);
+        }
+        catch (Exception e) when (e is VhostUserException or LinuxException or IOException)
+        {
+            throw new MachineBuildException($"{options.Id}: {e.Message}", e);
+        }
+    }
 
     private static ImageFormat Format(ImageType type) => type switch
     {

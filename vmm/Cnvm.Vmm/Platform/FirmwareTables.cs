@@ -1,5 +1,6 @@
 using System.Globalization;
 using Cnvm.Arch.Acpi;
+using Cnvm.Arch.Acpi.Aml;
 using Cnvm.Arch.Cpuid;
 using Cnvm.Arch.Firmware;
 using Cnvm.Arch.Machine;
@@ -14,6 +15,8 @@ namespace Cnvm.Vmm.Platform;
 internal static class FirmwareTables
 {
     private const uint FeatureLeaf = 1;
+    private static readonly GedEvent[] NoEvents = [];
+    private static readonly AmlTerm[] NoObjects = [];
 
     /// <returns>Address of the ACPI RSDP; 0 for a machine without ACPI.</returns>
     /// <exception cref="MachineLayoutException">The tables do not fit, or a string cannot stand in them.</exception>
@@ -35,6 +38,8 @@ internal static class FirmwareTables
             return 0;
         }
 
+        bool hasHotplug = layout.PciHotplugAddress != 0;
+        bool hasGeneration = config.HasGenerationId;
         return AcpiTables.Build(
             new AcpiMachine
             {
@@ -45,8 +50,15 @@ internal static class FirmwareTables
                 HasRtc = layout.Profile.RtcIrq is not null,
                 PvpanicPort = config.Pvpanic && layout.Profile.Pci is null ? PvPanicRegister.IsaPort : null,
                 VirtioMmioTransports = mmioTransports,
-                Events = config.HasGenerationId ? [GenerationDevice.Event] : [],
-                Objects = config.HasGenerationId ? [GenerationDevice.Object(LowMemory.GenerationId)] : [],
+                Events = [.. hasHotplug ? [PciHotplugDevice.Event] : NoEvents, .. hasGeneration ? [GenerationDevice.Event] : NoEvents],
+                Objects =
+                [
+                    .. hasHotplug ? [PciHotplugDevice.Object(layout.PciHotplugAddress, layout.PciSegments.Select(s => s.Segment))] : NoObjects,
+                    .. hasGeneration ? [GenerationDevice.Object(LowMemory.GenerationId)] : NoObjects,
+                ],
+                HostBridgeObjects = hasHotplug
+                    ? layout.PciSegments.ToDictionary(s => s.Segment, s => PciHotplugDevice.SlotObjects(s.Segment))
+                    : new Dictionary<int, IReadOnlyList<AmlTerm>>(),
             },
             memory).Start;
     }

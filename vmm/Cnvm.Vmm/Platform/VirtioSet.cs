@@ -6,6 +6,7 @@ using Cnvm.Hypervisor.Memory;
 using Cnvm.Virtio;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Transport;
+using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
 
@@ -21,6 +22,9 @@ internal sealed class VirtioSet(
     ILogger logger) : IDisposable
 {
     private readonly List<VirtioSlot> _slots = [];
+    private Dictionary<string, PciAddress> _places = [];
+    private HashSet<PciAddress> _reserved = [];
+    private Action<string, bool>? _onActivity;
 
     public IEnumerable<VirtioDevice> Devices => _slots.Select(s => s.Device);
 
@@ -30,12 +34,13 @@ internal sealed class VirtioSet(
     /// <summary>Gives a device a place. The set owns it from now on, also when this fails.</summary>
     /// <param name="segment">PCI segment; 0 on machines without PCI.</param>
     /// <param name="slot">PCI slot; null for the lowest free one.</param>
-    /// <exception cref="MachineBuildException">There is no place.</exception>
+    /// <exception cref="MachineBuildException">There is no place; the set has not got the device.</exception>
     public void Add(VirtioDevice device, int segment = 0, int? slot = null)
     {
         if (chipset.Pci is { } host)
         {
-            AddPci(host, device, segment, slot);
+            PciAddress? place = _places.TryGetValue(device.Id, out PciAddress saved) ? saved : null;
+            AddPci(host, device, place?.Segment ?? segment, place?.Slot ?? slot);
         }
         else
         {
@@ -43,12 +48,58 @@ internal sealed class VirtioSet(
         }
     }
 
-    /// <summary>From now on <paramref name="onActivity"/> is told, by device id, when drivers take devices and let go of them.</summary>
+    /// <summary>
+    /// Devices that stand in a saved state will be where they were there: with functions that came and went, the order of the configuration
+    /// does not tell it.
+    /// </summary>
+    public void KeepPlaces(IReadOnlyList<VirtioSlotState> states)
+    {
+        // A state that stands twice is refused when it is restored.
+        _places = states.Where(s => s.Pci is not null).DistinctBy(s => s.Id).ToDictionary(
+            s => s.Id, s => new PciAddress((int)(s.Place / PciSegment.SlotCount), (int)(s.Place % PciSegment.SlotCount)));
+    }
+
+    /// <summary>Slots that devices of the configuration ask for are given to no other when the machine is built.</summary>
+    public void Reserve(IEnumerable<IPciDeviceConfig> devices)
+    {
+        _reserved = [];
+        foreach (IPciDeviceConfig device in devices)
+        {
+            if (device.PciDeviceId is { } slot)
+            {
+                _reserved.Add(new PciAddress(device.PciSegment, slot));
+            }
+        }
+    }
+
+    /// <summary>Where a device's function is; null where there is no PCI.</summary>
+    public PciAddress? PlaceOf(string id) => _slots.First(s => s.Device.Id == id).Pci?.Address;
+
+    /// <summary>The device in a PCI slot; null if none of these is there.</summary>
+    public string? DeviceAt(PciAddress place) => _slots.FirstOrDefault(s => s.Pci?.Address == place)?.Device.Id;
+
+    /// <summary>Stops a device that has come while the machine is paused.</summary>
+    public void Pause(string id) => _slots.First(s => s.Device.Id == id).Pause();
+
+    /// <summary>Takes a PCI device away and ends it. No vCPU runs.</summary>
+    public void Remove(string id)
+    {
+        VirtioSlot slot = _slots.First(s => s.Device.Id == id);
+        _slots.Remove(slot);
+        chipset.Pci!.Detach(slot.Pci!);
+        slot.Dispose();
+    }
+
+    /// <summary>
+    /// From now on <paramref name="onActivity"/> is told, by device id, when drivers take devices, also those that come later, and let go of
+    /// them.
+    /// </summary>
     public void Observe(Action<string, bool> onActivity)
     {
+        _onActivity = onActivity;
         foreach (VirtioDevice device in Devices)
         {
-            device.ActivityChanged = active => onActivity(device.Id, active);
+            Observe(device);
         }
     }
 
@@ -65,6 +116,16 @@ internal sealed class VirtioSet(
         foreach (VirtioSlot slot in _slots)
         {
             slot.Resume();
+        }
+    }
+
+    /// <summary>Waits until the memory is here that <see cref="Resume"/> looks at. Paused.</summary>
+    /// <exception cref="IOException">It will not come.</exception>
+    public void AwaitRings()
+    {
+        foreach (VirtioSlot slot in _slots)
+        {
+            slot.AwaitRings();
         }
     }
 
@@ -91,8 +152,8 @@ internal sealed class VirtioSet(
         }
     }
 
-    /// <summary>The state of every device; nothing changes. Paused.</summary>
-    public VirtioSlotState[] Save() => [.. _slots.Select(s => s.Save())];
+    /// <summary>The state of every device, by rising place; nothing changes. Paused.</summary>
+    public VirtioSlotState[] Save() => [.. _slots.Select(s => s.Save()).OrderBy(s => s.Place)];
 
     /// <summary>Takes states over, by device id; queues stay stopped until <see cref="Resume"/>.</summary>
     /// <exception cref="DeviceStateException">A device has no state, a state no device, or one does not fit.</exception>
@@ -140,11 +201,16 @@ internal sealed class VirtioSet(
         try
         {
             // The slot is chosen first because the interrupt pin is wired by slot.
-            place = slot ?? host.GetSegment(segment).FreeSlot()
+            place = slot ?? host.GetSegment(segment).FreeSlot(_reserved)
                 ?? throw new MachineBuildException($"{device.Id}: all slots of PCI segment {segment} are taken");
             IInterruptLine pin = chipset.CreateIntx(place, out uint gsi);
             var options = new PciTransportOptions { InterruptLine = pin, InterruptLineNumber = (byte)gsi };
             function = new VirtioPciFunction(device, memory, msi, doorbells, options, logger);
+        }
+        catch (PciTopologyException e)
+        {
+            device.Dispose();
+            throw new MachineBuildException($"{device.Id}: {e.Message}", e);
         }
         catch
         {
@@ -152,14 +218,25 @@ internal sealed class VirtioSet(
             throw;
         }
 
-        _slots.Add(new VirtioSlot(function));
         try
         {
             host.Attach(function, segment, place);
         }
         catch (PciTopologyException e)
         {
+            function.Dispose();
             throw new MachineBuildException(e.Message, e);
+        }
+
+        _slots.Add(new VirtioSlot(function));
+        Observe(device);
+    }
+
+    private void Observe(VirtioDevice device)
+    {
+        if (_onActivity is { } onActivity)
+        {
+            device.ActivityChanged = active => onActivity(device.Id, active);
         }
     }
 

@@ -28,6 +28,9 @@ internal sealed class VirtioSlot : IDisposable
 
     public VirtioDevice Device => _pci?.Device ?? _mmio!.Device;
 
+    /// <summary>The PCI function; null behind another transport.</summary>
+    public VirtioPciFunction? Pci => _pci;
+
     /// <summary>Stops the queues; requests in flight are finished first. No vCPU runs.</summary>
     public void Pause()
     {
@@ -39,6 +42,13 @@ internal sealed class VirtioSlot : IDisposable
     {
         _pci?.Resume();
         _mmio?.Resume();
+    }
+
+    /// <summary>Waits until the memory is here that <see cref="Resume"/> looks at.</summary>
+    public void AwaitRings()
+    {
+        _pci?.AwaitRings();
+        _mmio?.AwaitRings();
     }
 
     /// <summary>The device, and the transport that it is behind.</summary>

@@ -7,6 +7,8 @@ namespace Cnvm.Vmm.Requests;
 public static class RequestValidator
 {
     private const uint MaxConnections = 128;
+    private const ulong MinDeltaCache = 1 << 20;
+    private const ulong MaxDeltaCache = 64UL << 30;
     private const uint SectorBytes = 512;
     private const string FileScheme = "file://";
 
@@ -61,15 +63,29 @@ public static class RequestValidator
         ArgumentNullException.ThrowIfNull(send);
         bool unix = RequireMigrationUrl("destination_url", send.DestinationUrl);
         Require(!send.Local || unix, "local", "needs a destination_url of the form unix:PATH");
+        Require(!send.KeepSource || !send.Local, "keep_source", "is not possible with local: both processes have the same memory");
         Require(!send.PreserveSource || send.Local, "preserve_source", "needs local");
         Require(send.DowntimeMs > 0, "downtime_ms", "is 0");
         Require(send.TimeoutS > 0, "timeout_s", "is 0");
         Require(send.Connections is > 0 and <= MaxConnections, "connections", $"{send.Connections}; 1 to {MaxConnections} are possible");
         Require(send.Connections <= 1 || !unix, "connections", $"{send.Connections} are possible with tcp:HOST:PORT only");
-        Require(send.TlsDir is null || !unix, "tls_dir", "is possible with tcp:HOST:PORT only");
+        Require(
+            send.DeltaCache == 0 || (!send.Local && send.Connections == 1),
+            "delta_cache",
+            "is possible with one connection and without local only");
+        Require(
+            send.DeltaCache is 0 or (>= MinDeltaCache and <= MaxDeltaCache),
+            "delta_cache",
+            $"{send.DeltaCache}; 0, or {MinDeltaCache} to {MaxDeltaCache} bytes are possible");
+        RequireTls(send.TlsDir, send.TlsPeerName, unix);
+        Require(!send.WithDisks || !send.Local, "with_disks", "is not needed with local: both processes see the same files");
         Require(
             send.MemoryMode == MigrationMode.Precopy || (!send.Local && send.Connections == 1),
             "memory_mode",
+            "Postcopy is possible with one connection and without local only");
+        Require(
+            send.TimeoutStrategy != TimeoutStrategy.Postcopy || (!send.Local && send.Connections == 1),
+            "timeout_strategy",
             "Postcopy is possible with one connection and without local only");
     }
 
@@ -79,8 +95,14 @@ public static class RequestValidator
     {
         ArgumentNullException.ThrowIfNull(receive);
         bool unix = RequireMigrationUrl("receiver_url", receive.ReceiverUrl);
-        Require(receive.TlsDir is null || !unix, "tls_dir", "is possible with tcp:HOST:PORT only");
+        RequireTls(receive.TlsDir, receive.TlsPeerName, unix);
         RequireDescriptors("vfio_fds", receive.ExpectedDescriptors, descriptors);
+        var ids = new HashSet<string>(StringComparer.Ordinal);
+        foreach (DiskPlacement disk in receive.Disks ?? [])
+        {
+            Require(disk.Id.Length > 0 && ids.Add(disk.Id), "disks", $"id '{disk.Id}' is empty or given twice");
+            Require(disk.Path.Length > 0 && !disk.Path.Contains('\0'), "disks", $"{disk.Id}: '{disk.Path}' is no path");
+        }
     }
 
     /// <inheritdoc cref="ThrowIfInvalid(VmResize)"/>
@@ -102,6 +124,14 @@ public static class RequestValidator
         bool isEndpoint = StreamEndpoint.TryParse(url, out StreamEndpoint? endpoint);
         Require(isEndpoint, field, $"'{url}' is neither tcp:HOST:PORT nor unix:PATH");
         return endpoint!.Path is not null;
+    }
+
+    private static void RequireTls(string? folder, string? peerName, bool unix)
+    {
+        Require(folder is null || !unix, "tls_dir", "is possible with tcp:HOST:PORT only");
+        Require(folder is null || (folder.Length > 0 && !folder.Contains('\0')), "tls_dir", "is not a path");
+        Require(peerName is null || folder is not null, "tls_peer_name", "needs tls_dir");
+        Require(peerName is null || (peerName.Length > 0 && !peerName.Contains('\0')), "tls_peer_name", "is not a name");
     }
 
     private static void RequireDescriptors(string field, ulong expected, int came) => Require(

@@ -8,4 +8,7 @@ public enum TimeoutStrategy
 
     /// <summary>It is finished with whatever downtime that takes.</summary>
     Ignore,
+
+    /// <summary>The guest goes on at the destination at once, and the rest of its memory follows as it touches it. cnvm's own.</summary>
+    Postcopy,
 }

@@ -26,6 +26,7 @@ internal static class ChipsetElements
         HostBridge = v.Optional(9, "host_bridge", s?.HostBridge, PciFunction),
         PvPanic = v.Optional(10, "pvpanic", s?.PvPanic, PciFunction),
         GenerationId = v.Optional(16, "vmgenid", s?.GenerationId, static (v, g) => new GenerationIdState(v.U64(1, "address", g?.Address))),
+        Hotplug = v.Optional(17, "pci_hotplug", s?.Hotplug, Hotplug),
     };
 
     public static PciFunctionState PciFunction(StateVisitor v, PciFunctionState? s) => new()
@@ -126,6 +127,14 @@ internal static class ChipsetElements
     private static I8042State I8042(StateVisitor v, I8042State? s) => new(v.Bool(1, "expects_output_port", s?.ExpectsOutputPort));
 
     private static GenericEventDeviceState Ged(StateVisitor v, GenericEventDeviceState? s) => new((GedEvents)v.U8(1, "pending", (byte?)s?.Pending));
+
+    private static PciHotplugState Hotplug(StateVisitor v, PciHotplugState? s) => new()
+    {
+        Up = v.U64List(1, "up", s?.Up),
+        Down = v.U64List(2, "down", s?.Down),
+        Ejected = v.U64List(3, "ejected", s?.Ejected),
+        Selected = v.U32(4, "selected", s?.Selected),
+    };
 
     private static PciHostState PciHost(StateVisitor v, PciHostState? s) => new(v.U32(1, "config_address", s?.ConfigAddress));
 }

@@ -30,4 +30,6 @@ public sealed record ChipsetState
     public PciFunctionState? PvPanic { get; init; }
 
     public GenerationIdState? GenerationId { get; init; }
+
+    public PciHotplugState? Hotplug { get; init; }
 }

@@ -23,7 +23,15 @@ internal sealed class DirtyTracking(GuestMemory memory, IDirtyLog log)
             if (_readers.Count == 0)
             {
                 memory.StartDirtyTracking();
-                log.Start();
+                try
+                {
+                    log.Start();
+                }
+                catch
+                {
+                    memory.StopDirtyTracking();
+                    throw;
+                }
             }
             else
             {

@@ -63,12 +63,17 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
             return null;
         }
 
-        BackgroundLoad.Piece[] pieces =
-        [
-            .. state.Ranges.Select((r, i) => (Range: r, Region: memory.Regions[i])).Where(p => p.Range.IsSaved)
-                .Select(p => new BackgroundLoad.Piece(p.Region.HostAddress, (long)p.Range.FileOffset, (long)p.Range.Size)),
-        ];
-        return pieces.Length > 0 ? new BackgroundLoad(path, pieces, logger) : null;
+        var pieces = new List<BackgroundLoad.Piece>();
+        for (int i = 0; i < state.Ranges.Length; i++)
+        {
+            MemoryRangeState range = state.Ranges[i];
+            if (range.IsSaved)
+            {
+                pieces.Add(new BackgroundLoad.Piece(memory.Regions[i].HostAddress, (long)range.FileOffset, (long)range.Size));
+            }
+        }
+
+        return pieces.Count > 0 ? new BackgroundLoad(path, [.. pieces], logger) : null;
     }
 
     private RamPiece Place(RamPiece piece, MemoryRangeState range)

@@ -12,7 +12,16 @@ public static class SnapshotFiles
     /// <summary>Contents of guest RAM, range after range, with holes where it is zero; absent when nothing has to be in it.</summary>
     public const string Memory = "memory-ranges";
 
+    /// <summary>Before a disk's id: a copy of its image.</summary>
+    public const string DiskPrefix = "disk-";
+
     private const string UrlScheme = "file://";
+
+    /// <summary>Name of the copy of a disk's image.</summary>
+    /// <exception cref="SnapshotException">The disk's id cannot be part of a file's name.</exception>
+    public static string OfDisk(string id) => id.Contains('/', StringComparison.Ordinal)
+        ? throw new SnapshotException($"disks: the id '{id}' cannot be part of a file's name")
+        : DiskPrefix + id;
 
     /// <summary>The folder that a URL names.</summary>
     /// <exception cref="VmmException">It is no file URL.</exception>

@@ -22,19 +22,22 @@ public static class SnapshotFolder
     /// <param name="config">Contents of <see cref="SnapshotFiles.Config"/>.</param>
     /// <param name="writeMemory">Writes the memory file, opened for writing; null when nothing has to be in it.</param>
     /// <param name="makeState">Called after the memory has been written.</param>
+    /// <param name="disks">What else belongs to it: names, and who writes them to files that are opened for writing.</param>
     /// <exception cref="SnapshotException">The folder does not exist or has a snapshot, or writing failed.</exception>
     internal static void Write(
         string folder,
         ReadOnlySpan<byte> config,
         Action<Microsoft.Win32.SafeHandles.SafeFileHandle>? writeMemory,
-        Func<MachineState> makeState)
+        Func<MachineState> makeState,
+        IReadOnlyList<SnapshotDisk>? disks = null)
     {
         if (!Directory.Exists(folder))
         {
             throw new SnapshotException($"{folder} is no folder: create it first");
         }
 
-        foreach (string name in (ReadOnlySpan<string>)[SnapshotFiles.Config, SnapshotFiles.State, SnapshotFiles.Memory])
+        disks ??= [];
+        foreach (string name in (ReadOnlySpan<string>)[SnapshotFiles.Config, SnapshotFiles.State, SnapshotFiles.Memory, .. disks.Select(d => d.FileName)])
         {
             if (File.Exists(Path.Combine(folder, name)))
             {
@@ -45,6 +48,13 @@ public static class SnapshotFolder
         var made = new List<string>();
         try
         {
+            foreach (SnapshotDisk disk in disks)
+            {
+                using var copy = Create(folder, disk.FileName, made);
+                disk.Write(copy);
+                RandomAccess.FlushToDisk(copy);
+            }
+
             if (writeMemory is not null)
             {
                 using var memory = Create(folder, SnapshotFiles.Memory, made);
@@ -78,6 +88,10 @@ public static class SnapshotFolder
             throw;
         }
     }
+
+    /// <summary>The copies of disks that a snapshot has.</summary>
+    public static IEnumerable<string> Disks(string folder) =>
+        Directory.GetFiles(folder, SnapshotFiles.DiskPrefix + "*").Where(path => !path.EndsWith(TemporarySuffix, StringComparison.Ordinal));
 
     /// <summary>Reads and checks a snapshot's state.</summary>
     /// <exception cref="SnapshotException">There is none, or it is damaged, foreign or newer; the message names the file and the part.</exception>

@@ -28,7 +28,14 @@ public static class SnapshotMerge
             destination,
             SnapshotFolder.ReadConfig(difference),
             file => merged = WriteMemory(file, parent, older.Memory, difference, newer.Memory, merged),
-            () => newer with { Memory = merged });
+            () => newer with { Memory = merged },
+            [.. SnapshotFolder.Disks(difference).Select(path => new SnapshotDisk(Path.GetFileName(path), file => Copy(path, file)))]);
+    }
+
+    private static void Copy(string path, SafeFileHandle file)
+    {
+        using SafeFileHandle source = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        FileCopy.CopyData(source, file);
     }
 
     private static void CheckRanges(MemoryState older, MemoryState newer, string difference)
@@ -124,7 +131,21 @@ public static class SnapshotMerge
     }
 
     /// <summary>Pages of either; empty means all.</summary>
-    private static ulong[] Union(ulong[] a, ulong[] b) => a.Length == 0 || b.Length == 0 ? [] : [.. a.Select((word, i) => word | b[i])];
+    private static ulong[] Union(ulong[] a, ulong[] b)
+    {
+        if (a.Length == 0 || b.Length == 0)
+        {
+            return [];
+        }
+
+        ulong[] both = [.. a];
+        for (int i = 0; i < both.Length; i++)
+        {
+            both[i] |= b[i];
+        }
+
+        return both;
+    }
 
     /// <summary>The memory file of one of the two.</summary>
     private sealed class Source(SafeFileHandle file, string folder, MemoryState state)

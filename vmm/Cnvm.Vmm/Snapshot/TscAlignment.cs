@@ -76,9 +76,17 @@ internal static class TscAlignment
         return false;
     }
 
-    private static VcpuState WithTsc(VcpuState vcpu, ulong tsc, ulong instant) => vcpu with
+    private static VcpuState WithTsc(VcpuState vcpu, ulong tsc, ulong instant)
     {
-        Msrs = [.. vcpu.Msrs.Select(m => m.Index == TimeStampCounter ? new MsrValue(TimeStampCounter, tsc) : m)],
-        TscTimestamp = instant,
-    };
+        var msrs = vcpu.Msrs.ToBuilder();
+        for (int i = 0; i < msrs.Count; i++)
+        {
+            if (msrs[i].Index == TimeStampCounter)
+            {
+                msrs[i] = msrs[i] with { Value = tsc };
+            }
+        }
+
+        return vcpu with { Msrs = msrs.DrainToImmutable(), TscTimestamp = instant };
+    }
 }

@@ -8,6 +8,7 @@ using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Queues;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Transport;
+using Cnvm.Virtio.VhostUser;
 using Cnvm.Virtio.Vsock;
 using Cnvm.Virtio.Watchdog;
 
@@ -35,7 +36,7 @@ internal static class VirtioElements
         Function = v.Record(1, "function", s?.Function, ChipsetElements.PciFunction),
         Transport = v.Record(2, "transport", s?.Transport, Transport),
         ConfigVector = v.U16(3, "config_vector", s?.ConfigVector),
-        QueueVectors = [.. v.U64List(4, "queue_vectors", s?.QueueVectors.Select(q => (ulong)q).ToArray()).Select(q => Narrow(v, q))],
+        QueueVectors = Array.ConvertAll(v.U64List(4, "queue_vectors", s is null ? null : Array.ConvertAll(s.QueueVectors, q => (ulong)q)), q => Narrow(v, q)),
         Isr = v.U8(5, "isr", s?.Isr),
     };
 
@@ -88,6 +89,7 @@ internal static class VirtioElements
             v.Optional(6, "balloon", s as BalloonState, Balloon),
             v.Optional(7, "watchdog", s as WatchdogState, Watchdog),
             v.Optional(8, "fs", s as FsState, Fs),
+            v.Optional(9, "vhost_user", s as VhostUserState, VhostUser),
         ];
         VirtioDeviceState[] there = [.. kinds.OfType<VirtioDeviceState>()];
         v.Require(there.Length == 1, $"{there.Length} kinds of device in one");
@@ -116,6 +118,12 @@ internal static class VirtioElements
     };
 
     private static WatchdogState Watchdog(StateVisitor v, WatchdogState? s) => new() { IsArmed = v.Bool(1, "armed", s?.IsArmed) };
+
+    private static VhostUserState VhostUser(StateVisitor v, VhostUserState? s) => new()
+    {
+        Configuration = v.Bytes(1, "config", s?.Configuration),
+        ActivePairs = v.U32(2, "active_pairs", s?.ActivePairs),
+    };
 
     private static FsState Fs(StateVisitor v, FsState? s) => new()
     {

@@ -36,7 +36,7 @@ internal static class ZeroChecksum
         for (int k = 1; k < powers.Length; k++)
         {
             uint[] half = powers[k - 1];
-            powers[k] = [.. half.Select(row => Apply(half, row))];
+            powers[k] = Array.ConvertAll(half, row => Apply(half, row));
         }
 
         return powers;

@@ -94,6 +94,41 @@ public sealed class DamageTests : IDisposable
         }
     }
 
+    [SkippableFact]
+    public void Snapshots_whose_tables_fill_the_memory_are_refused()
+    {
+        QemuImg.SkipWithout();
+        const int Count = 65;
+        const int TableBytes = (int)Qcow2Header.MaxL1Entries * sizeof(ulong);
+        QemuImg.Run("create", "-f", "qcow2", "-o", "cluster_size=512", _folder["many"], "1M");
+        using (FileStream file = File.OpenWrite(_folder["many"]))
+        {
+            long table = (file.Length + 511) & ~511L;
+            long tables = table + (128 * Qcow2Spec.SnapshotBytes);
+            file.SetLength(tables + ((long)Count * TableBytes));
+            byte[] fields = new byte[12];
+            BinaryPrimitives.WriteInt32BigEndian(fields, Count);
+            BinaryPrimitives.WriteInt64BigEndian(fields.AsSpan(4), table);
+            Write(Qcow2Spec.HeaderSnapshots, fields);
+            for (int i = 0; i < Count; i++)
+            {
+                BinaryPrimitives.WriteInt64BigEndian(fields, tables + ((long)i * TableBytes));
+                BinaryPrimitives.WriteInt32BigEndian(fields.AsSpan(8), TableBytes / sizeof(ulong));
+                Write(table + (i * Qcow2Spec.SnapshotBytes), fields);
+            }
+
+            void Write(long at, byte[] bytes)
+            {
+                file.Position = at;
+                file.Write(bytes);
+            }
+        }
+
+        BlockImageException e = Assert.Throws<BlockImageException>(() => _folder.Open("many").Dispose());
+        Assert.Contains("more than 1048576 clusters", e.Message, StringComparison.Ordinal);
+        _folder.Open("many", readOnly: true).Dispose();
+    }
+
     [SkippableTheory]
     [InlineData(true)]
     [InlineData(false)]

@@ -1,5 +1,6 @@
 using Cnvm.Linux;
 using Cnvm.Virtio.Block.Qcow2;
+using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Virtio.Tests.Block.Qcow2;
 
@@ -113,6 +114,8 @@ internal sealed unsafe class MemoryFile(byte[] content) : IImageFile
 
         return 0;
     }
+
+    public void CopyTo(SafeFileHandle file) => RandomAccess.Write(file, _now, 0);
 
     public void Dispose()
     {

@@ -66,6 +66,37 @@ public sealed class QueueTests : IDisposable
         Assert.True(content.AsSpan().SequenceEqual(QemuImg.Read(_folder["disk"])));
     }
 
+    /// <summary>The file as it is, while the process that writes it has its tables in memory: what is left of it after a kill.</summary>
+    [SkippableTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_a_guest_that_outlives_the_process_was_told_is_in_the_file(bool outlives)
+    {
+        QemuImg.SkipWithout();
+        byte[] data = new byte[200 * 1024];
+        new Random(1).NextBytes(data);
+        QemuImg.Run("create", "-f", "qcow2", _folder["disk"], "4M");
+        using TestMemory memory = new();
+        Qcow2Image image = _folder.Open("disk");
+        using PciGuest guest = new(new BlockDevice(new BlockOptions { Id = "_disk0", OutlivesProcess = outlives }, image, NullLogger.Instance), memory);
+        BlockDriver driver = new(memory, guest);
+        for (int round = 0; round < 3; round++)
+        {
+            Assert.Equal(0, driver.Write((ulong)round * 1000, data));
+            File.Copy(_folder["disk"], _folder["left"], overwrite: true);
+            Assert.Equal(outlives, data.AsSpan().SequenceEqual(QemuImg.Read(_folder["left"]).AsSpan(round * 512_000, data.Length)));
+        }
+
+        if (outlives)
+        {
+            // An allocated cluster gives its table no news.
+            Assert.False(image.HasUnwrittenTables);
+            Assert.Equal(0, driver.Range(11, 0, 256, 0));
+            File.Copy(_folder["disk"], _folder["left"], overwrite: true);
+            Assert.True(QemuImg.Read(_folder["left"]).AsSpan(0, 65536).IndexOfAnyExcept((byte)0) < 0);
+        }
+    }
+
     [Fact]
     public void A_disk_that_only_looks_raw_keeps_its_first_sector()
     {

@@ -1,4 +1,5 @@
 using Cnvm.Linux;
+using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Virtio.Block.Qcow2;
 
@@ -18,6 +19,8 @@ internal sealed unsafe class HostImageFile(DiskFile file) : IImageFile
     public int DataSync() => file.DataSync();
 
     public int PunchHole(ulong offset, ulong length) => file.Allocate(DiskFile.PunchHole, offset, length);
+
+    public void CopyTo(SafeFileHandle copy) => HostDisk.Copy(file, copy);
 
     public void Dispose() => file.Dispose();
 }

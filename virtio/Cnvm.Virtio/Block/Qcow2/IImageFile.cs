@@ -1,4 +1,5 @@
 using Cnvm.Linux;
+using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Virtio.Block.Qcow2;
 
@@ -20,4 +21,7 @@ internal unsafe interface IImageFile : IDisposable
     int DataSync();
 
     int PunchHole(ulong offset, ulong length);
+
+    /// <inheritdoc cref="IBlockImage.CopyTo"/>
+    void CopyTo(SafeFileHandle file);
 }

@@ -126,7 +126,7 @@ internal static class ImageChain
     }
 
     /// <summary>The file that a name in an image means: names are relative to the folder of the image.</summary>
-    private static string Locate(string image, string name)
+    public static string Locate(string image, string name)
     {
         string path = name.StartsWith(FilePrefix, StringComparison.Ordinal) ? name[FilePrefix.Length..] : name;
         int colon = path.IndexOf(':', StringComparison.Ordinal);

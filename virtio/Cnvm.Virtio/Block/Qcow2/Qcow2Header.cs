@@ -239,7 +239,7 @@ internal sealed record Qcow2Header
         return name.Contains('\0') ? throw Wrong(path, "names its backing file with a null byte") : name;
     }
 
-    private static string Printable(string text) => new([.. text.Select(c => char.IsControl(c) ? '?' : c)]);
+    private static string Printable(string text) => new(Array.ConvertAll(text.ToCharArray(), c => char.IsControl(c) ? '?' : c));
 
     private void CheckTables(string path, ulong fileSize)
     {

@@ -1,5 +1,6 @@
 using Cnvm.Linux;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Virtio.Block.Qcow2;
 
@@ -81,7 +82,24 @@ internal sealed class Qcow2Image : IBlockImage
         _layer.Grow(bytes);
     }
 
+    public bool HasUnwrittenTables => _layer.HasUnwrittenTables;
+
     public IBlockQueue OpenQueue(int depth, string name) => new Qcow2Queue(_layer, depth);
+
+    public unsafe void Read(ulong offset, Span<byte> buffer)
+    {
+        // SAFETY: the cursor ends with the span.
+        fixed (byte* p = buffer)
+        {
+            IoVec v = new() { Base = (nint)p, Length = (nuint)buffer.Length };
+            VectorCursor cursor = new(&v, 1);
+            int result = _layer.Read(ref cursor, offset, (ulong)buffer.Length);
+            if (result < 0)
+            {
+                throw new BlockImageException($"disk {_path} cannot be read at byte {offset}: {new LinuxException("read", -result).Message}");
+            }
+        }
+    }
 
     public void Flush()
     {
@@ -91,6 +109,8 @@ internal sealed class Qcow2Image : IBlockImage
             throw new BlockImageException($"disk {_path} cannot be flushed: {new LinuxException("write", -result).Message}");
         }
     }
+
+    public void CopyTo(SafeFileHandle file) => _layer.CopyTo(file);
 
     public void Unlock() => _layer.Unlock();
 

@@ -13,6 +13,19 @@ internal sealed unsafe partial class Qcow2Layer
 
     private bool IsDirty => _l2.IsDirty || IsL1Dirty || _allocator is { AreCountsDirty: true } or { IsTableDirty: true } or { HasFrees: true };
 
+    /// <summary>Clusters have been written, or given up, that no table in the file says so of yet.</summary>
+    public bool HasUnwrittenTables
+    {
+        get
+        {
+            // Somebody who writes them just now holds the lock until they are written.
+            lock (_gate)
+            {
+                return _l2.IsDirty || IsL1Dirty;
+            }
+        }
+    }
+
     /// <summary>Brings what was written to stable storage.</summary>
     /// <param name="settle">Also what no reader of the disk would miss: counts that went down. The file is then as a check wants it.</param>
     public int Flush(bool settle)

@@ -110,6 +110,7 @@ internal sealed unsafe partial class Qcow2Layer
     private void AddSnapshots(HashSet<ulong> metadata)
     {
         ulong at = _header.SnapshotOffset;
+        ulong clusters = 0;
         byte* fixedPart = stackalloc byte[Qcow2Spec.SnapshotBytes];
         for (uint i = 0; i < _header.Snapshots; i++)
         {
@@ -129,6 +130,7 @@ internal sealed unsafe partial class Qcow2Layer
                 throw Qcow2Header.Wrong(_file.Path, $"has a snapshot {i} that cannot be");
             }
 
+            CountSnapshotTable(ref clusters, bytes);
             AddTable(metadata, $"snapshot {i}'s L1 table", l1, bytes);
             uint names = (uint)BinaryPrimitives.ReadUInt16BigEndian(s[Qcow2Spec.SnapshotIdLength..])
                 + BinaryPrimitives.ReadUInt16BigEndian(s[Qcow2Spec.SnapshotNameLength..]);
@@ -137,7 +139,18 @@ internal sealed unsafe partial class Qcow2Layer
 
         if (at > _header.SnapshotOffset && _header.Snapshots > 0)
         {
+            CountSnapshotTable(ref clusters, at - _header.SnapshotOffset);
             AddTable(metadata, "snapshot table", _header.SnapshotOffset, at - _header.SnapshotOffset);
+        }
+    }
+
+    /// <summary>A sparse file costs its maker nothing; what is remembered of it here does.</summary>
+    private void CountSnapshotTable(ref ulong clusters, ulong bytes)
+    {
+        clusters += (bytes + ClusterMask) >> _header.ClusterBits;
+        if (clusters > Qcow2Spec.MaxSnapshotClusters)
+        {
+            throw Qcow2Header.Wrong(_file.Path, $"has snapshots whose tables take more than {Qcow2Spec.MaxSnapshotClusters} clusters");
         }
     }
 }

@@ -65,4 +65,7 @@ internal static class Qcow2Spec
     public const int SnapshotExtraLength = 36;
     public const int MaxSnapshots = 65536;
     public const int MaxSnapshotExtra = 1024;
+
+    /// <summary>Of the snapshot table and all snapshots' L1 tables together; a bound of cnvm's own.</summary>
+    public const ulong MaxSnapshotClusters = 1024 * 1024;
 }

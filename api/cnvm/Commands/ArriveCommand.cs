@@ -1,0 +1,148 @@
+using Cnvm.Api;
+using Cnvm.Api.Registry;
+using Cnvm.Cli.Output;
+using Cnvm.Cli.Parsing;
+using Cnvm.Linux;
+
+namespace Cnvm.Cli.Commands;
+
+/// <summary>
+/// <c>cnvm __arrive NAME [disk:ID@FILE | file:FILE | tap:NAME | listen:URL | tls:FOLDER]...</c>: the far side of <c>cnvm teleport</c>. Starts a
+/// VMM, has it wait for a VM on a socket of this user, or at a URL with certificates, and says on standard output which files are missing, which
+/// TAP interfaces are in no bridge, where it waits, and in the end that the VM is here. The end of standard input before that ends it all, as far as
+/// it still can be ended.
+/// </summary>
+internal static class ArriveCommand
+{
+    public const string Missing = "missing ";
+    public const string Detached = "detached ";
+    public const string Ready = "ready ";
+    public const string Arrived = "arrived ";
+    public const string Gone = "gone ";
+    public const string DiskWord = "disk:";
+    public const string FileWord = "file:";
+    public const string TapWord = "tap:";
+    public const string ListenWord = "listen:";
+    public const string TlsWord = "tls:";
+    private const int AskMilliseconds = 10;
+    private const int EndMilliseconds = 10_000;
+
+    public static int Run(Invocation invocation)
+    {
+        IReadOnlyList<string> words = invocation.Operands;
+        string name = words.Count > 0 ? words[0] : throw CliException.Usage("NAME is missing");
+        foreach (string file in Tails(words, FileWord).Where(f => !Path.Exists(f)))
+        {
+            Stdio.Print(Missing + file);
+        }
+
+        foreach (string tap in Tails(words, TapWord).Where(t => BridgePort.BridgeOf(t) is null))
+        {
+            Stdio.Print(Detached + tap);
+        }
+
+        (string api, DetachedProcess process) = StartCommand.StartEmpty(name);
+        using DetachedProcess owned = process;
+        string socket = Path.Combine(VmRegistry.Folder, name + ".in");
+        byte[] request = JsonObject.Write(json =>
+        {
+            json.Text("receiver_url", Tails(words, ListenWord).FirstOrDefault() ?? $"unix:{socket}");
+            json.Text("tls_dir", Tails(words, TlsWord).FirstOrDefault());
+            json.Objects("disks", Tails(words, DiskWord), (item, word) =>
+            {
+                int at = word.IndexOf('@', StringComparison.Ordinal);
+                item.Text("id", word[..Math.Max(at, 0)]);
+                item.Text("path", word[(at + 1)..]);
+            });
+        });
+        Exception? failure = null;
+        var receiving = new Thread(() =>
+        {
+            try
+            {
+                using CnvmClient client = CnvmClient.Connect(api);
+                client.Call("PUT", "vm.receive-migration", request);
+            }
+            catch (Exception e) when (e is ApiCallException or LinuxException)
+            {
+                failure = e;
+            }
+        })
+        {
+            IsBackground = true,
+        };
+        receiving.Start();
+        while (!receiving.Join(AskMilliseconds) && !Listens(api))
+        {
+            // It begins to listen in a moment, or says why not.
+        }
+
+        bool wasReady = receiving.IsAlive;
+        if (wasReady)
+        {
+            Stdio.Print(Ready + socket);
+            new Thread(() => CancelAtEndOfInput(api, receiving)) { IsBackground = true }.Start();
+            receiving.Join();
+        }
+
+        using CnvmClient end = CnvmClient.Connect(api);
+        if (failure is not null)
+        {
+            end.ShutdownVmm();
+            // It answers before it has ended, and whoever tries again at once is to find the name free.
+            Poll.Wait([new PollEntry { Fd = process.Fd, Events = PollEntry.In }], EndMilliseconds);
+            if (!wasReady)
+            {
+                throw new CliException(ExitCode.Failure, failure.Message);
+            }
+
+            // The source has heard the reason, or only checks, and says so itself: people hear it once.
+            Stdio.Print(Gone + failure.Message);
+            return ExitCode.Failure;
+        }
+
+        Stdio.Print(Arrived + VmSummary.AskState(end));
+        return ExitCode.Success;
+    }
+
+    private static List<string> Tails(IReadOnlyList<string> words, string head) =>
+        [.. words.Skip(1).Where(w => w.StartsWith(head, StringComparison.Ordinal)).Select(w => w[head.Length..])];
+
+    private static bool Listens(string api)
+    {
+        try
+        {
+            using CnvmClient client = CnvmClient.Connect(api);
+            _ = client.Migration();
+            return true;
+        }
+        catch (Exception e) when (e is ApiCallException or LinuxException)
+        {
+            // Nobody has asked it to yet, or it was refused, which the other thread hears.
+            return false;
+        }
+    }
+
+    private static void CancelAtEndOfInput(string api, Thread receiving)
+    {
+        byte[] buffer = new byte[64];
+        while (FileIo.Read(Stdio.Stdin, buffer) is var got && (got > 0 || got == -Errno.EAGAIN))
+        {
+            Poll.Wait([new PollEntry { Fd = Stdio.Stdin, Events = PollEntry.In }], -1);
+        }
+
+        try
+        {
+            using CnvmClient client = CnvmClient.Connect(api);
+            client.Call("PUT", "vm.migration-cancel");
+        }
+        catch (Exception e) when (e is ApiCallException or LinuxException)
+        {
+            // The VM is here already, or it is over, and what receives it is just ending.
+            if (!receiving.Join(EndMilliseconds))
+            {
+                Stdio.Error($"cnvm: not cancelled: {e.Message}");
+            }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+namespace Cnvm.Guest.Tests.Soft;
+
+[Collection(SoftGuests.Name)]
+public sealed class VhostUser(SoftHostFixture fixture) : VhostUserTests(fixture);

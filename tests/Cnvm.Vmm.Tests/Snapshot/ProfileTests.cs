@@ -1,0 +1,60 @@
+using Cnvm.Arch.Cpuid;
+using Cnvm.Hypervisor.State;
+using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Requests;
+using Cnvm.Vmm.Snapshot;
+
+namespace Cnvm.Vmm.Tests.Snapshot;
+
+/// <summary>What a profile says is what the guest's processor is, and stays so wherever it goes on.</summary>
+public sealed class ProfileTests : IDisposable
+{
+    private const uint MiscEnable = 0x1a0;
+    private const uint Sse3 = 1;
+    private const uint Movbe = 1 << 22;
+    private readonly SnapshotService _service = new();
+
+    public void Dispose() => _service.Dispose();
+
+    [SkippableFact]
+    public void A_profile_file_masks_cpuid_and_msrs_for_good()
+    {
+        ulong usual = Usual();
+        string profile = _service.File("fleet.json");
+        File.WriteAllText(profile, """
+            {"name":"fleet","base":"x86-64-v3","tsc_khz":1234567,
+             "cpuid_modifiers":[{"leaf":"0x1","subleaf":"0x0","modifiers":[{"register":"ecx","bitmap":"0b0xx_xxxx_xxxx_xxxx_xxxx_xxxx"}]}],
+             "msr_modifiers":[{"addr":"0x1a0","bitmap":"0b1x0xx"}]}
+            """);
+        _service.StartPaused(c => c with { Cpus = new CpusConfig(Profile: profile, Features: new CpuFeatures(Extra: ["-sse3"])) });
+        string folder = _service.Take("one");
+        AssertShown(SnapshotFolder.ReadState(folder));
+
+        // The file is of no use to a restore.
+        File.Delete(profile);
+        _service.Vmm.Delete();
+        _service.Vmm.Restore(new RestoreConfig($"file://{folder}"), []);
+        _service.GoesOn();
+        AssertShown(SnapshotFolder.ReadState(_service.Take("two")));
+
+        void AssertShown(MachineState state)
+        {
+            VcpuState vcpu = state.Vcpus[0].State;
+            Assert.Equal(("fleet", 1_234_567u), (state.CpuProfile, vcpu.TscKhz));
+            Assert.True(vcpu.Cpuid.TryGet(1, 0, out CpuidEntry one));
+            Assert.Equal(0u, one.Ecx & (Sse3 | Movbe));
+            Assert.True(vcpu.Cpuid.TryGet(7, 0, out CpuidEntry seven));
+            Assert.NotEqual(0u, seven.Ebx & (1 << 5));
+            Assert.Equal((usual | 0x10) & ~4ul, vcpu.Msrs.Single(m => m.Index == MiscEnable).Value);
+        }
+    }
+
+    /// <summary>The register without a profile.</summary>
+    private ulong Usual()
+    {
+        _service.StartPaused();
+        string folder = _service.Take("usual");
+        _service.Vmm.Delete();
+        return SnapshotFolder.ReadState(folder).Vcpus[0].State.Msrs.Single(m => m.Index == MiscEnable).Value;
+    }
+}
