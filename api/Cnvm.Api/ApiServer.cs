@@ -1,5 +1,4 @@
 using Cnvm.Api.Http;
-using Cnvm.Api.Json;
 using Cnvm.Linux;
 using Cnvm.Vmm;
 using Microsoft.Extensions.Logging;
@@ -68,12 +67,6 @@ public sealed partial class ApiServer : IDisposable
         _thread.Start();
         _started = true;
     }
-
-    /// <summary>
-    /// Gets ready to read the bodies that make a machine: the first one of a kind costs milliseconds. A process that waits for one has them;
-    /// the machine is there that much earlier.
-    /// </summary>
-    public void Prepare() => _vmmThread.Post(JsonBody.Prepare);
 
     /// <summary>
     /// Closes all connections and the socket and waits for the server's thread. Not on that thread. Calls that are under way go on, and

@@ -221,7 +221,7 @@ public sealed class CommandLineTests
     public void Errors_tell_their_causes() =>
         Assert.Equal(
             "cnvm-vmm: a\n  because: b\n  because: c",
-            Program.DescribeError(new IOException("a", new IOException("b", new IOException("b", new IOException("c"))))));
+            ProgramOutput.Describe("cnvm-vmm", new IOException("a", new IOException("b", new IOException("b", new IOException("c"))))));
 
     private static VmConfig Vm(params string[] words)
     {

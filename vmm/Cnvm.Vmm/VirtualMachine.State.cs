@@ -171,7 +171,7 @@ internal sealed partial class VirtualMachine
             vcpus[i] = _vcpus[i].Save();
         }
 
-        vcpus = TscAlignment.ToInstant(vcpus, _pausedAt);
+        vcpus = [.. TscAlignment.ToInstant(vcpus, _pausedAt).Select(AsPromised)];
         return new MachineState
         {
             Producer = producer,
@@ -187,6 +187,12 @@ internal sealed partial class VirtualMachine
             Virtio = virtio,
         };
     }
+
+    /// <summary>
+    /// With the frequency that the guest was promised: a host that cannot scale its TSC names its own, which may differ a little, and from host to
+    /// host the differences would add up.
+    /// </summary>
+    private VcpuState AsPromised(VcpuState vcpu) => _tscKhz != 0 ? vcpu with { TscKhz = _tscKhz } : vcpu;
 
     /// <summary>Host monotonic time, as backends stamp a TSC with it.</summary>
     private static ulong HostNanoseconds() => Stopwatch.Frequency == (long)NanosecondsPerSecond

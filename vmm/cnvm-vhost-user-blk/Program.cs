@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using System.Text;
 using Cnvm.CommandLine;
 using Cnvm.Linux;
 using Cnvm.Virtio.Block;
@@ -16,8 +15,6 @@ namespace Cnvm.BlockBackendProgram;
 /// <summary>The program <c>cnvm-vhost-user-blk</c>: a disk image for virtual machines of other processes.</summary>
 internal static partial class Program
 {
-    private const int Stdout = 1;
-    private const int Stderr = 2;
     private const int Failed = 1;
     private const int WrongUsage = 2;
 
@@ -32,7 +29,7 @@ internal static partial class Program
             BlockBackendOptions options = BlockBackendOptions.Parse(args);
             if (options.ShowCapabilities)
             {
-                Print(Stdout, options.ShowHelp ? BlockBackendHelp.Text
+                ProgramOutput.Print(options.ShowHelp ? BlockBackendHelp.Text
                     : options.ShowVersion ? $"{BlockBackendOptions.Program} v{BuildVersion.Full}"
                     : BlockBackendHelp.Capabilities);
                 return 0;
@@ -50,12 +47,12 @@ internal static partial class Program
         }
         catch (Exception e) when (e is CommandLineException or ConfigException)
         {
-            Print(Stderr, $"{BlockBackendOptions.Program}: {e.Message}");
+            ProgramOutput.PrintError(BlockBackendOptions.Program, e);
             return WrongUsage;
         }
         catch (Exception e) when (e is MachineBuildException or IOException or UnauthorizedAccessException)
         {
-            Print(Stderr, $"{BlockBackendOptions.Program}: {e.Message}");
+            ProgramOutput.PrintError(BlockBackendOptions.Program, e);
             return Failed;
         }
     }
@@ -93,21 +90,6 @@ internal static partial class Program
 
         server.Run();
         signals.ForEach(static s => s.Dispose());
-    }
-
-    private static void Print(int fd, string text)
-    {
-        ReadOnlySpan<byte> bytes = Encoding.UTF8.GetBytes(text + "\n");
-        while (bytes.Length > 0)
-        {
-            int written = FileIo.Write(fd, bytes);
-            if (written <= 0)
-            {
-                return;
-            }
-
-            bytes = bytes[written..];
-        }
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Signal}: ending")]

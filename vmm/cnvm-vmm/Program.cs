@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Text;
 using Cnvm.Hypervisor;
 using Cnvm.Linux;
 using Cnvm.Vmm;
@@ -10,10 +9,6 @@ namespace Cnvm.VmmProgram;
 /// <summary>The program <c>cnvm-vmm</c>: one process, one virtual machine.</summary>
 internal static class Program
 {
-    private const int Stdout = 1;
-    private const int Stderr = 2;
-
-    // stdout and stderr are written without System.Console, whose encodings and terminal settings this program has no use for.
     private static int Main(string[] args)
     {
         long started = Stopwatch.GetTimestamp();
@@ -22,19 +17,19 @@ internal static class Program
             LaunchOptions options = LaunchOptions.Parse(args);
             if (options.ShowHelp)
             {
-                Print(Stdout, HelpText.Text);
+                ProgramOutput.Print(HelpText.Text);
                 return 0;
             }
 
             if (options.ShowVersion)
             {
-                Print(Stdout, ProgramVersion.Describe(options.LogLevel));
+                ProgramOutput.Print(ProgramVersion.Describe(options.LogLevel));
                 return 0;
             }
 
             if (options.ShowHostCapabilities)
             {
-                Print(Stdout, HostReport.Make(options, started));
+                ProgramOutput.Print(HostReport.Make(options, started));
                 return 0;
             }
 
@@ -46,41 +41,8 @@ internal static class Program
         catch (Exception e) when (e is CommandLineException or VmmException or HypervisorException or IOException
             or UnauthorizedAccessException)
         {
-            Print(Stderr, DescribeError(e));
+            ProgramOutput.PrintError("cnvm-vmm", e);
             return 1;
-        }
-    }
-
-    /// <summary>What went wrong and, indented, why.</summary>
-    internal static string DescribeError(Exception error)
-    {
-        var text = new StringBuilder("cnvm-vmm: ").Append(error.Message);
-        string said = error.Message;
-        for (Exception? cause = error.InnerException; cause is not null; cause = cause.InnerException)
-        {
-            // Layers that only change an exception's type repeat its message.
-            if (cause.Message != said)
-            {
-                text.Append("\n  because: ").Append(cause.Message);
-                said = cause.Message;
-            }
-        }
-
-        return text.ToString();
-    }
-
-    private static void Print(int fd, string text)
-    {
-        ReadOnlySpan<byte> bytes = Encoding.UTF8.GetBytes(text + "\n");
-        while (bytes.Length > 0)
-        {
-            int written = FileIo.Write(fd, bytes);
-            if (written <= 0)
-            {
-                return;
-            }
-
-            bytes = bytes[written..];
         }
     }
 }

@@ -98,10 +98,6 @@ internal sealed partial class VmmSession : IDisposable
             _thread.Invoke(() => _vmm.Restore(
                 restore.Config, [.. restore.Fds.Select(fd => new FileDescriptor(FileDescriptor.Duplicate(fd)))]));
         }
-        else
-        {
-            _server?.Prepare();
-        }
 
         _ended.Wait();
         return _exitCode;

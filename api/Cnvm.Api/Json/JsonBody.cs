@@ -31,13 +31,6 @@ internal static class JsonBody
         }
     }
 
-    /// <summary>Has the reader make its plans for the types that a machine is made from.</summary>
-    public static void Prepare()
-    {
-        _ = JsonSerializer.Deserialize("null"u8, ApiJsonContext.Default.VmConfig);
-        _ = JsonSerializer.Deserialize("null"u8, ApiJsonContext.Default.RestoreConfig);
-    }
-
     public static byte[] Write<T>(T value, JsonTypeInfo<T> type) => JsonSerializer.SerializeToUtf8Bytes(value, type);
 
     private static string Describe(JsonException e)

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 
 namespace Cnvm.Guest.Tests.Soft;
@@ -13,18 +12,10 @@ public sealed partial class Migration
     [SkippableFact]
     public async Task A_busy_guest_goes_on_there_and_outlives_its_connection()
     {
-        Skip.IfNot(Environment.IsPrivilegedProcess, "userfaultfd is root's, unless the host permits it to others");
-        const int Processors = 2;
+        SkipWithoutFaults();
         await using var scratch = new ScratchDirectory(Host);
-        await scratch.MakeFileAsync("disk", "8M");
-        string[] disks = [$"path={scratch.Path}/disk,image_type=raw", await GuestPrograms.AddDiskAsync(scratch, Host)];
-        await using GuestVm first = await GuestVm.BootAsync(Host, new GuestSetup { Cpus = Processors, Disks = disks, Pulses = false });
-        await GuestPrograms.UnpackAsync(first, "vdb");
-        await GuestLoad.StartAsync(first);
-        await first.AskAsync("dd if=/dev/urandom of=/tmp/late bs=1M count=24 && md5sum /tmp/late >/tmp/late-sum");
-        MigrationLoad load = MigrationLoad.Memory(Processors);
-        await load.StartAsync(first);
-
+        (GuestVm booted, MigrationLoad load) = await BootForPostcopyAsync(scratch);
+        await using GuestVm first = booted;
         await using GuestVm second = await GuestVm.StartAsync(Host);
         string there = $"{scratch.Path}/there";
         using var relay = new CuttableRelay($"{scratch.Path}/relay", there);
@@ -60,24 +51,7 @@ public sealed partial class Migration
         await first.PutAsync("vm.migration-set", """{"max_bytes_per_s":0}""");
         JsonElement end = JsonDocument.Parse(
             await first.PutAsync("vm.send-migration", $$"""{"destination_url":"unix:{{there}}","resume":true,"wait":true}""")).RootElement;
-        Output.WriteLine(end.ToString());
         await receiving;
-        await first.AssertEndAsync(othersRun: true);
-        JsonElement arrived = await second.GetAsync("vm.migration");
-        Output.WriteLine(arrived.ToString());
-        Assert.Equal(("Completed", "Completed"), (end.GetProperty("phase").GetString(), arrived.GetProperty("phase").GetString()));
-        Assert.NotEqual(0UL, arrived.GetProperty("postcopy_faults").GetUInt64());
-        await load.EndAsync(second);
-        await GuestLoad.AssertGoesOnAsync(second, Processors);
-        Assert.Equal("/tmp/late: OK", await second.AskAsync("md5sum -c /tmp/late-sum"));
-        Assert.Equal("moved", await second.AskAsync("echo moved | dd of=/dev/vda bs=512 conv=notrunc,fsync 2>/dev/null; head -c 5 /dev/vda"));
-
-        // Whole again, it does what every VM does.
-        await second.PutAsync("vm.pause");
-        await second.PutAsync("vm.resume");
-        Report(string.Create(
-            CultureInfo.InvariantCulture,
-            $"post-copy, soft to soft, memory, {Processors} vCPUs: stood still {end.GetProperty("downtime_ms")} ms, {arrived.GetProperty("postcopy_faults")} pages waited for"));
-        await second.PowerOffAsync();
+        await AssertHereWithAllAsync(first, second, load, end);
     }
 }

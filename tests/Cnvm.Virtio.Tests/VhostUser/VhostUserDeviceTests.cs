@@ -83,26 +83,8 @@ public sealed class VhostUserDeviceTests : IDisposable
         using VhostUserPeer peer = new VhostUserPeer(Socket, _disk).Start();
         using PciGuest guest = new(Device(), _memory);
         BlockDriver driver = new(_memory, guest);
-        var dirty = new DirtyBitmap(_memory.Guest.Regions);
-        Assert.Equal(Ok, driver.Read(0, 4096));
-        _memory.Guest.CollectDeviceWrites(dirty);
-        Assert.Equal(0, dirty.CountPages());
-
-        _memory.Guest.StartDirtyTracking();
+        MarkedWrites.Check(_memory, guest, driver);
         Assert.Equal(1u, peer.Rings.AddressFlags);
-        Assert.Equal(Ok, driver.Read(0, 4096 * 3, BlockDriver.Data + 0x1000));
-        Assert.Equal(Ok, driver.Read(0, 512, 0x50_3000));
-        _memory.Guest.CollectDeviceWrites(dirty);
-        foreach (ulong page in (ulong[])[0x101, 0x102, 0x103, BlockDriver.Status >> 12, driver.Queue.UsedRing >> 12])
-        {
-            Assert.True(dirty.IsDirty(0, page), $"page 0x{page:x}");
-        }
-
-        Assert.True(dirty.IsDirty(1, 3));
-        Assert.Equal(6, dirty.CountPages());
-        dirty.Clear();
-        _memory.Guest.CollectDeviceWrites(dirty);
-        Assert.Equal(0, dirty.CountPages());
 
         // The log goes on with another driver, and over a pause.
         guest.Function.Pause();

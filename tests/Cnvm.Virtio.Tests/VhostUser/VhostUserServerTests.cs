@@ -81,26 +81,12 @@ public sealed unsafe class VhostUserServerTests : IDisposable
         using ServedDisk disk = new(Socket, _image);
         using PciGuest guest = new(Device(), _memory);
         BlockDriver driver = new(_memory, guest, BlockDriver.AllFeatures & ~VirtioFeatures.EventIndex);
-        var dirty = new DirtyBitmap(_memory.Guest.Regions);
-        Assert.Equal(Ok, driver.Read(0, 4096));
-        _memory.Guest.StartDirtyTracking();
-        Assert.Equal(Ok, driver.Read(0, 4096 * 3, BlockDriver.Data + 0x1000));
-        Assert.Equal(Ok, driver.Read(0, 512, 0x50_3000));
-        _memory.Guest.CollectDeviceWrites(dirty);
-        foreach (ulong page in (ulong[])[0x101, 0x102, 0x103, BlockDriver.Status >> 12, driver.Queue.UsedRing >> 12])
-        {
-            Assert.True(dirty.IsDirty(0, page), $"page 0x{page:x}");
-        }
-
-        Assert.True(dirty.IsDirty(1, 3));
-        Assert.Equal(6, dirty.CountPages());
-        dirty.Clear();
-        _memory.Guest.CollectDeviceWrites(dirty);
-        Assert.Equal(0, dirty.CountPages());
+        MarkedWrites.Check(_memory, guest, driver);
 
         guest.Function.Pause();
         guest.Function.Resume();
         Assert.Equal(Ok, driver.Read(0, 512));
+        var dirty = new DirtyBitmap(_memory.Guest.Regions);
         _memory.Guest.CollectDeviceWrites(dirty);
         Assert.True(dirty.IsDirty(0, BlockDriver.Data >> 12));
         _memory.Guest.StopDirtyTracking();

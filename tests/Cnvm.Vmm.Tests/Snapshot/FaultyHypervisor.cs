@@ -1,4 +1,5 @@
 using Cnvm.Arch.Cpuid;
+using Cnvm.Arch.Registers;
 using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State;
@@ -6,7 +7,7 @@ using Cnvm.Linux;
 
 namespace Cnvm.Vmm.Tests.Snapshot;
 
-/// <summary>A hypervisor some of whose calls fail when they are told to.</summary>
+/// <summary>A hypervisor some of whose calls fail, or answer something else, when they are told to.</summary>
 internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
 {
     /// <summary>The dirty log does not start.</summary>
@@ -18,13 +19,16 @@ internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
     /// <summary>How many more times the clock can be set; null: always.</summary>
     public int? ClocksLeft { get; set; }
 
+    /// <summary>By how much its TSC is found to be faster than it is.</summary>
+    public uint FasterKhz { get; set; }
+
     public string Name => inner.Name;
 
     public HypervisorCapabilities Capabilities => inner.Capabilities;
 
     public CpuidTable SupportedCpuid => inner.SupportedCpuid;
 
-    public uint GuestTscKhz => inner.GuestTscKhz;
+    public uint GuestTscKhz => inner.GuestTscKhz + FasterKhz;
 
     public IPartition CreatePartition(PartitionOptions options) => new Partition(this, inner.CreatePartition(options));
 
@@ -40,7 +44,8 @@ internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
 
         public void UnmapRam(RamRegion region) => inner.UnmapRam(region);
 
-        public IVirtualCpu CreateVcpu(int index, uint apicId, CpuidTable cpuid, IVcpuBus bus) => inner.CreateVcpu(index, apicId, cpuid, bus);
+        public IVirtualCpu CreateVcpu(int index, uint apicId, CpuidTable cpuid, IVcpuBus bus) =>
+            new Vcpu(faults, inner.CreateVcpu(index, apicId, cpuid, bus));
 
         public IDisposable AddDoorbell(DoorbellSpace space, ulong address, int width, ulong? dataMatch, EventFd target) =>
             inner.AddDoorbell(space, address, width, dataMatch, target);
@@ -80,5 +85,36 @@ internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
         }
 
         void IDirtyLog.Stop() => inner.DirtyLog.Stop();
+    }
+
+    private sealed class Vcpu(FaultyHypervisor faults, IVirtualCpu inner) : IVirtualCpu
+    {
+        public int Index => inner.Index;
+
+        public VcpuExitCounters ExitCounters => inner.ExitCounters;
+
+        public void Bind() => inner.Bind();
+
+        public VcpuStop Run() => inner.Run();
+
+        public void Kick() => inner.Kick();
+
+        public void SetEntry(VcpuEntry entry) => inner.SetEntry(entry);
+
+        public void SetPicOutput(bool asserted) => inner.SetPicOutput(asserted);
+
+        public void InjectNmi() => inner.InjectNmi();
+
+        public void SetDebug(VcpuDebug? debug) => inner.SetDebug(debug);
+
+        public VcpuState Save()
+        {
+            VcpuState state = inner.Save();
+            return state with { TscKhz = state.TscKhz + faults.FasterKhz };
+        }
+
+        public void Restore(VcpuState state) => inner.Restore(state);
+
+        public void Dispose() => inner.Dispose();
     }
 }

@@ -49,6 +49,26 @@ public sealed class ProfileTests : IDisposable
         }
     }
 
+    /// <summary>Each host measures a frequency of its own; the differences must not add up from one to the next.</summary>
+    [SkippableFact]
+    public void What_hosts_on_the_way_have_measured_does_not_change_the_frequency_that_was_promised()
+    {
+        _service.StartPaused();
+        string folder = _service.Take("first");
+        uint promised = SnapshotFolder.ReadState(folder).Vcpus[0].State.TscKhz;
+        Assert.NotEqual(0u, promised);
+        foreach (string next in (string[])["second", "third"])
+        {
+            _service.Vmm.Delete();
+            _service.Host.FasterKhz += 3;
+            _service.Vmm.Restore(new RestoreConfig($"file://{folder}"), []);
+            _service.GoesOn();
+            Assert.Equal(promised, _service.Vmm.Machine().Promise(_service.Host).TscKhz);
+            folder = _service.Take(next);
+            Assert.Equal(promised, SnapshotFolder.ReadState(folder).Vcpus[0].State.TscKhz);
+        }
+    }
+
     /// <summary>The register without a profile.</summary>
     private ulong Usual()
     {

@@ -69,12 +69,10 @@ public static class GuestContract
         }
     }
 
-    /// <summary>Whether a guest of one TSC frequency goes on with another one, as hosts do that cannot scale it.</summary>
-    internal static bool IsNear(uint khz, uint other) => Math.Abs((long)khz - other) * 1_000_000 <= (long)other * TscTolerancePpm;
-
     private static void CheckTsc(List<string> obstacles, HostCapabilities host, uint khz)
     {
-        if (!host.TscScaling && khz != 0 && host.TscKhz != 0 && !IsNear(khz, host.TscKhz))
+        ulong difference = khz > host.TscKhz ? khz - host.TscKhz : host.TscKhz - khz;
+        if (!host.TscScaling && khz != 0 && host.TscKhz != 0 && difference * 1_000_000 > (ulong)host.TscKhz * TscTolerancePpm)
         {
             obstacles.Add(string.Create(
                 CultureInfo.InvariantCulture,

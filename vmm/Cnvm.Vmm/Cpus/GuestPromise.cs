@@ -16,15 +16,4 @@ public sealed record GuestPromise(uint Vcpus, CpuidTable Cpuid, string CpuProfil
         ArgumentNullException.ThrowIfNull(state);
         return new GuestPromise((uint)state.Vcpus.Length, state.Vcpus[0].State.Cpuid, state.CpuProfile, state.Vcpus[0].State.TscKhz);
     }
-
-    /// <summary>
-    /// Whether a guest to which this was promised may be the one that a state is of. A guest that has come from another host was promised that host's
-    /// TSC, and its own runs as this one's does where the two are near enough.
-    /// </summary>
-    /// <param name="state">What the state says.</param>
-    public bool IsOf(GuestPromise state)
-    {
-        ArgumentNullException.ThrowIfNull(state);
-        return Equals(state with { TscKhz = TscKhz }) && GuestContract.IsNear(state.TscKhz, TscKhz);
-    }
 }

@@ -61,7 +61,7 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
             throw new MigrationException($"the state is not valid: {e.Message}", e);
         }
 
-        if (read.Profile != _offer!.Machine || !_offer.Guest.IsOf(GuestPromise.Of(read)))
+        if (read.Profile != _offer!.Machine || !_offer.Guest.Equals(GuestPromise.Of(read)))
         {
             throw new MigrationException("the state is of another guest than the one that was offered");
         }
