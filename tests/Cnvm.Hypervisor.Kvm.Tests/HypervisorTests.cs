@@ -33,6 +33,24 @@ public sealed class HypervisorTests
         Assert.True(kvm.SupportedCpuid.TryGet(1, 0, out _));
     }
 
+    /// <summary>A VM is asked for it, which is the next partition then: nothing of that is to be seen.</summary>
+    [SkippableFact]
+    public void TheTscOfGuestsIsKnownBeforeThereIsOne()
+    {
+        using KvmHypervisor kvm = TestHost.Open();
+        using IPartition before = kvm.CreatePartition(new PartitionOptions { MaxVcpus = 1 });
+        uint khz = kvm.GuestTscKhz;
+        Assert.InRange(khz, 500_000u, 10_000_000u);
+        Assert.Equal(khz, kvm.GuestTscKhz);
+        using IPartition first = kvm.CreatePartition(new PartitionOptions { MaxVcpus = 1 });
+        using IPartition second = kvm.CreatePartition(new PartitionOptions { MaxVcpus = 1 });
+        foreach (IPartition partition in (IPartition[])[before, first, second])
+        {
+            using IVirtualCpu vcpu = partition.CreateVcpu(0, 0, kvm.SupportedCpuid, new RecordingBus());
+            Assert.Equal(khz, vcpu.Save().TscKhz);
+        }
+    }
+
     [SkippableFact]
     public void TooManyVcpusAreRefused()
     {

@@ -38,6 +38,7 @@ public sealed class KvmHypervisor : IHypervisor
     private readonly string _path;
     private readonly ILogger _logger;
     private CpuidTable? _supportedCpuid;
+    private FileDescriptor? _spare;
 
     private KvmHypervisor(FileDescriptor fd, string path, ILogger logger)
     {
@@ -92,10 +93,19 @@ public sealed class KvmHypervisor : IHypervisor
         return new KvmPartition(this, options, _logger);
     }
 
-    public void Dispose() => _fd.Dispose();
+    public void Dispose()
+    {
+        Interlocked.Exchange(ref _spare, null)?.Dispose();
+        _fd.Dispose();
+    }
 
     /// <summary>Descriptor of the device.</summary>
     internal int Fd => _fd.Value;
+
+    /// <summary>A new VM that the caller owns: nothing has been done to it.</summary>
+    /// <exception cref="HypervisorException">The kernel makes none.</exception>
+    internal FileDescriptor CreateVm() =>
+        Interlocked.Exchange(ref _spare, null) ?? new FileDescriptor(KvmIoctl.Call(_fd.Value, KvmRequest.KVM_CREATE_VM));
 
     /// <summary>Value of KVM_CHECK_EXTENSION on the device; 0: not there.</summary>
     internal int Check(uint capability) => KvmIoctl.Call(_fd.Value, KvmRequest.KVM_CHECK_EXTENSION, (nint)capability);
@@ -182,12 +192,23 @@ public sealed class KvmHypervisor : IHypervisor
         "else, without system calls. Ordinary operating systems do not run on it. Use a host with hardware virtualisation " +
         "(enable nested virtualisation if this is itself a virtual machine)";
 
-    /// <summary>KVM tells it of a vCPU only, before Linux 5.16 at least.</summary>
+    /// <summary>The VM that is asked is kept for the next partition: its end would take milliseconds, which the kernel waits for its readers.</summary>
     private uint ReadGuestTscKhz()
     {
-        using var vm = new FileDescriptor(KvmIoctl.Call(_fd.Value, KvmRequest.KVM_CREATE_VM));
-        using var vcpu = new FileDescriptor(KvmIoctl.Call(vm.Value, KvmRequest.KVM_CREATE_VCPU, (nint)0));
-        return (uint)KvmIoctl.Call(vcpu.Value, KvmRequest.KVM_GET_TSC_KHZ);
+        FileDescriptor vm = CreateVm();
+        int khz = Libc.ioctl(vm.Value, KvmRequest.KVM_GET_TSC_KHZ, (nint)0);
+        if (khz > 0)
+        {
+            Interlocked.Exchange(ref _spare, vm)?.Dispose();
+            return (uint)khz;
+        }
+
+        // Before Linux 5.16 only a vCPU knows.
+        using (vm)
+        {
+            using var vcpu = new FileDescriptor(KvmIoctl.Call(vm.Value, KvmRequest.KVM_CREATE_VCPU, (nint)0));
+            return (uint)KvmIoctl.Call(vcpu.Value, KvmRequest.KVM_GET_TSC_KHZ);
+        }
     }
 
     /// <summary>TSC frequency from CPUID leaf 15H, or 0 (SDM vol. 2, CPUID).</summary>

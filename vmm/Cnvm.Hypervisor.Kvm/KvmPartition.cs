@@ -24,7 +24,7 @@ internal sealed class KvmPartition : IPartition
         Hypervisor = kvm;
         Options = options;
         Logger = logger;
-        _fd = new FileDescriptor(KvmIoctl.Call(kvm.Fd, KvmRequest.KVM_CREATE_VM));
+        _fd = kvm.CreateVm();
         try
         {
             SetUpForIntel(options);
