@@ -1,3 +1,5 @@
+using Cnvm.Hypervisor.State;
+
 namespace Cnvm.Hypervisor.Soft.Tests;
 
 /// <summary>Several vCPUs at once: atomic operations, and code that another vCPU writes.</summary>
@@ -104,6 +106,52 @@ public sealed class SmpTests
         m.Enter(1, CpuMode.Long, 0x2_0000);
         RunAll(m);
         Assert.Contains(m.Bus.Ports, static p => p.Port == 0x80);
+    }
+
+    /// <summary>Processors stop one after the other: what one that still runs says to one that stands is in the state of the latter.</summary>
+    [Fact]
+    public void What_was_said_to_a_vCPU_that_stands_is_in_its_state()
+    {
+        using SoftMachine m = new(4);
+        for (int i = 0; i < 4; i++)
+        {
+            m.Enter(i, CpuMode.Long, SoftMachine.CodeAddress);
+        }
+
+        VcpuState halted = m.Vcpus[0].Save() with { MpState = MpState.Halted };
+        m.Vcpus[0].Restore(halted);
+        m.Vcpus[1].Restore(halted);
+        m.Vcpus[0].Unhalt();
+        m.Vcpus[2].PostInit();
+        m.Vcpus[3].PostInit();
+        m.Vcpus[3].PostStartup(0x9a);
+        VcpuState[] saved = [.. m.Vcpus.Select(v => v.Save())];
+        Assert.Equal([MpState.Runnable, MpState.Halted, MpState.WaitForSipi, MpState.Runnable], saved.Select(s => s.MpState));
+        Assert.Equal((0xfff0ul, 0x9a00, 0ul), (saved[2].General.Rip, saved[3].System.Cs.Selector, saved[3].General.Rip));
+    }
+
+    /// <summary>It may have been kicked between its look at a lock and the halt, which no state says: it looks again.</summary>
+    [Fact]
+    public void A_restored_vCPU_that_may_have_been_kicked_does_not_sleep_at_its_next_halt()
+    {
+        using SoftMachine m = new();
+        // hlt ; out 0x80
+        m.Write(SoftMachine.CodeAddress, 0xf4, 0xe6, 0x80, 0xf4);
+        m.Enter(0, CpuMode.Long, SoftMachine.CodeAddress);
+        m.Vcpu.Unhalt();
+        VcpuState state = m.Vcpu.Save();
+        m.Vcpu.PostInit();
+        m.Vcpu.Save();
+        m.Vcpu.Restore(state);
+        m.Bus.OnPort = _ => m.Bus.Kick();
+        var thread = new Thread(() =>
+        {
+            m.Vcpu.Bind();
+            m.Vcpu.Run();
+        });
+        thread.Start();
+        Assert.True(thread.Join(TimeSpan.FromMinutes(2)), "it sleeps");
+        Assert.Equal(0x80, Assert.Single(m.Bus.Ports).Port);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Cnvm.Arch.Cpuid;
 using Cnvm.Arch.Registers;
 using Cnvm.Hypervisor.Soft.Core;
 using Cnvm.Hypervisor.Soft.Memory;
@@ -28,6 +29,8 @@ internal sealed unsafe partial class SoftVcpu
 
     public VcpuState Save()
     {
+        // Processors stop one after the other, and what a later one has said to this one is part of its state.
+        TakeSignals();
         Cpu* c = _c;
         List<MsrValue> msrs = [];
         foreach (uint index in NamedMsrs.Concat(_plainMsrs.Keys))
@@ -77,7 +80,6 @@ internal sealed unsafe partial class SoftVcpu
                 NmiInjected = _injected == Vectors.NMI,
                 InterruptInjected = _injected > Vectors.NMI,
                 InterruptVector = (byte)(_injected > Vectors.NMI ? _injected : 0),
-                SipiVector = _sipiVector >= 0 ? (uint)_sipiVector : 0,
             },
         };
     }
@@ -151,6 +153,10 @@ internal sealed unsafe partial class SoftVcpu
         _nmiMasked = events.NmiMasked;
         _injected = events.NmiInjected ? Vectors.NMI : events.InterruptInjected && !events.InterruptIsSoftware ? events.InterruptVector : -1;
         _mp = state.MpState;
+
+        // A kick that came between a look at a lock and the halt has no place in the state: the guest looks again, once for nothing perhaps.
+        _unhalt = _mp == MpState.Runnable && state.Cpuid.TryGet(SoftCpuid.KvmFeatureLeaf, 0, out CpuidEntry kvm)
+            && (kvm.Eax & SoftCpuid.KvmUnhalt) != 0 ? 1 : 0;
         Mmu.FlushAll(c);
         UpdateMode();
         Interlocked.Or(ref c->Attention, AttentionBits.Interrupt);

@@ -80,6 +80,7 @@ public sealed partial class VmmService
 
     public VmSavedState State()
     {
+        RequireAtRest("vm.state");
         VirtualMachine machine = Machine();
         bool runs = _state == VmState.Running;
         try

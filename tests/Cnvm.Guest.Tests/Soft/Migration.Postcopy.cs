@@ -37,6 +37,7 @@ public sealed partial class Migration
         }
 
         await second.PutAsync("vm.delete", status: 500);
+        await second.CallAsync("GET", "vm.state", status: 500);
 
         await second.PutAsync("vm.snapshot", $$"""{"destination_url":"file://{{scratch.Path}}/snapshot"}""", status: 500);
         await second.PutAsync("vm.send-migration", """{"destination_url":"unix:/nowhere"}""", status: 500);

@@ -46,6 +46,36 @@ public sealed class GuestContractTests : IDisposable
         Assert.Empty(GuestContract.Obstacles(Guest(Table()) with { CpuProfile = "x86-64-v2" }, Host(Table(vendor: 7))));
 
     [Fact]
+    public void A_profile_that_is_made_from_the_hosts_processor_keeps_its_guests_with_the_vendor()
+    {
+        string path = Path.Combine(_folder, "fleet.json");
+        foreach ((string text, string name, bool isNeutral) in new[]
+        {
+            ("{}", "Host/fleet", false),
+            ("""{"base":"Host","name":"own"}""", "Host/own", false),
+            ("""{"base":"x86-64-v2","name":"own"}""", "own", true),
+        })
+        {
+            File.WriteAllText(path, text);
+            CpuModelProfile profile = CpuProfileSource.Load(new CpusConfig(Profile: path));
+            Assert.Equal(name, profile.Name);
+            IReadOnlyList<string> obstacles = GuestContract.Obstacles(Guest(Table()) with { CpuProfile = profile.Name }, Host(Table(vendor: 7)));
+            Assert.Equal(isNeutral ? [] : [$"CPU vendor: the guest has profile {name} and was shown another vendor's processor"], obstacles);
+        }
+    }
+
+    /// <summary>What the guest's own programs have saved lies where the guest was shown, and the processor looks where it has it itself.</summary>
+    [Fact]
+    public void A_host_that_has_an_xsave_component_elsewhere_is_refused()
+    {
+        CpuidTable With(uint bytes, uint offset) => new([.. Table(), new CpuidEntry { Leaf = 0xd, Subleaf = 5, HasSubleaf = true, Eax = bytes, Ebx = offset }]);
+        MachineState guest = Guest(With(64, 832));
+        Assert.Empty(GuestContract.Obstacles(guest, Host(With(64, 832))));
+        Assert.Equal("XSAVE component 5: the guest was shown 64 bytes at 832, the host has 64 at 1088", Assert.Single(GuestContract.Obstacles(guest, Host(With(64, 1088)))));
+        Assert.Single(GuestContract.Obstacles(guest, Host(With(128, 832))));
+    }
+
+    [Fact]
     public void Capabilities_survive_their_file()
     {
         HostCapabilities host = HostCapabilities.Of(SoftHypervisor.Create());

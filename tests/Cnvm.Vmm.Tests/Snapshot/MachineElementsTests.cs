@@ -12,7 +12,7 @@ public sealed class MachineElementsTests
     [Fact]
     public void Every_property_of_every_device_comes_back()
     {
-        MachineState sample = SampleState.MakeWithLaterDevices();
+        MachineState sample = SampleState.MakeWithAll();
         byte[] written = StateWriter.Write(sample, MachineElements.Describe);
         MachineState read = StateReader.Read<MachineState>(written, MachineElements.Describe);
         Assert.Equal(written, StateWriter.Write(read, MachineElements.Describe));
@@ -28,16 +28,19 @@ public sealed class MachineElementsTests
     [InlineData("machine-v1-vmgenid.state")]
     [InlineData("machine-v1-devices.state")]
     [InlineData("machine-v1-hotplug.state")]
+    [InlineData("machine-v1-vhost-user.state")]
     public void States_of_earlier_programs_are_read_and_written_as_they_were(string name)
     {
         MachineState sample = SampleState.Make();
-        MachineState later = SampleState.MakeWithLaterDevices() with { Memory = sample.Memory with { Zstd = new CompressionState([7, 0]) } };
+        MemoryState compressed = sample.Memory with { Zstd = new CompressionState([7, 0]) };
+        MachineState later = SampleState.MakeWithLaterDevices() with { Memory = compressed };
         sample = name switch
         {
             "machine-v1.state" => sample with { Chipset = sample.Chipset with { GenerationId = null } },
             "machine-v1-vmgenid.state" => sample,
             "machine-v1-devices.state" => later with { Chipset = later.Chipset with { Hotplug = null } },
-            _ => later,
+            "machine-v1-hotplug.state" => later,
+            _ => SampleState.MakeWithAll() with { Memory = compressed },
         };
         byte[] golden = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Snapshot", name));
         AssertSame(sample, StateReader.Read<MachineState>(golden, MachineElements.Describe), "state");
@@ -62,6 +65,20 @@ public sealed class MachineElementsTests
             byte[] bytes = StateWriter.Write(state with { Memory = state.Memory with { Ranges = wrong } }, MachineElements.Describe);
             var e = Assert.Throws<StateFormatException>(() => StateReader.Read<MachineState>(bytes, MachineElements.Describe));
             Assert.Contains(why, e.Message, StringComparison.Ordinal);
+        }
+    }
+
+    /// <summary>Who reads a chunk at a time has memory for one.</summary>
+    [Fact]
+    public void Chunks_that_are_too_large_to_hold_are_refused()
+    {
+        MachineState state = SampleState.Make();
+        foreach ((uint bytes, bool isRefused) in new[] { (64u << 20, false), ((64u << 20) + 4096, true), (1u << 30, true), (4097u, true) })
+        {
+            MemoryRangeState[] ranges = [state.Memory.Ranges[0] with { Checksums = bytes > 4097 ? [1] : [1, 2] }, state.Memory.Ranges[1]];
+            byte[] written = StateWriter.Write(state with { Memory = state.Memory with { ChunkBytes = bytes, Ranges = ranges } }, MachineElements.Describe);
+            string? refusal = Record.Exception(() => StateReader.Read<MachineState>(written, MachineElements.Describe))?.Message;
+            Assert.Equal(isRefused, refusal?.Contains($"chunks of {bytes} bytes", StringComparison.Ordinal) ?? false);
         }
     }
 

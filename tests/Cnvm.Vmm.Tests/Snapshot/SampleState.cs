@@ -8,6 +8,7 @@ using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Rng;
 using Cnvm.Virtio.Transport;
+using Cnvm.Virtio.VhostUser;
 using Cnvm.Virtio.Vsock;
 using Cnvm.Virtio.Watchdog;
 using Cnvm.Vmm.Snapshot;
@@ -53,7 +54,26 @@ internal static class SampleState
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton);
         MachineState state = Make();
         ChipsetState chipset = state.Chipset with { Hotplug = Hotplug };
-        return state with { Chipset = chipset, Virtio = [.. state.Virtio, Slot(filler, "_vsock2", filler.Fill<VsockState>(), pci: true), Slot(filler, "__balloon", filler.Fill<BalloonState>(), pci: false), Slot(filler, "__watchdog", filler.Fill<WatchdogState>(), pci: true), Slot(filler, "_fs3", filler.Fill<FsState>(), pci: true)] };
+        return state with
+        {
+            Chipset = chipset,
+            Virtio =
+            [
+                .. state.Virtio,
+                Slot(filler, "_vsock2", filler.Fill<VsockState>(), pci: true),
+                Slot(filler, "__balloon", filler.Fill<BalloonState>(), pci: false),
+                Slot(filler, "__watchdog", filler.Fill<WatchdogState>(), pci: true),
+                Slot(filler, "_fs3", filler.Fill<FsState>(), pci: true),
+            ],
+        };
+    }
+
+    /// <summary>The same with what came after those: all there is.</summary>
+    public static MachineState MakeWithAll()
+    {
+        MachineState state = MakeWithLaterDevices();
+        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState());
+        return state with { Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)] };
     }
 
     private static PciHotplugState Hotplug => new() { Up = [1, 2], Down = [3, 4], Ejected = [5, 6], Selected = 7 };

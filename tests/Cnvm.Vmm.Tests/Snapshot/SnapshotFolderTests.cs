@@ -1,4 +1,9 @@
+using System.Diagnostics;
+using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State.Format;
+using Cnvm.Linux;
+using Cnvm.Vmm.Memory;
+using Cnvm.Vmm.Requests;
 using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Vmm.Tests.Snapshot;
@@ -59,6 +64,50 @@ public sealed class SnapshotFolderTests : IDisposable
         File.WriteAllText(Path.Combine(_folder, SnapshotFiles.Memory + ".cnvm-partial"), "half");
         Write();
         Assert.Equal([SnapshotFiles.Config, SnapshotFiles.Memory, SnapshotFiles.State], Files());
+    }
+
+    [Fact]
+    public void Two_do_not_write_to_one_folder()
+    {
+        using (DirectoryLock.TryTake(_folder))
+        {
+            Assert.Contains("another snapshot", Assert.Throws<SnapshotException>(Write).Message, StringComparison.Ordinal);
+            Assert.Empty(Files());
+        }
+
+        Write();
+    }
+
+    /// <summary>Whoever opens a FIFO waits until somebody writes to it.</summary>
+    [Theory]
+    [InlineData(SnapshotFiles.State)]
+    [InlineData(SnapshotFiles.Config)]
+    [InlineData(SnapshotFiles.Memory)]
+    public void What_is_no_file_is_refused_at_once(string name)
+    {
+        Write();
+        string path = Path.Combine(_folder, name);
+        File.Delete(path);
+        using (Process mkfifo = Process.Start("mkfifo", path))
+        {
+            mkfifo.WaitForExit();
+            Assert.Equal(0, mkfifo.ExitCode);
+        }
+
+        var e = Assert.Throws<SnapshotException>(() => _ = name switch
+        {
+            SnapshotFiles.State => (object)SnapshotFolder.ReadState(_folder),
+            SnapshotFiles.Config => SnapshotFolder.ReadConfig(_folder),
+            _ => Load(),
+        });
+        Assert.Contains($"{path} is no file", e.Message, StringComparison.Ordinal);
+
+        object Load()
+        {
+            using GuestMemory memory = GuestRamAllocator.Allocate([new RamPiece(0, 0x3000)]);
+            new MemoryImage(path, SampleState.Make().Memory, MemoryRestoreMode.Copy, prefault: false).Load(memory);
+            return memory;
+        }
     }
 
     [Fact]

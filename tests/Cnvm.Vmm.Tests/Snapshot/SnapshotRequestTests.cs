@@ -140,6 +140,23 @@ public sealed class SnapshotRequestTests : IDisposable
         GoesOn();
     }
 
+    /// <summary>Memory that has a file of its own is in no snapshot, and a difference may be all devices.</summary>
+    [Fact]
+    public void Snapshots_without_memory_are_merged()
+    {
+        string full = Folder("full");
+        string difference = Folder("difference");
+        string merged = Folder("merged");
+        MachineState state = SampleState.Make();
+        MemoryState none = state.Memory with { Parent = null, Ranges = [state.Memory.Ranges[1]] };
+        SnapshotFolder.Write(full, "{}"u8, null, () => state with { Memory = none });
+        SnapshotFolder.Write(difference, "{}"u8, null, () => state with { Id = [.. state.Id.Reverse()], VmTime = 77, Memory = none with { Parent = state.Id } });
+        SnapshotMerge.Merge(full, difference, merged);
+        MachineState read = SnapshotFolder.ReadState(merged);
+        Assert.Equal((77ul, null), (read.VmTime, read.Memory.Parent));
+        Assert.False(File.Exists(Path.Combine(merged, SnapshotFiles.Memory)));
+    }
+
     /// <summary>On a file system that is full, full and incremental snapshots fail by name, leave nothing and lose nothing.</summary>
     [SkippableFact]
     public void A_full_disk_is_named_and_costs_nothing()

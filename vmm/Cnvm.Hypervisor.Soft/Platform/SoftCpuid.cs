@@ -39,8 +39,14 @@ internal static class SoftCpuid
     private const uint Eax21 = (1u << 2) | (1u << 6) | (1u << 8) | (1u << 29);
     private const uint Ecx21 = (1u << 1) | (1u << 2);
 
+    /// <summary>Leaf of KVM's features (kernel documentation, virt/kvm/x86/cpuid).</summary>
+    public const uint KvmFeatureLeaf = 0x4000_0001;
+
+    /// <summary>KVM_FEATURE_PV_UNHALT: one processor ends the halt of another.</summary>
+    public const uint KvmUnhalt = 1u << 7;
+
     // KVM features: clock at the old and new MSRs, no I/O delay, unhalt by hypercall, stable clock.
-    private const uint KvmFeatures = (1u << 0) | (1u << 1) | (1u << 3) | (1u << 7) | (1u << 24);
+    private const uint KvmFeatures = (1u << 0) | (1u << 1) | (1u << 3) | KvmUnhalt | (1u << 24);
 
     // Leaf 0xd subleaf 1: xsaveopt xsavec xgetbv1.
     private const uint XsaveForms = 7;
@@ -62,7 +68,7 @@ internal static class SoftCpuid
             Sub(0xd, 1, XsaveForms, FpuState.AreaBytes, 0, 0),
             Sub(0xd, 2, FpuState.AreaBytes - FpuState.HeaderEnd, FpuState.HeaderEnd, 0, 0),
             Leaf(0x4000_0000, 0x4000_0010, 0x4b4d_564b, 0x564b_4d56, 0x4d),
-            Leaf(0x4000_0001, KvmFeatures, 0, 0, 0),
+            Leaf(KvmFeatureLeaf, KvmFeatures, 0, 0, 0),
             Leaf(0x4000_0010, SoftVcpu.DefaultTscKhz, 1_000_000, 0, 0),
             Leaf(0x8000_0000, 0x8000_0021, 0x6874_7541, 0x444d_4163, 0x6974_6e65),
             Leaf(0x8000_0001, Family19Model11, 0, EcxAmd, EdxAmd),

@@ -27,4 +27,10 @@ public sealed record CpusConfig(
     public const string HostProfile = "Host";
 
     public CpuFeatures Features { get; init; } = Features ?? new();
+
+    /// <summary>Name of a profile that is made from the host's own processor, for guests to be known by.</summary>
+    internal static string HostProfileNamed(string name) => $"{HostProfile}/{name}";
+
+    /// <summary>Whether a guest of this profile has seen the processor of its first host, whatever was taken from it.</summary>
+    internal static bool IsHostProfile(string name) => name == HostProfile || name.StartsWith(HostProfileNamed(""), StringComparison.Ordinal);
 }

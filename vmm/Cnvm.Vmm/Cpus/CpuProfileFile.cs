@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Cnvm.Arch.Cpuid;
+using Cnvm.Vmm.Config;
 
 namespace Cnvm.Vmm.Cpus;
 
@@ -39,9 +40,10 @@ public static class CpuProfileFile
             throw new FormatException($"base: there is no profile '{start.GetString()}'");
         }
 
+        string own = root.TryGetProperty("name", out JsonElement given) ? given.GetString() ?? name : name;
         return profile with
         {
-            Name = root.TryGetProperty("name", out JsonElement given) ? given.GetString() ?? name : name,
+            Name = CpusConfig.IsHostProfile(profile.Name) ? CpusConfig.HostProfileNamed(own) : own,
             TscKhz = root.TryGetProperty("tsc_khz", out JsonElement khz) ? khz.GetUInt32() : profile.TscKhz,
             Cpuid = [.. profile.Cpuid, .. Items(root, "cpuid_modifiers").SelectMany(CpuidModifiers)],
             Msrs = [.. profile.Msrs, .. Items(root, "msr_modifiers").Select(MsrModifier)],

@@ -42,11 +42,11 @@ public static class GuestContract
 
     private static void CheckVendor(List<string> obstacles, GuestPromise guest, HostCapabilities host, CpuidTable shown)
     {
-        // A guest with a profile was made to do without a vendor's own ways.
-        if (guest.CpuProfile == CpusConfig.HostProfile && shown.TryGet(0, 0, out CpuidEntry theirs) && host.Cpuid.TryGet(0, 0, out CpuidEntry ours)
+        // A guest with a profile was made to do without a vendor's own ways, unless the profile is made from the host's processor.
+        if (CpusConfig.IsHostProfile(guest.CpuProfile) && shown.TryGet(0, 0, out CpuidEntry theirs) && host.Cpuid.TryGet(0, 0, out CpuidEntry ours)
             && (theirs.Ebx, theirs.Ecx, theirs.Edx) != (ours.Ebx, ours.Ecx, ours.Edx))
         {
-            obstacles.Add("CPU vendor: the guest has profile Host and was shown another vendor's processor");
+            obstacles.Add($"CPU vendor: the guest has profile {guest.CpuProfile} and was shown another vendor's processor");
         }
     }
 
@@ -62,9 +62,12 @@ public static class GuestContract
     {
         foreach (CpuidEntry e in shown)
         {
-            if (e.Leaf == XsaveLeaf && e.Subleaf >= 2 && host.Cpuid.TryGet(XsaveLeaf, e.Subleaf, out CpuidEntry ours) && ours.Eax != e.Eax)
+            if (e.Leaf == XsaveLeaf && e.Subleaf >= 2 && host.Cpuid.TryGet(XsaveLeaf, e.Subleaf, out CpuidEntry ours)
+                && (ours.Eax, ours.Ebx) != (e.Eax, e.Ebx))
             {
-                obstacles.Add($"XSAVE component {e.Subleaf}: the guest was shown {e.Eax} bytes, the host has {ours.Eax}");
+                // The areas in the guest's memory stay as they are, and the processor looks for a component where its own CPUID says.
+                obstacles.Add(
+                    $"XSAVE component {e.Subleaf}: the guest was shown {e.Eax} bytes at {e.Ebx}, the host has {ours.Eax} at {ours.Ebx}");
             }
         }
     }

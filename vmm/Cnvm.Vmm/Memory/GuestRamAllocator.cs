@@ -156,7 +156,7 @@ public static class GuestRamAllocator
 
         try
         {
-            SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            SafeFileHandle file = RegularFile.OpenRead(path);
             space.Own(file);
 
             // An access beyond the end of the file would end this process with SIGBUS.

@@ -11,7 +11,8 @@ public static class MachineElements
     // The largest address that a CPU can have (52 bits); keeps sums of address and size from wrapping.
     private const ulong AddressLimit = 1UL << 52;
     private const int IdBytes = 16;
-    private const uint MaxCompressedChunk = 64 << 20;
+    // Who reads a chunk at a time has so much memory for it.
+    private const uint MaxChunk = 64 << 20;
     private const int MaxVcpus = 8192;
 
     /// <summary>For <see cref="StateWriter"/> and <see cref="StateReader"/>.</summary>
@@ -58,7 +59,7 @@ public static class MachineElements
             Zstd = v.Optional(4, "zstd", m?.Zstd, static (v, z) => new CompressionState(v.U64List(1, "frames", z?.Frames))),
         };
         v.Require(memory.Ranges.Length > 0, "there is no memory");
-        v.Require(memory.ChunkBytes is >= 4096 and <= 1 << 30 && memory.ChunkBytes % PageBytes == 0, $"chunks of {memory.ChunkBytes} bytes");
+        v.Require(memory.ChunkBytes is >= 4096 and <= MaxChunk && memory.ChunkBytes % PageBytes == 0, $"chunks of {memory.ChunkBytes} bytes");
         ulong end = 0;
         foreach (MemoryRangeState r in memory.Ranges)
         {
@@ -70,7 +71,6 @@ public static class MachineElements
 
         if (memory.Zstd is { } zstd)
         {
-            v.Require(memory.ChunkBytes <= MaxCompressedChunk, $"compressed chunks of {memory.ChunkBytes} bytes");
             int chunks = memory.Ranges.Sum(r => r.Checksums.Length);
             v.Require(zstd.Frames.Length == chunks, $"{zstd.Frames.Length} compressed frames for {chunks} chunks");
 

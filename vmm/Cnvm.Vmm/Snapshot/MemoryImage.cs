@@ -113,7 +113,7 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
     {
         try
         {
-            SafeFileHandle file = File.OpenHandle(path);
+            SafeFileHandle file = RegularFile.OpenRead(path);
             long needed = state.Zstd is { } zstd
                 ? zstd.Frames.Sum(f => (long)f)
                 : state.Ranges.Max(r => r.IsSaved ? (long)(r.FileOffset + r.Size) : 0);

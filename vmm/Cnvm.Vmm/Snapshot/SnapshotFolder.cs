@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
+using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Vmm.Snapshot;
 
@@ -27,7 +28,7 @@ public static class SnapshotFolder
     internal static void Write(
         string folder,
         ReadOnlySpan<byte> config,
-        Action<Microsoft.Win32.SafeHandles.SafeFileHandle>? writeMemory,
+        Action<SafeFileHandle>? writeMemory,
         Func<MachineState> makeState,
         IReadOnlyList<SnapshotDisk>? disks = null)
     {
@@ -37,6 +38,7 @@ public static class SnapshotFolder
         }
 
         disks ??= [];
+        using DirectoryLock sole = Lock(folder);
         foreach (string name in (ReadOnlySpan<string>)[SnapshotFiles.Config, SnapshotFiles.State, SnapshotFiles.Memory, .. disks.Select(d => d.FileName)])
         {
             if (File.Exists(Path.Combine(folder, name)))
@@ -125,7 +127,20 @@ public static class SnapshotFolder
     /// <exception cref="SnapshotException">There is none.</exception>
     public static byte[] ReadConfig(string folder) => ReadFile(Path.Combine(folder, SnapshotFiles.Config), MaxConfigFileBytes);
 
-    private static Microsoft.Win32.SafeHandles.SafeFileHandle Create(string folder, string name, List<string> made)
+    /// <summary>Two that write to one folder would remove and rename each other's files.</summary>
+    private static DirectoryLock Lock(string folder)
+    {
+        try
+        {
+            return DirectoryLock.TryTake(folder) ?? throw new SnapshotException($"{folder}: another snapshot is being written to it");
+        }
+        catch (LinuxException e)
+        {
+            throw new SnapshotException($"the snapshot cannot be written to {folder}: {e.Message}", e);
+        }
+    }
+
+    private static SafeFileHandle Create(string folder, string name, List<string> made)
     {
         string path = Path.Combine(folder, name + TemporarySuffix);
 
@@ -147,7 +162,7 @@ public static class SnapshotFolder
     {
         try
         {
-            using var file = File.OpenHandle(path);
+            using SafeFileHandle file = RegularFile.OpenRead(path);
             long length = RandomAccess.GetLength(file);
             if (length > limit)
             {

@@ -27,14 +27,16 @@ public static class SnapshotMerge
         SnapshotFolder.Write(
             destination,
             SnapshotFolder.ReadConfig(difference),
-            file => merged = WriteMemory(file, parent, older.Memory, difference, newer.Memory, merged),
+            Array.Exists(newer.Memory.Ranges, r => r.IsSaved)
+                ? file => merged = WriteMemory(file, parent, older.Memory, difference, newer.Memory, merged)
+                : null,
             () => newer with { Memory = merged },
             [.. SnapshotFolder.Disks(difference).Select(path => new SnapshotDisk(Path.GetFileName(path), file => Copy(path, file)))]);
     }
 
     private static void Copy(string path, SafeFileHandle file)
     {
-        using SafeFileHandle source = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        using SafeFileHandle source = RegularFile.OpenRead(path);
         FileCopy.CopyData(source, file);
     }
 
@@ -97,7 +99,7 @@ public static class SnapshotMerge
         string path = Path.Combine(folder, SnapshotFiles.Memory);
         try
         {
-            return File.OpenHandle(path);
+            return RegularFile.OpenRead(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
