@@ -136,10 +136,10 @@ public sealed class CrashTests : IDisposable
         return ((last / 512) + 1) * 512;
     }
 
-    private static Qcow2Image Open(MemoryFile file)
+    private static LayerImage Open(MemoryFile file)
     {
         Qcow2Layer layer = new(file, null, Qcow2Layer.ReadHeader(file), null, new Qcow2LayerOptions(), NullLogger.Instance);
-        return new Qcow2Image(layer, new DiskImageOptions { File = new RawImageOptions { Path = file.Path } });
+        return new LayerImage(layer, new DiskImageOptions { File = new RawImageOptions { Path = file.Path } });
     }
 
     private MemoryFile Make(string options, out byte[] content)

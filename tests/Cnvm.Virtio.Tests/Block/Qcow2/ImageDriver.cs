@@ -140,7 +140,12 @@ internal sealed unsafe class ImageDriver : IDisposable
     {
         _queue.Submit(operation, vectors, count, (ulong)offset, (ulong)length, 1);
         _queue.Kick();
-        Assert.True(_queue.TryComplete(out int token, out int result));
+        int token, result;
+        while (!_queue.TryComplete(out token, out result))
+        {
+            _queue.Wait();
+        }
+
         Assert.Equal(1, token);
         return result;
     }

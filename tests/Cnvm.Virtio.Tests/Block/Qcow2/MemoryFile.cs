@@ -1,5 +1,5 @@
 using Cnvm.Linux;
-using Cnvm.Virtio.Block.Qcow2;
+using Cnvm.Virtio.Block;
 using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Virtio.Tests.Block.Qcow2;

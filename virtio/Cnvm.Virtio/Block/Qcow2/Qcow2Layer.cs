@@ -9,7 +9,7 @@ namespace Cnvm.Virtio.Block.Qcow2;
 /// A qcow2 image: what its tables say, and transfers by them. Any number of threads. Tables change under one lock; data of clusters that
 /// exist already moves outside of it. Results are 0 or negative error numbers.
 /// </summary>
-internal sealed unsafe partial class Qcow2Layer : IBackingLayer
+internal sealed unsafe partial class Qcow2Layer : IBackingLayer, IImageLayer
 {
     /// <summary>Most that slices of L2 tables take: the tables of 16 GiB in clusters of 64 KiB. Memory comes when it is needed.</summary>
     private const int L2CacheBytes = 2 * 1024 * 1024;
@@ -56,6 +56,8 @@ internal sealed unsafe partial class Qcow2Layer : IBackingLayer
     public ulong Size => _header.Size;
 
     public ulong ClusterBytes => _header.ClusterBytes;
+
+    public uint DiscardGranularity => (uint)ClusterBytes;
 
     /// <summary>Whether the image was found damaged, by whoever had it open before or here: it is not written any more.</summary>
     public bool IsCorrupt => _isCorrupt;

@@ -1,7 +1,7 @@
 using Cnvm.Linux;
 using Microsoft.Win32.SafeHandles;
 
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
 /// <summary>An image in a file or on a block device of the host. Owns it.</summary>
 internal sealed unsafe class HostImageFile(DiskFile file) : IImageFile

@@ -1,7 +1,7 @@
 using Cnvm.Linux;
 using Microsoft.Win32.SafeHandles;
 
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
 /// <summary>The file that an image lies in. Any thread; results are bytes, 0, or negative error numbers.</summary>
 internal unsafe interface IImageFile : IDisposable
