@@ -34,13 +34,15 @@ public static class DiskImage
                 wasDetected = true;
                 return RawImage.Open(options.File);
             case ImageFormat.FixedVhd:
-                IBlockImage image = VhdImage.Open(options, out bool isFixed);
+                IBlockImage image = VhdImage.Open(options, logger, out bool isFixed);
                 wasDetected = isFixed && options.Format == ImageFormat.Unknown;
                 return image;
+            case ImageFormat.Vhdx:
+                return BlockTableImage.OpenVhdx(options, logger);
             case ImageFormat.Qcow2:
                 return ImageChain.OpenImage(options, logger);
             default:
-                throw new BlockImageException($"disk {path} is {Name(found)}, which is not supported yet: convert it with qemu-img convert -O qcow2");
+                throw new BlockImageException($"disk {path} is {Name(found)}, which is not supported: convert it with qemu-img convert -O qcow2");
         }
     }
 
@@ -48,20 +50,25 @@ public static class DiskImage
     /// <exception cref="BlockImageException">It cannot be read.</exception>
     public static ImageFormat Detect(string path)
     {
-        using DiskFile file = HostDisk.OpenUnlocked(path, isReadOnly: true, isDirect: false);
+        using HostImageFile file = new(HostDisk.OpenUnlocked(path, isReadOnly: true, isDirect: false));
         return Detect(file);
     }
 
-    internal static ImageFormat Detect(DiskFile file)
+    internal static ImageFormat Detect(IImageFile file)
     {
         Span<byte> sector = stackalloc byte[BlockSpec.SectorSize];
-        sector = sector[..Read(file, 0, sector)];
+        int result = file.ReadAll(0, sector);
+        if (result < 0)
+        {
+            throw new BlockImageException($"disk {file.Path} cannot be read: {new LinuxException("read", -result).Message}");
+        }
+
         if (Qcow2Header.HasMagic(sector))
         {
             return ImageFormat.Qcow2;
         }
 
-        if (sector.StartsWith("vhdxfile"u8))
+        if (sector.StartsWith(VhdxSpec.FileSignature))
         {
             return ImageFormat.Vhdx;
         }
@@ -77,7 +84,7 @@ public static class DiskImage
     /// <summary>What a disk's file is, if it may be what somebody says.</summary>
     private static ImageFormat Find(DiskImageOptions options)
     {
-        using DiskFile file = HostDisk.OpenUnlocked(options.File.Path, isReadOnly: true, isDirect: false);
+        using HostImageFile file = new(HostDisk.OpenUnlocked(options.File.Path, isReadOnly: true, isDirect: false));
 
         // The first sector of what is called a VHD image may be the guest's, who may have made it look like anything.
         return options.Format == ImageFormat.FixedVhd && VhdImage.IsLike(file) ? ImageFormat.FixedVhd : Detect(file);
@@ -91,16 +98,4 @@ public static class DiskImage
         ImageFormat.FlatVmdk => "a VMDK image",
         _ => "a raw image",
     };
-
-    private static unsafe int Read(DiskFile file, ulong offset, Span<byte> buffer)
-    {
-        // SAFETY: the kernel writes at most the span's length.
-        fixed (byte* p = buffer)
-        {
-            IoVec v = new() { Base = (nint)p, Length = (nuint)buffer.Length };
-            nint n = file.Read(&v, 1, offset);
-            return n >= 0 ? (int)n
-                : throw new BlockImageException($"disk {file.Path} cannot be read: {new LinuxException("read", (int)-n).Message}");
-        }
-    }
 }

@@ -20,6 +20,8 @@ internal sealed unsafe class HostImageFile(DiskFile file) : IImageFile
 
     public int PunchHole(ulong offset, ulong length) => file.Allocate(DiskFile.PunchHole, offset, length);
 
+    public int ZeroRange(ulong offset, ulong length) => file.Allocate(DiskFile.ZeroRange, offset, length);
+
     public void CopyTo(SafeFileHandle copy) => HostDisk.Copy(file, copy);
 
     public void Dispose() => file.Dispose();

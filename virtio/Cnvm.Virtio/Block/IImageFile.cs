@@ -22,6 +22,9 @@ internal unsafe interface IImageFile : IDisposable
 
     int PunchHole(ulong offset, ulong length);
 
+    /// <summary>Makes a range zero and keeps its space, where the file system can.</summary>
+    int ZeroRange(ulong offset, ulong length);
+
     /// <inheritdoc cref="IBlockImage.CopyTo"/>
     void CopyTo(SafeFileHandle file);
 }

@@ -201,7 +201,7 @@ public sealed class DamageTests : IDisposable
         try
         {
             bool readOnly = random.Next(4) == 0;
-            layer = new(file, null, Qcow2Layer.ReadHeader(file), null, new Qcow2LayerOptions { IsReadOnly = readOnly }, NullLogger.Instance);
+            layer = new(file, null, Qcow2Layer.ReadHeader(file), null, new LayerOptions { IsReadOnly = readOnly }, NullLogger.Instance);
         }
         catch (BlockImageException)
         {

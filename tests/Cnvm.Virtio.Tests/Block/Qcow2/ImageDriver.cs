@@ -36,18 +36,24 @@ internal sealed unsafe class ImageDriver : IDisposable
 
     public int Write(long offset, byte[] data)
     {
+        int result = WriteBlind(offset, data);
+        if (result >= 0)
+        {
+            data.CopyTo(Content, offset);
+        }
+
+        return result;
+    }
+
+    /// <summary>Writes to a disk that is too large to have its content beside it.</summary>
+    public int WriteBlind(long offset, byte[] data)
+    {
         fixed (byte* p = data)
         {
             IoVec* v = stackalloc IoVec[2];
             v[0] = new IoVec { Base = (nint)p, Length = (nuint)(data.Length - 1) };
             v[1] = new IoVec { Base = (nint)p + data.Length - 1, Length = 1 };
-            int result = Submit(BlockOperation.Write, v, 2, offset, data.Length);
-            if (result >= 0)
-            {
-                data.CopyTo(Content, offset);
-            }
-
-            return result;
+            return Submit(BlockOperation.Write, v, 2, offset, data.Length);
         }
     }
 
@@ -128,6 +134,18 @@ internal sealed unsafe class ImageDriver : IDisposable
         Assert.Equal(all.Length, Read(0, all));
         int at = all.AsSpan().CommonPrefixLength(Content);
         Assert.True(at == all.Length, $"byte {at} is {(at < all.Length ? all[at] : 0)}");
+    }
+
+    /// <summary>End of the last sector in which two contents differ.</summary>
+    public static long LastDifference(byte[] a, byte[] b)
+    {
+        int last = a.Length - 1;
+        while (a[last] == b[last])
+        {
+            last--;
+        }
+
+        return ((last / 512) + 1) * 512;
     }
 
     public void Dispose()

@@ -63,7 +63,7 @@ internal static class ImageChain
             data = file.IsDirect ? new HostImageFile(HostDisk.OpenUnlocked(file.Path, file.IsReadOnly, isDirect: true)) : null;
             return new Qcow2Layer(
                 main, data, header, backing,
-                new Qcow2LayerOptions
+                new LayerOptions
                 {
                     IsReadOnly = file.IsReadOnly,
                     GivesBack = file.IsSparse,
@@ -125,7 +125,7 @@ internal static class ImageChain
 
     private static ImageFormat Format(string path, Qcow2Header header, DiskFile backing)
     {
-        ImageFormat found = DiskImage.Detect(backing);
+        ImageFormat found = DiskImage.Detect(new HostImageFile(backing));
         switch (header.BackingFormat)
         {
             case "raw":

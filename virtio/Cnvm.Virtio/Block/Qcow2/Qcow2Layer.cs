@@ -16,7 +16,7 @@ internal sealed unsafe partial class Qcow2Layer : IBackingLayer, IImageLayer
 
     private readonly IImageFile _file;
     private readonly IImageFile _data;
-    private readonly Qcow2LayerOptions _options;
+    private readonly LayerOptions _options;
     private readonly ILogger _logger;
 
     // A monitor, as those who need transfers to end wait for it.
@@ -40,7 +40,7 @@ internal sealed unsafe partial class Qcow2Layer : IBackingLayer, IImageLayer
     /// <param name="file">The image's file.</param>
     /// <param name="data">The same file for data of whole clusters, where that differs (O_DIRECT).</param>
     /// <exception cref="BlockImageException">The image is damaged or not supported.</exception>
-    public Qcow2Layer(IImageFile file, IImageFile? data, Qcow2Header header, IBackingLayer? backing, Qcow2LayerOptions options, ILogger logger)
+    public Qcow2Layer(IImageFile file, IImageFile? data, Qcow2Header header, IBackingLayer? backing, LayerOptions options, ILogger logger)
     {
         _file = file;
         _data = data ?? file;

@@ -92,8 +92,7 @@ internal sealed class FixedVhdImage : IBlockImage
     public void Lock()
     {
         _file.Lock();
-        using DiskFile file = HostDisk.OpenUnlocked(_options.Path, isReadOnly: true, isDirect: false);
-        VhdFooter footer = VhdImage.ReadFooter(file);
+        VhdFooter footer = VhdImage.ReadFooter(_options.Path);
         if (footer.Type != VhdSpec.Fixed || footer.Size != _footer.Size)
         {
             throw VhdFooter.Wrong(_options.Path, "is another one than before");

@@ -1,4 +1,5 @@
 using Cnvm.Linux;
+using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Virtio.Block.Vhd;
 
@@ -7,25 +8,28 @@ internal static class VhdImage
 {
     /// <param name="isFixed">The disk's first sector is the file's.</param>
     /// <exception cref="BlockImageException">It cannot be opened, is not supported, damaged, or in use.</exception>
-    public static IBlockImage Open(DiskImageOptions options, out bool isFixed)
+    public static IBlockImage Open(DiskImageOptions options, ILogger logger, out bool isFixed)
     {
-        VhdFooter footer;
-        using (DiskFile file = HostDisk.OpenUnlocked(options.File.Path, isReadOnly: true, isDirect: false))
-        {
-            footer = ReadFooter(file);
-        }
+        VhdFooter footer = ReadFooter(options.File.Path);
 
         isFixed = footer.Type == VhdSpec.Fixed;
         return isFixed ? FixedVhdImage.Open(options.File, footer)
-            : throw VhdFooter.Wrong(options.File.Path, "is a dynamic one, which is not supported: convert it (qemu-img convert -O qcow2)");
+            : BlockTableImage.OpenVhd(options, logger);
     }
 
     /// <summary>Whether a file may be a VHD image.</summary>
     /// <exception cref="BlockImageException">It cannot be read.</exception>
-    public static bool IsLike(DiskFile file)
+    public static bool IsLike(IImageFile file)
     {
         Span<byte> sector = stackalloc byte[VhdSpec.FooterBytes];
         return VhdFooter.HasCookie(ReadFirst(file, sector)) || VhdFooter.HasCookie(ReadLast(file, sector));
+    }
+
+    /// <inheritdoc cref="ReadFooter(IImageFile)"/>
+    public static VhdFooter ReadFooter(string path)
+    {
+        using HostImageFile file = new(HostDisk.OpenUnlocked(path, isReadOnly: true, isDirect: false));
+        return ReadFooter(file);
     }
 
     /// <summary>
@@ -34,7 +38,7 @@ internal static class VhdImage
     /// neither: whoever could write only one of the two sectors decides nothing.
     /// </summary>
     /// <exception cref="BlockImageException">It is damaged, or not supported.</exception>
-    public static VhdFooter ReadFooter(DiskFile file)
+    public static VhdFooter ReadFooter(IImageFile file)
     {
         Span<byte> first = stackalloc byte[VhdSpec.FooterBytes];
         Span<byte> last = stackalloc byte[VhdSpec.FooterBytes];
@@ -55,15 +59,15 @@ internal static class VhdImage
             : throw VhdFooter.Wrong(file.Path, "begins like a fixed one and ends like a dynamic one: it is damaged");
     }
 
-    private static ReadOnlySpan<byte> ReadFirst(DiskFile file, Span<byte> sector) => Read(file, 0, sector);
+    private static ReadOnlySpan<byte> ReadFirst(IImageFile file, Span<byte> sector) => Read(file, 0, sector);
 
-    private static ReadOnlySpan<byte> ReadLast(DiskFile file, Span<byte> sector)
+    private static ReadOnlySpan<byte> ReadLast(IImageFile file, Span<byte> sector)
     {
         ulong size = file.Size;
         return size < 2 * VhdSpec.FooterBytes ? default : Read(file, size - VhdSpec.FooterBytes, sector);
     }
 
-    private static ReadOnlySpan<byte> Read(DiskFile file, ulong offset, Span<byte> sector)
+    private static ReadOnlySpan<byte> Read(IImageFile file, ulong offset, Span<byte> sector)
     {
         if (file.Size < offset + VhdSpec.FooterBytes)
         {
