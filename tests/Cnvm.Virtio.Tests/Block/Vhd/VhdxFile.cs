@@ -144,7 +144,8 @@ internal sealed class VhdxFile(byte[] bytes)
         number[..length].CopyTo(bytes.AsSpan(at));
     }
 
-    private static void Sum(Span<byte> structure)
+    /// <summary>Makes a structure's checksum right.</summary>
+    public static void Sum(Span<byte> structure)
     {
         structure.Slice(VhdxSpec.Checksum, 4).Clear();
         BinaryPrimitives.WriteUInt32LittleEndian(structure[VhdxSpec.Checksum..], Crc32C.Of(structure));

@@ -115,6 +115,11 @@ public sealed class VhdxLogTests : IDisposable
         Refuse("may not", i => i.AddLogEntry(0, 0, 1, Log, [((ulong)i.TableOffset, null, 100)]));
         Refuse("not copied whole", i => i.AddLogEntry(0, 0, 1, Log, [((ulong)i.TableOffset, data, 0)], flushed: 1UL << 40));
         Refuse("which cannot be", i => i.AddLogEntry(0, 0, 1, Log, [((ulong)i.TableOffset, data, 0)], last: 1UL << 60));
+        Refuse("which cannot be", i =>
+        {
+            int at = i.AddLogEntry(0, 0, 1, Log, [((ulong)i.TableOffset, data, 0)], last: 1UL << 60);
+            i.AddLogEntry(at, 0, 2, Log, [((ulong)i.TableOffset, data, 0)]);
+        });
         Refuse("are the limit", i => i.SetHeader(VhdxSpec.HeaderLogLength, 4, 0xfff0_0000));
         Refuse("are the limit", i => i.SetHeader(VhdxSpec.HeaderLogLength, 4, 0));
         Refuse("which cannot be", i => i.SetHeader(VhdxSpec.HeaderLogLength, 4, 4096));
@@ -144,6 +149,48 @@ public sealed class VhdxLogTests : IDisposable
             Refused(reason, () => _folder.OpenAs(ImageFormat.Vhdx, "disk").Dispose());
             Assert.Equal(image.Bytes, File.ReadAllBytes(_folder["disk"]));
         }
+    }
+
+    [SkippableFact]
+    public void Damage_in_a_log_ends_in_an_error_at_most()
+    {
+        QemuImg.SkipWithout();
+        VhdxFile original = Make(out _);
+        byte[] table = original.Bytes.AsSpan(original.TableOffset, Sector).ToArray();
+        int replayed = 0;
+        for (int seed = 0; seed < 300; seed++)
+        {
+            Random random = new(seed);
+            VhdxFile image = new((byte[])original.Bytes.Clone());
+            int start = random.Next(image.LogLength / Sector) * Sector;
+            int end = image.AddLogEntry(start, start, 1, Log, [((ulong)image.TableOffset, table, 0)]);
+            end = image.AddLogEntry(end, start, 2, Log, [((ulong)image.TableOffset + Sector, null, Sector), ((ulong)image.TableOffset, table, 0)]);
+            image.SetLogGuid(Log);
+            for (int k = random.Next(1, 4); k > 0; k--)
+            {
+                int at = (start + random.Next((end - start + image.LogLength) % image.LogLength)) % image.LogLength;
+                image.Bytes[image.LogOffset + at] = (byte)random.Next(256);
+            }
+
+            // A flipped number with a checksum that is right again is what somebody makes on purpose.
+            if (random.Next(2) == 0)
+            {
+                VhdxFile.Sum(image.Bytes.AsSpan(image.LogOffset + start, Math.Min(2 * Sector, image.LogLength - start)));
+            }
+
+            MemoryFile file = new(image.Bytes) { OnWrite = offset => offset > 48 << 20 ? -Cnvm.Linux.Errno.ENOSPC : 0 };
+            try
+            {
+                BlockTableCrashTests.Open("vhdx", file).Dispose();
+                replayed += file.Writes > 0 ? 1 : 0;
+            }
+            catch (BlockImageException)
+            {
+                // As it should be.
+            }
+        }
+
+        Assert.InRange(replayed, 10, 299);
     }
 
     [SkippableFact]

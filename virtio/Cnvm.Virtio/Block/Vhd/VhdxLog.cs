@@ -149,15 +149,15 @@ internal sealed class VhdxLog
             throw VhdxSpec.Wrong(_file.Path, $"has {size} bytes, and had {last.FlushedFileOffset} when its log was written: it was not copied whole");
         }
 
-        if (last.LastFileOffset > VhdxSpec.MaxFile)
-        {
-            throw VhdxSpec.Wrong(_file.Path, $"is to have {last.LastFileOffset} bytes by its log, which cannot be");
-        }
-
         ulong end = Math.Max(size, last.LastFileOffset);
         VhdxRegion log = new("log", _header.LogOffset, _header.LogLength);
         foreach (VhdxLogEntry entry in entries)
         {
+            if (entry.LastFileOffset > VhdxSpec.MaxFile)
+            {
+                throw VhdxSpec.Wrong(_file.Path, $"is to have {entry.LastFileOffset} bytes by its log, which cannot be");
+            }
+
             for (int i = 0; i < entry.Descriptors; i++)
             {
                 (ulong offset, ulong length, _) = Read(Bytes(entry), i);
