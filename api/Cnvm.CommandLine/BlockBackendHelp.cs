@@ -29,8 +29,8 @@ internal static class BlockBackendHelp
                                  queue_size=N    what the driver is told to build requests for (128)
                                  readonly=on|off (off)
                                  direct=on|off   past the host's page cache (off)
-                                 image_type=raw|qcow2   otherwise what it looks like; then writes to the first sector
-                                                 of what looks raw fail
+                                 image_type=raw|qcow2|fixedvhd|vhdx   otherwise what it looks like; then writes to the first
+                                                 sector of what looks raw, or like a fixed VHD, fail
                                  backing_files=on|off   a qcow2 image may build on the files that it names (off)
                                  sparse=on|off   discards give space back (on)
                                  serial=TEXT     at most 20 characters

@@ -50,11 +50,12 @@ internal static class HelpText
           --memory-zone KEYS...  id=NAME,size=SIZE[,file=PATH] and switches as above. Zones replace size= of --memory.
 
         Devices:
-          --disk KEYS...         path=FILE       image (raw, qcow2) or block device
+          --disk KEYS...         path=FILE       image (raw, qcow2, VHD, VHDX) or block device
                                  readonly, direct = on|off (off)
                                  num_queues=N (1), queue_size=N (128), serial=TEXT
                                  queue_affinity=[Q@[HOST_CPUS],...]  host CPUs for the thread of queue Q
-                                 image_type=raw|qcow2|unknown (unknown: by its looks; what looks raw keeps its first sector)
+                                 image_type=raw|qcow2|fixedvhd|vhdx|unknown   format (unknown: by its looks; what looks
+                                                 raw or like a fixed VHD keeps its first sector)
                                  backing_files=on|off (off)   a qcow2 image may build on the files that it names
                                  sparse=on|off (on)   what the guest discards is given back to the host
                                  lock_granularity=byte-range|full (byte-range)

@@ -68,7 +68,7 @@ public sealed class BlockBackendOptionsTests
     [Theory]
     [InlineData("num_queues", "num_queues=0")]
     [InlineData("queue_size", "queue_size=3")]
-    [InlineData("image_type", "image_type=vhdx")]
+    [InlineData("image_type", "image_type=flatvmdk")]
     [InlineData("serial", "serial=123456789012345678901")]
     [InlineData("queue_affinity", "queue_affinity=[4@[0]]")]
     public void Disks_that_cannot_be_are_refused_by_name(string field, string keys) =>

@@ -27,7 +27,7 @@ internal static partial class CommandTable
             Options = [new("--id", "ID", "which zone"), new("--size", "SIZE", "its new size")],
         },
         Add("add-disk", "add a block device", "DISK",
-            "path=FILE[,readonly=on][,direct=on][,num_queues=N][,queue_size=N][,serial=TEXT][,image_type=raw|qcow2][,backing_files=on]", DeviceRequests.AddDisk),
+            "path=FILE[,readonly=on][,direct=on][,num_queues=N][,queue_size=N][,serial=TEXT][,image_type=raw|qcow2|fixedvhd|vhdx][,backing_files=on]", DeviceRequests.AddDisk),
         Add("add-net", "add a network device", "NET",
             "tap=NAME | fd=[N,...] (open TAP descriptors of this process)\n[,mac=MAC][,ip=ADDR,mask=MASK][,host_mac=MAC][,mtu=N][,num_queues=N]",
             DeviceRequests.AddNet),

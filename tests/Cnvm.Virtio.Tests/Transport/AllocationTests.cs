@@ -37,15 +37,18 @@ public sealed class AllocationTests
         Assert.True(others < Requests, $"{others} bytes for {Requests} requests");
     }
 
-    [SkippableFact]
-    public void A_request_to_a_qcow2_image_allocates_nothing()
+    [SkippableTheory]
+    [InlineData("qcow2", ImageFormat.Qcow2)]
+    [InlineData("vhdx", ImageFormat.Vhdx)]
+    [InlineData("vpc", ImageFormat.FixedVhd)]
+    public void A_request_to_an_image_with_tables_allocates_nothing(string name, ImageFormat format)
     {
         Block.Qcow2.QemuImg.SkipWithout();
         using TestMemory memory = new();
         using ScratchDisk raw = new(1024 * 1024);
         using ScratchDisk disk = new(512);
-        Block.Qcow2.QemuImg.Run("convert", "-f", "raw", "-O", "qcow2", raw.Path, disk.Path);
-        DiskImageOptions options = new() { File = new RawImageOptions { Path = disk.Path }, Format = ImageFormat.Qcow2 };
+        Block.Qcow2.QemuImg.Run("convert", "-f", "raw", "-O", name, raw.Path, disk.Path);
+        DiskImageOptions options = new() { File = new RawImageOptions { Path = disk.Path }, Format = format };
         IBlockImage image = DiskImage.Open(options, NullLogger.Instance, out _);
         using PciGuest guest = new(new BlockDevice(new BlockOptions { Id = "_disk0" }, image, NullLogger.Instance), memory);
         BlockDriver driver = new(memory, guest);

@@ -18,8 +18,8 @@ public sealed record BlockOptions
     public IReadOnlyDictionary<int, int[]> QueueAffinity { get; init; } = new Dictionary<int, int[]>();
 
     /// <summary>
-    /// The guest may not write the first sector: the image was taken for raw by its looks, and the guest could make it look like another
-    /// format, one that names files of the host.
+    /// The guest may not write the first sector: the image was taken for raw, or for a fixed VHD, by its looks, and the guest could make it
+    /// look like another format, one that names files of the host.
     /// </summary>
     public bool IsFirstSectorKept { get; init; }
 

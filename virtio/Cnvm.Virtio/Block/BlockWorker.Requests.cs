@@ -149,7 +149,7 @@ internal sealed partial class BlockWorker
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "{Device}: the guest may not write the disk's first sector, as the image was taken for raw by its looks: give image_type=raw "
+        Message = "{Device}: the guest may not write the disk's first sector, as nobody said what the image is: give image_type=raw (or fixedvhd, if that it is) "
             + "({Suppressed} like it not shown)")]
     private static partial void LogFirstSector(ILogger logger, string device, long suppressed);
 

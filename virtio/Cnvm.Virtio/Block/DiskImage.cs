@@ -1,6 +1,7 @@
 using System.Text;
 using Cnvm.Linux;
 using Cnvm.Virtio.Block.Qcow2;
+using Cnvm.Virtio.Block.Vhd;
 using Microsoft.Extensions.Logging;
 
 namespace Cnvm.Virtio.Block;
@@ -9,7 +10,7 @@ namespace Cnvm.Virtio.Block;
 public static class DiskImage
 {
     /// <summary>Opens and locks an image.</summary>
-    /// <param name="wasDetected">Nobody said that it is raw. What its first sector says must then not become the guest's to say.</param>
+    /// <param name="wasDetected">Nobody said what it is, and its first sector is the guest's. What that says must then not become the guest's to say.</param>
     /// <exception cref="BlockImageException">It cannot be opened, is of another or an unsupported format, is damaged, or is in use.</exception>
     public static IBlockImage Open(DiskImageOptions options, ILogger logger, out bool wasDetected)
     {
@@ -21,7 +22,7 @@ public static class DiskImage
         }
 
         string path = options.File.Path;
-        ImageFormat found = Detect(path);
+        ImageFormat found = Find(options);
         if (options.Format != ImageFormat.Unknown && options.Format != found)
         {
             throw new BlockImageException($"disk {path} is {Name(found)}, and image_type says {Name(options.Format)}");
@@ -32,10 +33,16 @@ public static class DiskImage
             case ImageFormat.Raw:
                 wasDetected = true;
                 return RawImage.Open(options.File);
+            case ImageFormat.FixedVhd:
+                IBlockImage image = VhdImage.Open(options, logger, out bool isFixed);
+                wasDetected = isFixed && options.Format == ImageFormat.Unknown;
+                return image;
+            case ImageFormat.Vhdx:
+                return BlockTableImage.OpenVhdx(options, logger);
             case ImageFormat.Qcow2:
-                return Qcow2Image.Open(options, logger);
+                return ImageChain.OpenImage(options, logger);
             default:
-                throw new BlockImageException($"disk {path} is {Name(found)}, which is not supported yet: convert it with qemu-img convert -O qcow2");
+                throw new BlockImageException($"disk {path} is {Name(found)}, which is not supported: convert it with qemu-img convert -O qcow2");
         }
     }
 
@@ -43,20 +50,25 @@ public static class DiskImage
     /// <exception cref="BlockImageException">It cannot be read.</exception>
     public static ImageFormat Detect(string path)
     {
-        using DiskFile file = HostDisk.OpenUnlocked(path, isReadOnly: true, isDirect: false);
+        using HostImageFile file = new(HostDisk.OpenUnlocked(path, isReadOnly: true, isDirect: false));
         return Detect(file);
     }
 
-    internal static ImageFormat Detect(DiskFile file)
+    internal static ImageFormat Detect(IImageFile file)
     {
         Span<byte> sector = stackalloc byte[BlockSpec.SectorSize];
-        sector = sector[..Read(file, 0, sector)];
+        int result = file.ReadAll(0, sector);
+        if (result < 0)
+        {
+            throw new BlockImageException($"disk {file.Path} cannot be read: {new LinuxException("read", -result).Message}");
+        }
+
         if (Qcow2Header.HasMagic(sector))
         {
             return ImageFormat.Qcow2;
         }
 
-        if (sector.StartsWith("vhdxfile"u8))
+        if (sector.StartsWith(VhdxSpec.FileSignature))
         {
             return ImageFormat.Vhdx;
         }
@@ -66,15 +78,16 @@ public static class DiskImage
             return ImageFormat.FlatVmdk;
         }
 
-        ulong size = file.Size;
-        if (size < 2 * BlockSpec.SectorSize)
-        {
-            return ImageFormat.Raw;
-        }
+        return VhdImage.IsLike(file) ? ImageFormat.FixedVhd : ImageFormat.Raw;
+    }
 
-        Span<byte> last = stackalloc byte[BlockSpec.SectorSize];
-        last = last[..Read(file, size - BlockSpec.SectorSize, last)];
-        return last.StartsWith("conectix"u8) ? ImageFormat.FixedVhd : ImageFormat.Raw;
+    /// <summary>What a disk's file is, if it may be what somebody says.</summary>
+    private static ImageFormat Find(DiskImageOptions options)
+    {
+        using HostImageFile file = new(HostDisk.OpenUnlocked(options.File.Path, isReadOnly: true, isDirect: false));
+
+        // The first sector of what is called a VHD image may be the guest's, who may have made it look like anything.
+        return options.Format == ImageFormat.FixedVhd && VhdImage.IsLike(file) ? ImageFormat.FixedVhd : Detect(file);
     }
 
     internal static string Name(ImageFormat format) => format switch
@@ -85,16 +98,4 @@ public static class DiskImage
         ImageFormat.FlatVmdk => "a VMDK image",
         _ => "a raw image",
     };
-
-    private static unsafe int Read(DiskFile file, ulong offset, Span<byte> buffer)
-    {
-        // SAFETY: the kernel writes at most the span's length.
-        fixed (byte* p = buffer)
-        {
-            IoVec v = new() { Base = (nint)p, Length = (nuint)buffer.Length };
-            nint n = file.Read(&v, 1, offset);
-            return n >= 0 ? (int)n
-                : throw new BlockImageException($"disk {file.Path} cannot be read: {new LinuxException("read", (int)-n).Message}");
-        }
-    }
 }

@@ -170,6 +170,16 @@ public sealed class RawImage : IBlockImage
         _file.Dispose();
     }
 
+    /// <summary>Locks what the file is about to have behind its end too.</summary>
+    /// <exception cref="BlockImageException">Somebody else has it.</exception>
+    internal void LockUpTo(ulong bytes)
+    {
+        if (!_locksWholeFile && !_file.TryLock(exclusive: true, bytes))
+        {
+            throw new BlockImageException($"disk {_file.Path}: another process has locked what lies behind its end");
+        }
+    }
+
     private void SetSize(ulong bytes)
     {
         if (_file.IsBlockDevice)
@@ -182,9 +192,9 @@ public sealed class RawImage : IBlockImage
         }
         else
         {
-            if (!_locksWholeFile && bytes > Size && !_file.TryLock(exclusive: true, bytes))
+            if (bytes > Size)
             {
-                throw new BlockImageException($"disk {_file.Path}: another process has locked what lies behind its end");
+                LockUpTo(bytes);
             }
 
             _file.SetSize(bytes);

@@ -43,8 +43,7 @@ public sealed partial class VmConfigValidator
         CheckVhostUserDisk(field, disk);
         CheckRateLimits(field, disk);
         CheckQueueAffinity(field, disk);
-        Refuse(
-            disk.ImageType is not (ImageType.Raw or ImageType.Qcow2 or ImageType.Unknown), $"{field}.image_type", $"{disk.ImageType} is");
+        Refuse(disk.ImageType == ImageType.FlatVmdk, $"{field}.image_type", $"{disk.ImageType} is");
         if (!disk.VhostUser && (string.IsNullOrEmpty(disk.Path) || disk.Path.Contains('\0')))
         {
             Add($"{field}.path", "is missing: give the path of the image");

@@ -37,7 +37,7 @@ public sealed class CrashTests : IDisposable
                 int first = before.AsSpan().CommonPrefixLength(driver.Content);
                 if (first < before.Length)
                 {
-                    changes.Add((from, first / 512 * 512, LastDifference(before, driver.Content)));
+                    changes.Add((from, first / 512 * 512, ImageDriver.LastDifference(before, driver.Content)));
                 }
 
                 if (step % 20 == 0)
@@ -125,21 +125,10 @@ public sealed class CrashTests : IDisposable
         Assert.Equal(content, QemuImg.Read(_folder["after"]));
     }
 
-    private static long LastDifference(byte[] a, byte[] b)
+    private static LayerImage Open(MemoryFile file)
     {
-        int last = a.Length - 1;
-        while (a[last] == b[last])
-        {
-            last--;
-        }
-
-        return ((last / 512) + 1) * 512;
-    }
-
-    private static Qcow2Image Open(MemoryFile file)
-    {
-        Qcow2Layer layer = new(file, null, Qcow2Layer.ReadHeader(file), null, new Qcow2LayerOptions(), NullLogger.Instance);
-        return new Qcow2Image(layer, new DiskImageOptions { File = new RawImageOptions { Path = file.Path } });
+        Qcow2Layer layer = new(file, null, Qcow2Layer.ReadHeader(file), null, new LayerOptions(), NullLogger.Instance);
+        return new LayerImage(layer, new DiskImageOptions { File = new RawImageOptions { Path = file.Path } });
     }
 
     private MemoryFile Make(string options, out byte[] content)

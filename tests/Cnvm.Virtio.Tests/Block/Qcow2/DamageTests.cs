@@ -201,7 +201,7 @@ public sealed class DamageTests : IDisposable
         try
         {
             bool readOnly = random.Next(4) == 0;
-            layer = new(file, null, Qcow2Layer.ReadHeader(file), null, new Qcow2LayerOptions { IsReadOnly = readOnly }, NullLogger.Instance);
+            layer = new(file, null, Qcow2Layer.ReadHeader(file), null, new LayerOptions { IsReadOnly = readOnly }, NullLogger.Instance);
         }
         catch (BlockImageException)
         {
@@ -210,7 +210,7 @@ public sealed class DamageTests : IDisposable
 
         DiskImageOptions options = new() { File = new RawImageOptions { Path = file.Path } };
         int sectors = (int)Math.Min(layer.Size, Bytes) / 512;
-        using ImageDriver driver = new(new Qcow2Image(layer, options), new byte[sectors * 512]);
+        using ImageDriver driver = new(new LayerImage(layer, options), new byte[sectors * 512]);
         for (int i = 0; i < 40 && sectors > 0; i++)
         {
             int first = random.Next(sectors);

@@ -36,18 +36,24 @@ internal sealed unsafe class ImageDriver : IDisposable
 
     public int Write(long offset, byte[] data)
     {
+        int result = WriteBlind(offset, data);
+        if (result >= 0)
+        {
+            data.CopyTo(Content, offset);
+        }
+
+        return result;
+    }
+
+    /// <summary>Writes to a disk that is too large to have its content beside it.</summary>
+    public int WriteBlind(long offset, byte[] data)
+    {
         fixed (byte* p = data)
         {
             IoVec* v = stackalloc IoVec[2];
             v[0] = new IoVec { Base = (nint)p, Length = (nuint)(data.Length - 1) };
             v[1] = new IoVec { Base = (nint)p + data.Length - 1, Length = 1 };
-            int result = Submit(BlockOperation.Write, v, 2, offset, data.Length);
-            if (result >= 0)
-            {
-                data.CopyTo(Content, offset);
-            }
-
-            return result;
+            return Submit(BlockOperation.Write, v, 2, offset, data.Length);
         }
     }
 
@@ -130,6 +136,18 @@ internal sealed unsafe class ImageDriver : IDisposable
         Assert.True(at == all.Length, $"byte {at} is {(at < all.Length ? all[at] : 0)}");
     }
 
+    /// <summary>End of the last sector in which two contents differ.</summary>
+    public static long LastDifference(byte[] a, byte[] b)
+    {
+        int last = a.Length - 1;
+        while (a[last] == b[last])
+        {
+            last--;
+        }
+
+        return ((last / 512) + 1) * 512;
+    }
+
     public void Dispose()
     {
         _queue.Dispose();
@@ -140,7 +158,12 @@ internal sealed unsafe class ImageDriver : IDisposable
     {
         _queue.Submit(operation, vectors, count, (ulong)offset, (ulong)length, 1);
         _queue.Kick();
-        Assert.True(_queue.TryComplete(out int token, out int result));
+        int token, result;
+        while (!_queue.TryComplete(out token, out result))
+        {
+            _queue.Wait();
+        }
+
         Assert.Equal(1, token);
         return result;
     }

@@ -46,13 +46,22 @@ internal sealed class ImageFolder : IDisposable
         return content;
     }
 
-    public Qcow2Image Open(string name, bool readOnly = false, bool backing = true, bool direct = false) => Qcow2Image.Open(
+    public LayerImage Open(string name, bool readOnly = false, bool backing = true, bool direct = false) => ImageChain.OpenImage(
         new DiskImageOptions
         {
             File = new RawImageOptions { Path = this[name], IsReadOnly = readOnly, IsDirect = direct },
             AllowBackingFiles = backing,
         },
         NullLogger.Instance);
+
+    /// <summary>Opens an image of any format, as a disk does.</summary>
+    public IBlockImage OpenAs(ImageFormat format, string name, bool readOnly = false, bool direct = false) => DiskImage.Open(
+        new DiskImageOptions { File = new RawImageOptions { Path = this[name], IsReadOnly = readOnly, IsDirect = direct, DisableIoUring = true }, Format = format },
+        NullLogger.Instance,
+        out _);
+
+    public ImageDriver DriveAs(ImageFormat format, string name, byte[]? content = null, bool readOnly = false) =>
+        new(OpenAs(format, name, readOnly), content);
 
     public ImageDriver Drive(string name, byte[]? content = null, bool readOnly = false) => new(Open(name, readOnly), content);
 

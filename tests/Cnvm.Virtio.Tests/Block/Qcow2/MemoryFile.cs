@@ -1,5 +1,5 @@
 using Cnvm.Linux;
-using Cnvm.Virtio.Block.Qcow2;
+using Cnvm.Virtio.Block;
 using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Virtio.Tests.Block.Qcow2;
@@ -22,6 +22,9 @@ internal sealed unsafe class MemoryFile(byte[] content) : IImageFile
     /// <summary>Writes and holes so far.</summary>
     public int Writes => _log.Count;
 
+    /// <summary>How many writes there had been at each flush.</summary>
+    public IReadOnlyList<int> Flushes => _syncs;
+
     public byte[] Content => _now;
 
     /// <summary>Asked before each write; a negative error number makes it fail.</summary>
@@ -33,9 +36,10 @@ internal sealed unsafe class MemoryFile(byte[] content) : IImageFile
     /// <summary>
     /// What is on the disk when the host dies after some writes: all that was flushed, and of what came after the last flush any sectors.
     /// </summary>
-    public byte[] CutAfter(int writes, Random random)
+    /// <param name="inFlush">A flush that came after the last of the writes had not been done.</param>
+    public byte[] CutAfter(int writes, Random random, bool inFlush = false)
     {
-        int flushed = _syncs.LastOrDefault(s => s <= writes);
+        int flushed = _syncs.LastOrDefault(s => inFlush ? s < writes : s <= writes);
         byte[] disk = _first;
         for (int i = 0; i < writes; i++)
         {
@@ -114,6 +118,8 @@ internal sealed unsafe class MemoryFile(byte[] content) : IImageFile
 
         return 0;
     }
+
+    public int ZeroRange(ulong offset, ulong length) => PunchHole(offset, length);
 
     public void CopyTo(SafeFileHandle file) => RandomAccess.Write(file, _now, 0);
 

@@ -18,28 +18,31 @@ internal static class QemuImg
     }
 
     /// <summary>Runs commands of qemu-io on an image.</summary>
-    public static void Io(string path, params string[] commands)
+    public static void Io(string path, params string[] commands) => IoAs("qcow2", path, commands);
+
+    /// <inheritdoc cref="Io"/>
+    public static void IoAs(string format, string path, params string[] commands)
     {
-        (int code, string output) = Start("qemu-io", ["-f", "qcow2", .. commands.SelectMany(c => new[] { "-c", c }), path]);
+        (int code, string output) = Start("qemu-io", ["-f", format, .. commands.SelectMany(c => new[] { "-c", c }), path]);
         Assert.True(code == 0, output);
     }
 
     /// <summary>Fails when an image is not consistent.</summary>
     /// <param name="mayLeak">Clusters may be lost; nothing may be damaged.</param>
-    public static void Check(string path, bool mayLeak = false, string about = "")
+    public static void Check(string path, bool mayLeak = false, string about = "", string format = "qcow2")
     {
         // 0: fine, 2: damaged, 3: leaks.
-        (int code, string output) = Start("qemu-img", ["check", "-f", "qcow2", path]);
+        (int code, string output) = Start("qemu-img", ["check", "-f", format, path]);
         Assert.True(code == 0 || (mayLeak && code == 3), $"{about}: {output}");
     }
 
     /// <summary>The contents of an image as QEMU reads them.</summary>
-    public static byte[] Read(string path)
+    public static byte[] Read(string path, string format = "qcow2")
     {
         string raw = $"{path}.read";
         try
         {
-            Run("convert", "-f", "qcow2", "-O", "raw", path, raw);
+            Run("convert", "-f", format, "-O", "raw", path, raw);
             return File.ReadAllBytes(raw);
         }
         finally

@@ -23,7 +23,7 @@ public sealed class QueueTests : IDisposable
         QemuImg.SkipWithout();
         byte[] content = _folder.MakeRaw("raw", Bytes, seed: 1);
         QemuImg.Run("create", "-f", "qcow2", "-o", options, "-b", "raw", "-F", "raw", _folder["disk"]);
-        using (Qcow2Image image = _folder.Open("disk"))
+        using (LayerImage image = _folder.Open("disk"))
         {
             // Each has every fourth stretch of a few sectors: the same clusters, other bytes.
             Parallel.For(0, Queues, new ParallelOptions { MaxDegreeOfParallelism = Queues }, i => Hammer(image, content, i));
@@ -43,7 +43,7 @@ public sealed class QueueTests : IDisposable
         QemuImg.Run("convert", "-O", "qcow2", _folder["raw"], _folder["disk"]);
         using (TestMemory memory = new())
         {
-            Qcow2Image image = _folder.Open("disk");
+            LayerImage image = _folder.Open("disk");
             using PciGuest guest = new(new BlockDevice(new BlockOptions { Id = "_disk0" }, image, NullLogger.Instance), memory);
             BlockDriver driver = new(memory, guest);
 
@@ -77,7 +77,7 @@ public sealed class QueueTests : IDisposable
         new Random(1).NextBytes(data);
         QemuImg.Run("create", "-f", "qcow2", _folder["disk"], "4M");
         using TestMemory memory = new();
-        Qcow2Image image = _folder.Open("disk");
+        LayerImage image = _folder.Open("disk");
         using PciGuest guest = new(new BlockDevice(new BlockOptions { Id = "_disk0", OutlivesProcess = outlives }, image, NullLogger.Instance), memory);
         BlockDriver driver = new(memory, guest);
         for (int round = 0; round < 3; round++)
@@ -117,7 +117,8 @@ public sealed class QueueTests : IDisposable
         Assert.Equal(before, disk.Content[..512]);
     }
 
-    private static void Hammer(Qcow2Image image, byte[] content, int which)
+    /// <summary>Writes and checks every fourth stretch of a disk.</summary>
+    internal static void Hammer(IBlockImage image, byte[] content, int which)
     {
         const int Stretch = 3 * 512;
         using IBlockQueue queue = image.OpenQueue(1, "test");
@@ -125,7 +126,7 @@ public sealed class QueueTests : IDisposable
         byte[] data = new byte[Stretch];
         for (int i = 0; i < 600; i++)
         {
-            long at = (((long)random.Next((Bytes / Stretch / Queues) - 1) * Queues) + which) * Stretch;
+            long at = (((long)random.Next((content.Length / Stretch / Queues) - 1) * Queues) + which) * Stretch;
             int kind = random.Next(10);
             if (kind < 7)
             {

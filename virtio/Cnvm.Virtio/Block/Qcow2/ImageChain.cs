@@ -12,8 +12,23 @@ internal static class ImageChain
     private const ulong MinDirectCluster = 4096;
     private const string FilePrefix = "file:";
 
+    /// <exception cref="BlockImageException">The image or one that it builds on cannot be opened, is not supported, damaged, or in use.</exception>
+    public static LayerImage OpenImage(DiskImageOptions options, ILogger logger)
+    {
+        Qcow2Layer layer = Open(options, logger);
+        try
+        {
+            return new LayerImage(layer, options, LayerImage.ProbeBlockSize(options.File));
+        }
+        catch
+        {
+            layer.Dispose();
+            throw;
+        }
+    }
+
     /// <exception cref="BlockImageException">One of the images cannot be opened, is not supported, damaged, or in use.</exception>
-    public static Qcow2Layer Open(DiskImageOptions options, ILogger logger)
+    private static Qcow2Layer Open(DiskImageOptions options, ILogger logger)
     {
         RawImageOptions file = options.File;
         List<(uint, uint, ulong)> seen = [];
@@ -48,7 +63,7 @@ internal static class ImageChain
             data = file.IsDirect ? new HostImageFile(HostDisk.OpenUnlocked(file.Path, file.IsReadOnly, isDirect: true)) : null;
             return new Qcow2Layer(
                 main, data, header, backing,
-                new Qcow2LayerOptions
+                new LayerOptions
                 {
                     IsReadOnly = file.IsReadOnly,
                     GivesBack = file.IsSparse,
@@ -110,7 +125,7 @@ internal static class ImageChain
 
     private static ImageFormat Format(string path, Qcow2Header header, DiskFile backing)
     {
-        ImageFormat found = DiskImage.Detect(backing);
+        ImageFormat found = DiskImage.Detect(new HostImageFile(backing));
         switch (header.BackingFormat)
         {
             case "raw":

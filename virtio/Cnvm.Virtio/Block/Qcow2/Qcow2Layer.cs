@@ -9,14 +9,14 @@ namespace Cnvm.Virtio.Block.Qcow2;
 /// A qcow2 image: what its tables say, and transfers by them. Any number of threads. Tables change under one lock; data of clusters that
 /// exist already moves outside of it. Results are 0 or negative error numbers.
 /// </summary>
-internal sealed unsafe partial class Qcow2Layer : IBackingLayer
+internal sealed unsafe partial class Qcow2Layer : IBackingLayer, IImageLayer
 {
     /// <summary>Most that slices of L2 tables take: the tables of 16 GiB in clusters of 64 KiB. Memory comes when it is needed.</summary>
     private const int L2CacheBytes = 2 * 1024 * 1024;
 
     private readonly IImageFile _file;
     private readonly IImageFile _data;
-    private readonly Qcow2LayerOptions _options;
+    private readonly LayerOptions _options;
     private readonly ILogger _logger;
 
     // A monitor, as those who need transfers to end wait for it.
@@ -40,7 +40,7 @@ internal sealed unsafe partial class Qcow2Layer : IBackingLayer
     /// <param name="file">The image's file.</param>
     /// <param name="data">The same file for data of whole clusters, where that differs (O_DIRECT).</param>
     /// <exception cref="BlockImageException">The image is damaged or not supported.</exception>
-    public Qcow2Layer(IImageFile file, IImageFile? data, Qcow2Header header, IBackingLayer? backing, Qcow2LayerOptions options, ILogger logger)
+    public Qcow2Layer(IImageFile file, IImageFile? data, Qcow2Header header, IBackingLayer? backing, LayerOptions options, ILogger logger)
     {
         _file = file;
         _data = data ?? file;
@@ -56,6 +56,8 @@ internal sealed unsafe partial class Qcow2Layer : IBackingLayer
     public ulong Size => _header.Size;
 
     public ulong ClusterBytes => _header.ClusterBytes;
+
+    public uint DiscardGranularity => (uint)ClusterBytes;
 
     /// <summary>Whether the image was found damaged, by whoever had it open before or here: it is not written any more.</summary>
     public bool IsCorrupt => _isCorrupt;

@@ -1,7 +1,7 @@
 using Cnvm.Linux;
 using Microsoft.Win32.SafeHandles;
 
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
 /// <summary>The file that an image lies in. Any thread; results are bytes, 0, or negative error numbers.</summary>
 internal unsafe interface IImageFile : IDisposable
@@ -21,6 +21,9 @@ internal unsafe interface IImageFile : IDisposable
     int DataSync();
 
     int PunchHole(ulong offset, ulong length);
+
+    /// <summary>Makes a range zero and keeps its space, where the file system can.</summary>
+    int ZeroRange(ulong offset, ulong length);
 
     /// <inheritdoc cref="IBlockImage.CopyTo"/>
     void CopyTo(SafeFileHandle file);

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Cnvm.Linux;
 
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
 /// <summary>
 /// Slices of tables that lie in a file: bounded, written back when the owner says so. A slice is replaced only while it is as in the file.

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Cnvm.Linux;
 
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
 /// <summary>Goes through the memory of a transfer from its beginning to its end. The memory outlives it.</summary>
 internal unsafe struct VectorCursor(IoVec* vectors, int count)

@@ -1,7 +1,7 @@
 using Cnvm.Linux;
 using Microsoft.Win32.SafeHandles;
 
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
 /// <summary>An image in a file or on a block device of the host. Owns it.</summary>
 internal sealed unsafe class HostImageFile(DiskFile file) : IImageFile
@@ -19,6 +19,8 @@ internal sealed unsafe class HostImageFile(DiskFile file) : IImageFile
     public int DataSync() => file.DataSync();
 
     public int PunchHole(ulong offset, ulong length) => file.Allocate(DiskFile.PunchHole, offset, length);
+
+    public int ZeroRange(ulong offset, ulong length) => file.Allocate(DiskFile.ZeroRange, offset, length);
 
     public void CopyTo(SafeFileHandle copy) => HostDisk.Copy(file, copy);
 

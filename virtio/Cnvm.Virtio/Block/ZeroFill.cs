@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Cnvm.Linux;
 
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
 /// <summary>Writes zeroes into image files.</summary>
 internal static unsafe class ZeroFill

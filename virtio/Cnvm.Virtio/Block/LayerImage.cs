@@ -1,26 +1,27 @@
 using Cnvm.Linux;
-using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
-/// <summary>A disk in a qcow2 image, with the images that it builds on. Locked against other users while it is open.</summary>
-internal sealed class Qcow2Image : IBlockImage
+/// <summary>A disk in an image with tables. Locked against other users while it is open.</summary>
+internal sealed class LayerImage : IBlockImage
 {
     private const uint SectorSize = BlockSpec.SectorSize;
 
-    private readonly Qcow2Layer _layer;
+    private readonly IImageLayer _layer;
     private readonly string _path;
 
     /// <summary>Takes the layer.</summary>
-    /// <param name="blockSize">Unit of transfers, in bytes; above 512 for O_DIRECT on some file systems.</param>
-    public Qcow2Image(Qcow2Layer layer, DiskImageOptions options, uint blockSize = SectorSize)
+    /// <param name="blockSize">Unit of transfers, in bytes; above 512 where the image or O_DIRECT on its file system wants it.</param>
+    /// <param name="physicalBlockSize">Unit of writes that need no reading first, in bytes; as above if it is smaller.</param>
+    public LayerImage(IImageLayer layer, DiskImageOptions options, uint blockSize = SectorSize, uint physicalBlockSize = SectorSize)
     {
         _layer = layer;
         _path = options.File.Path;
         IsReadOnly = options.File.IsReadOnly;
         CanDiscard = options.File.IsSparse && !IsReadOnly;
         LogicalBlockSize = blockSize;
+        PhysicalBlockSize = Math.Max(blockSize, physicalBlockSize);
         MemoryAlignment = options.File.IsDirect ? blockSize : 1;
     }
 
@@ -32,7 +33,7 @@ internal sealed class Qcow2Image : IBlockImage
 
     public uint LogicalBlockSize { get; }
 
-    public uint PhysicalBlockSize => LogicalBlockSize;
+    public uint PhysicalBlockSize { get; }
 
     public byte AlignmentOffset => 0;
 
@@ -42,29 +43,21 @@ internal sealed class Qcow2Image : IBlockImage
 
     public uint MemoryAlignment { get; }
 
-    public uint DiscardGranularity => (uint)_layer.ClusterBytes;
+    public uint DiscardGranularity => Math.Max(_layer.DiscardGranularity, LogicalBlockSize);
 
-    /// <exception cref="BlockImageException">The image or one that it builds on cannot be opened, is not supported, damaged, or in use.</exception>
-    public static Qcow2Image Open(DiskImageOptions options, ILogger logger)
+    public bool HasUnwrittenTables => _layer.HasUnwrittenTables;
+
+    /// <summary>The unit of transfers that the image's file needs, in bytes.</summary>
+    /// <exception cref="BlockImageException">The file cannot be opened as asked.</exception>
+    public static uint ProbeBlockSize(RawImageOptions file)
     {
-        RawImageOptions file = options.File;
-        Qcow2Layer layer = ImageChain.Open(options, logger);
-        try
+        if (!file.IsDirect)
         {
-            uint block = SectorSize;
-            if (file.IsDirect)
-            {
-                using DiskFile probe = HostDisk.OpenUnlocked(file.Path, isReadOnly: true, isDirect: true);
-                block = RawImage.ProbeDirectBlockSize(probe);
-            }
+            return SectorSize;
+        }
 
-            return new Qcow2Image(layer, options, block);
-        }
-        catch
-        {
-            layer.Dispose();
-            throw;
-        }
+        using DiskFile probe = HostDisk.OpenUnlocked(file.Path, isReadOnly: true, isDirect: true);
+        return RawImage.ProbeDirectBlockSize(probe);
     }
 
     public void Resize(ulong bytes)
@@ -82,9 +75,7 @@ internal sealed class Qcow2Image : IBlockImage
         _layer.Grow(bytes);
     }
 
-    public bool HasUnwrittenTables => _layer.HasUnwrittenTables;
-
-    public IBlockQueue OpenQueue(int depth, string name) => new Qcow2Queue(_layer, depth);
+    public IBlockQueue OpenQueue(int depth, string name) => new LayerQueue(_layer, depth);
 
     public unsafe void Read(ulong offset, Span<byte> buffer)
     {

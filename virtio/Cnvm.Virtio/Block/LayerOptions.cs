@@ -1,11 +1,11 @@
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
 /// <summary>How an image is used.</summary>
-internal sealed record Qcow2LayerOptions
+internal sealed record LayerOptions
 {
     public bool IsReadOnly { get; init; }
 
-    /// <summary>Freed clusters become holes in the host's file.</summary>
+    /// <summary>What is given up becomes holes in the host's file.</summary>
     public bool GivesBack { get; init; } = true;
 
     /// <summary>Gives up the lock on the file; null: there is none.</summary>

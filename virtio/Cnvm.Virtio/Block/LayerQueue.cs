@@ -1,19 +1,19 @@
 using Cnvm.Linux;
 
-namespace Cnvm.Virtio.Block.Qcow2;
+namespace Cnvm.Virtio.Block;
 
-/// <summary>Requests to a qcow2 image: each is done when it is submitted, on the submitter's thread.</summary>
-internal sealed unsafe class Qcow2Queue : IBlockQueue
+/// <summary>Requests to an image whose tables say where its data lies: each is done when it is submitted, on the submitter's thread.</summary>
+internal sealed unsafe class LayerQueue : IBlockQueue
 {
     /// <summary>Bytes that one step moves at most.</summary>
     private const ulong MaxStep = 1024 * 1024 * 1024;
 
-    private readonly Qcow2Layer _layer;
+    private readonly IImageLayer _layer;
     private readonly (int Token, int Result)[] _done;
     private int _first;
     private int _count;
 
-    public Qcow2Queue(Qcow2Layer layer, int depth)
+    public LayerQueue(IImageLayer layer, int depth)
     {
         _layer = layer;
         _done = new (int, int)[depth];
