@@ -58,7 +58,7 @@ public sealed class Passt(SoftHostFixture fixture) : GuestTests(fixture)
         Assert.Contains(" 0% packet loss", await guest.AskAsync($"ping -c 3 -W 60 {Server}"), StringComparison.Ordinal);
 
     private static async Task<long> CounterAsync(GuestVm guest, string name) =>
-        (await guest.GetAsync("vm.counters")).GetProperty("_net1").GetProperty(name).GetInt64();
+        (await guest.GetAsync("vm.counters")).GetProperty("_net0").GetProperty(name).GetInt64();
 
     /// <summary>A namespace with an interface that leads nowhere, for passt to take addresses from, and a place for servers.</summary>
     private async Task<NetworkNamespace> MakeSpaceAsync()
