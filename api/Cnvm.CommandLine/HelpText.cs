@@ -68,6 +68,8 @@ internal static class HelpText
                                  mac=MAC         for the guest's end (random)
                                  mtu=N, num_queues=N (2: one pair), queue_size=N (256)
                                  offload_tso, offload_ufo, offload_csum = on|off (on)
+                                 socket=PATH     in place of tap=: the socket of passt, which needs no root, or of another
+                                                 program that takes and gives frames as QEMU's stream networks do
                                  vhost_user=on,socket=PATH,vhost_mode=client|server (client)   in place of tap=: a
                                                  vhost-user back end; server: it connects to the VMM
                                  id=NAME, pci_segment=N (0), pci_device_id=N

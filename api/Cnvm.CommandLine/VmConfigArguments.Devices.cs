@@ -59,6 +59,7 @@ internal static partial class VmConfigArguments
             "offload_csum", "id", "pci_segment", "pci_device_id", "iommu", "vhost_user", "socket", "vhost_mode", "bw_size",
             "bw_one_time_burst", "bw_refill_time", "ops_size", "ops_one_time_burst", "ops_refill_time");
         List<int>? fds = o.Integers("fd")?.ConvertAll(fd => (int)fd);
+        bool isVhostUser = o.Toggle("vhost_user");
         return new NetConfig(
             Tap: o.Text("tap"),
             Ip: o.Text("ip"),
@@ -68,8 +69,8 @@ internal static partial class VmConfigArguments
             Mtu: o.UInt16("mtu"),
             NumQueues: o.UInt16("num_queues") ?? NetConfig.DefaultNumQueues,
             QueueSize: o.UInt16("queue_size") ?? NetConfig.DefaultQueueSize,
-            VhostUser: o.Toggle("vhost_user"),
-            VhostSocket: o.Text("socket"),
+            VhostUser: isVhostUser,
+            VhostSocket: isVhostUser ? o.Text("socket") : null,
             VhostMode: o.Choice("vhost_mode", ("client", VhostMode.Client), ("server", VhostMode.Server)) ?? VhostMode.Client,
             Fds: fds,
             RateLimiterConfig: ParseRateLimiter(o),
@@ -79,7 +80,8 @@ internal static partial class VmConfigArguments
             Id: o.Text("id"),
             Iommu: o.Toggle("iommu"),
             PciSegment: o.UInt16("pci_segment") ?? 0,
-            PciDeviceId: o.Byte("pci_device_id"));
+            PciDeviceId: o.Byte("pci_device_id"),
+            Socket: isVhostUser ? null : o.Text("socket"));
     }
 
     private static RateLimiterConfig? ParseRateLimiter(OptionString o)

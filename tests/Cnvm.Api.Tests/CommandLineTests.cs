@@ -52,6 +52,16 @@ public sealed class CommandLineTests
     }
 
     [Fact]
+    public void A_socket_is_a_stream_of_frames_unless_a_vhost_user_back_end_has_it()
+    {
+        VmConfig vm = Vm(
+            "--kernel", "/k", "--memory", "shared=on", "--net", "socket=/run/passt.sock,mtu=9000", "vhost_user=on,socket=/run/switch.sock,vhost_mode=server");
+        Assert.Equal(
+            [new NetConfig(Socket: "/run/passt.sock", Mtu: 9000), new NetConfig(VhostUser: true, VhostSocket: "/run/switch.sock", VhostMode: VhostMode.Server)],
+            vm.Net!);
+    }
+
+    [Fact]
     public void A_kernel_alone_has_the_contracts_defaults()
     {
         VmConfig vm = Vm("--kernel", "/k");
@@ -183,6 +193,7 @@ public sealed class CommandLineTests
     [InlineData("disks[0].rate_limiter_config.bandwidth.refill_time: ", "--kernel", "/k", "--disk", "path=/a,bw_size=1M")]
     [InlineData("memory.shared: disks[0] is a vhost-user device", "--kernel", "/k", "--disk", "vhost_user=on,socket=/s")]
     [InlineData("net[0].tap: is for the vhost-user back end", "--kernel", "/k", "--memory", "shared=on", "--net", "vhost_user=on,socket=/s,tap=t")]
+    [InlineData("net[0].tap: the interface is at a stream socket", "--kernel", "/k", "--net", "socket=/s,tap=t")]
     [InlineData("payload.firmware: firmware is not supported", "--firmware", "/f")]
     [InlineData("balloon.size: ", "--kernel", "/k", "--balloon", "size=1G,deflate_on_oom=on,free_page_reporting=on,statistics=on")]
     [InlineData("devices: ", "--kernel", "/k", "--device", "path=/sys/bus/pci/devices/0000:01:00.0,iommu=on,x_nv_gpudirect_clique=3")]

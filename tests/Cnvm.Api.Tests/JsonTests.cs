@@ -266,7 +266,7 @@ public sealed class JsonTests
             [
                 new NetConfig(
                     "t", "1.2.3.4", "255.0.0.0", "m", "h", 1500, 4, 64, true, "/s", VhostMode.Server, [3], limiter, false, false, false, "n",
-                    true, 1, 3),
+                    true, 1, 3, "/n"),
             ],
             Rng: new RngConfig("/r", "r", true, 1, 4),
             Balloon: new BalloonConfig(1, true, true, true, "b"),

@@ -17,7 +17,7 @@ internal sealed class LocalProcess(Process process) : HostProcess(process)
     {
         var start = new ProcessStartInfo("sh") { RedirectStandardError = true };
         start.ArgumentList.Add("-c");
-        start.ArgumentList.Add(string.Create(CultureInfo.InvariantCulture, $"kill -KILL -- -{group}"));
+        start.ArgumentList.Add(string.Create(CultureInfo.InvariantCulture, $"kill -s KILL -- -{group}"));
         using var kill = await BoundProcess.StartAsync(start).ConfigureAwait(false);
         await kill.WaitForExitAsync().WaitAsync(timeout).ConfigureAwait(false);
     }

@@ -8,7 +8,8 @@ public sealed partial class VmmService
 {
     private sealed partial class Arrival
     {
-        private static int QueuesOf(NetConfig net) => net.NumQueues / 2;
+        // The connection to a socket stays the source's: the target makes one of its own.
+        private static int QueuesOf(NetConfig net) => net.Socket is null ? net.NumQueues / 2 : 0;
 
         /// <exception cref="MigrationException">As many were not handed over as the configuration has.</exception>
         private void ThrowIfQueuesDiffer(VmConfig config)
@@ -21,7 +22,7 @@ public sealed partial class VmmService
         }
 
         /// <summary>What the machine is made with: interfaces that are open already, whatever their names.</summary>
-        private VmConfig WithTapQueues(VmConfig config) => _queues is null ? config : WithTapQueues(config, _ => true);
+        private VmConfig WithTapQueues(VmConfig config) => _queues is null ? config : WithTapQueues(config, net => QueuesOf(net) > 0);
 
         private VmConfig WithTapQueues(VmConfig config, Func<NetConfig, bool> which)
         {

@@ -234,7 +234,13 @@ public sealed partial class VmmService
                 throw new ConfigException("net_overrides", $"the snapshot has no interface '{other.Id}'");
             }
 
-            nets![at] = nets[at] with { Mac = other.Mac ?? nets[at].Mac, Tap = other.Tap ?? nets[at].Tap };
+            NetConfig net = nets![at];
+            if (net.Socket is null ? other.Socket is not null : other.Tap is not null)
+            {
+                throw new ConfigException("net_overrides", $"'{other.Id}' is {(net.Socket is null ? "not " : "")}at a socket, and stays so");
+            }
+
+            nets[at] = net with { Mac = other.Mac ?? net.Mac, Tap = other.Tap ?? net.Tap, Socket = other.Socket ?? net.Socket };
         }
 
         List<MemoryZoneConfig>? zones = config.Memory.Zones?.ToList();
@@ -281,6 +287,11 @@ public sealed partial class VmmService
                 ? net
                 : throw new ConfigException(
                     "net_fds", $"{net.Id} had TAP queues by descriptor: send new ones with the request and name them here");
+        }
+
+        if (net.Socket is not null)
+        {
+            throw new ConfigException("net_fds", $"{net.Id} is at a socket and has no TAP queues: name another socket in net_overrides");
         }
 
         return net.NumQueues == 2 * given.Count

@@ -67,7 +67,7 @@ internal static class CreateCommand
             Initramfs = Absolute(config.Payload.Initramfs),
         },
         Disks = config.Disks?.Select(d => d with { Path = Absolute(d.Path), VhostSocket = Absolute(d.VhostSocket) }).ToList(),
-        Net = config.Net?.Select(n => n with { VhostSocket = Absolute(n.VhostSocket) }).ToList(),
+        Net = config.Net?.Select(n => n with { VhostSocket = Absolute(n.VhostSocket), Socket = Absolute(n.Socket) }).ToList(),
         Fs = config.Fs?.Select(f => f with { Path = Absolute(f.Path), Socket = Absolute(f.Socket) }).ToList(),
         Serial = config.Serial with { File = Absolute(config.Serial.File), Socket = Absolute(config.Serial.Socket) },
         Console = config.Console with { File = Absolute(config.Console.File), Socket = Absolute(config.Console.Socket) },

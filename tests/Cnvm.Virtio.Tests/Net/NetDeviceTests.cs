@@ -219,6 +219,24 @@ public sealed class NetDeviceTests : IDisposable
         Assert.Equal([1, 0], guest.ReadConfiguration(6, 2));
     }
 
+    /// <summary>Two threads interrupt, and pins of ISA count edges: what comes between the driver's look and its acknowledgement is heard of.</summary>
+    [Fact]
+    public void A_change_beside_a_used_buffer_makes_an_edge_of_its_own()
+    {
+        SocketBackend backend = new(1);
+        NetDevice device = new(new NetOptions { Id = "_net0" }, backend, NullLogger.Instance);
+        using MmioGuest guest = new(device, _memory);
+        NetDriver driver = new(_memory, guest);
+        device.Announce();
+        driver.Send(Frame(60));
+        Assert.True(SpinWait.SpinUntil(() => guest.Get(0x60) == 3, 10_000));
+        int edges = guest.Line.Edges;
+        guest.Set(0x64, 1);
+        Assert.Equal((true, edges + 1, 2u), (guest.Line.IsAsserted, guest.Line.Edges, guest.Get(0x60)));
+        guest.Set(0x64, 2);
+        Assert.Equal((false, edges + 1, 0u), (guest.Line.IsAsserted, guest.Line.Edges, guest.Get(0x60)));
+    }
+
     [Fact]
     public void Switches_are_shown_where_the_guest_is()
     {

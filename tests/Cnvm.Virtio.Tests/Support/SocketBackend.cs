@@ -37,7 +37,21 @@ internal sealed unsafe class SocketBackend : INetBackend
 
     public TapOffloads SupportedOffloads => TapOffloads.Checksum | TapOffloads.Tso4 | TapOffloads.Tso6 | TapOffloads.TsoEcn | TapOffloads.Ufo;
 
-    public int GetFd(int queue) => (int)_near[queue].SafeHandle.DangerousGetHandle();
+    public bool MayDisconnect => false;
+
+    public bool IsConnected => true;
+
+    public ulong Reconnects => 0;
+
+    public Action? ConnectionChanged { get; set; }
+
+    public IReadOnlyList<int> HostDescriptors => [];
+
+    public uint RoomEvents => Libc.EPOLLOUT;
+
+    public int GetReadFd(int queue) => (int)_near[queue].SafeHandle.DangerousGetHandle();
+
+    public int GetRoomFd(int queue) => GetReadFd(queue);
 
     public nint Read(int queue, IoVec* vectors, int count)
     {

@@ -8,7 +8,14 @@ internal sealed class TestLine : IInterruptLine
 
     public bool IsAsserted => _asserted;
 
-    public void SetLevel(bool asserted) => _asserted = asserted;
+    /// <summary>How often it has risen.</summary>
+    public int Edges { get; private set; }
+
+    public void SetLevel(bool asserted)
+    {
+        Edges += asserted && !_asserted ? 1 : 0;
+        _asserted = asserted;
+    }
 
     public void Await() => Assert.True(SpinWait.SpinUntil(() => _asserted, TimeSpan.FromSeconds(10)), "the line did not rise within ten seconds");
 }

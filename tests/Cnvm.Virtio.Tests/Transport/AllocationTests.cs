@@ -1,6 +1,7 @@
 using Cnvm.Linux.Fuse;
 using Cnvm.Virtio.Block;
 using Cnvm.Virtio.Fs;
+using Cnvm.Virtio.Net;
 using Cnvm.Virtio.Tests.Support;
 using Cnvm.Virtio.Vsock;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -93,6 +94,36 @@ public sealed class AllocationTests
         }
 
         Assert.True(others < Requests, $"{others} bytes for {Requests} packets each way");
+    }
+
+    [Fact]
+    public void A_frame_of_a_stream_socket_allocates_nothing_either_way()
+    {
+        using TestMemory memory = new();
+        using StreamPeer peer = new();
+        StreamBackend backend = StreamBackend.Connect("_net0", peer.Path, NullLogger.Instance);
+        peer.Accept();
+        using PciGuest guest = new(new NetDevice(new NetOptions { Id = "_net0" }, backend, NullLogger.Instance), memory);
+        NetDriver driver = new(memory, guest);
+        byte[] frame = new byte[100];
+        byte[] packed = StreamPeer.Packed(frame);
+        long others = long.MaxValue;
+        for (int round = 0; round < Rounds && others >= Requests; round++)
+        {
+            others = Measure(() =>
+            {
+                driver.Send(frame);
+                peer.Receive();
+                driver.Offer(1);
+
+                // In two pieces, so that the collecting is measured, too.
+                peer.Send(packed.AsSpan(0, 30));
+                peer.Send(packed.AsSpan(30));
+                driver.Await();
+            });
+        }
+
+        Assert.True(others < Requests, $"{others} bytes for {Requests} frames each way");
     }
 
     [Fact]

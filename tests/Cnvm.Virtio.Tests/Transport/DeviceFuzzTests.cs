@@ -258,7 +258,21 @@ public sealed class DeviceFuzzTests : IDisposable
 
         public Cnvm.Linux.TapOffloads SupportedOffloads => Cnvm.Linux.TapOffloads.Checksum;
 
-        public int GetFd(int queue) => _ready.Fd;
+        public bool MayDisconnect => false;
+
+        public bool IsConnected => true;
+
+        public ulong Reconnects => 0;
+
+        public Action? ConnectionChanged { get; set; }
+
+        public IReadOnlyList<int> HostDescriptors => [];
+
+        public uint RoomEvents => Cnvm.Linux.Libc.EPOLLOUT;
+
+        public int GetReadFd(int queue) => _ready.Fd;
+
+        public int GetRoomFd(int queue) => _ready.Fd;
 
         public nint Read(int queue, Cnvm.Linux.IoVec* vectors, int count)
         {

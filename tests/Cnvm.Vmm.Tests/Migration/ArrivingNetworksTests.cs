@@ -22,5 +22,15 @@ public sealed class ArrivingNetworksTests
         Assert.Empty(ArrivingNetworks.Obstacles(new VmConfig()));
     }
 
+    /// <summary>Nobody is connected to: passt may end with its first connection.</summary>
+    [Fact]
+    public void A_socket_that_is_not_there_is_named()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"cnvm-{Guid.NewGuid():n}");
+        string obstacle = Assert.Single(ArrivingNetworks.Obstacles(With(new NetConfig { Id = "net0", Socket = path })));
+        Assert.StartsWith($"net net0: there is no socket {path}: start", obstacle, StringComparison.Ordinal);
+        Assert.Empty(ArrivingNetworks.Obstacles(With(new NetConfig { Id = "net0", Socket = "/dev/null" })));
+    }
+
     private static VmConfig With(params NetConfig[] nets) => new() { Net = nets };
 }

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Requests;
@@ -76,6 +77,32 @@ public sealed class RestoreRequestTests : IDisposable
         _service.Vmm.Restore(url with { NetFds = [new RestoredNet("net", 1)] }, two[..1]);
         _service.GoesOn();
         Assert.Equal([two[0].Value], _service.Vmm.Info().Config.Net![0].Fds!);
+    }
+
+    /// <summary>An interface at a socket connects anew, there or where the request says; without anybody there the error says what to do.</summary>
+    [SkippableFact]
+    public void An_interface_at_a_socket_connects_anew()
+    {
+        string path = _service.File("net.sock");
+        string other = _service.File("other.sock");
+        using (Socket first = Listen(path))
+        {
+            _service.StartPaused(c => c with { Net = [new NetConfig(Id: "net", Socket: path)] });
+            using Socket connection = first.Accept();
+            Assert.Equal((1UL, 0UL), (_service.Vmm.Counters()["net"]["connected"], _service.Vmm.Counters()["net"]["reconnects"]));
+        }
+
+        var url = new RestoreConfig($"file://{_service.Take("one")}");
+        _service.Vmm.Delete();
+        Assert.Contains($"passt -s {path}", _service.Refused(url), StringComparison.Ordinal);
+        NetOverride moved = new("net", Socket: other);
+        Assert.Contains("is at a socket", _service.Refused(url with { NetOverrides = [new NetOverride("net", Tap: "tap7")] }), StringComparison.Ordinal);
+        Assert.Contains("has no TAP queues", _service.Refused(url with { NetFds = [new RestoredNet("net", 0)] }), StringComparison.Ordinal);
+        using Socket second = Listen(other);
+        _service.Vmm.Restore(url with { NetOverrides = [moved] }, []);
+        using Socket again = second.Accept();
+        _service.GoesOn();
+        Assert.Equal(other, _service.Vmm.Info().Config.Net![0].Socket);
     }
 
     [SkippableFact]
@@ -209,6 +236,14 @@ public sealed class RestoreRequestTests : IDisposable
         byte[] damaged = [.. bytes];
         damaged[at] ^= 1;
         return damaged;
+    }
+
+    private static Socket Listen(string path)
+    {
+        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(path));
+        socket.Listen(4);
+        return socket;
     }
 
     private static TapQueue Tap()

@@ -3,20 +3,8 @@ namespace Cnvm.Virtio.Net;
 /// <content>A back end that another process takes over, with the frames that wait in it.</content>
 public sealed partial class NetDevice
 {
-    /// <summary>Descriptors of the back end, one a queue pair. They stay the device's.</summary>
-    public IReadOnlyList<int> HostDescriptors
-    {
-        get
-        {
-            int[] descriptors = new int[_pairs];
-            for (int i = 0; i < descriptors.Length; i++)
-            {
-                descriptors[i] = _backend.GetFd(i);
-            }
-
-            return descriptors;
-        }
-    }
+    /// <summary>Descriptors of the back end that another process can go on with, one a queue pair, or none. They stay the device's.</summary>
+    public IReadOnlyList<int> HostDescriptors => _backend.HostDescriptors;
 
     /// <summary>Sets the back end as the guest wants it, after another process had it. While no queue runs.</summary>
     public void TakeBackEndAgain()

@@ -16,7 +16,8 @@ public sealed partial class NetDevice
 
     /// <summary>
     /// Sends a frame to everybody from the guest's address, a reverse ARP request (RFC 903) that nobody has to answer: switches learn from it at
-    /// which port the guest is now. The guest need not do anything for it. While no queue runs, after a migration.
+    /// which port the guest is now. The guest need not do anything for it. While no queue runs, after a migration, or any time if the back end
+    /// may disconnect.
     /// </summary>
     /// <returns>False if the interface does not take it now.</returns>
     public unsafe bool ShowLocation()
@@ -41,6 +42,21 @@ public sealed partial class NetDevice
         {
             var vector = new IoVec { Base = (nint)p, Length = (nuint)bytes.Length };
             return _backend.Write(0, &vector, 1) == bytes.Length;
+        }
+    }
+
+    /// <summary>On the back end's thread: the driver learns that the link is up or down, and who is there now where the guest is.</summary>
+    private void OnConnectionChanged()
+    {
+        lock (_lock)
+        {
+            UpdateStatus();
+        }
+
+        Interrupts?.SignalConfiguration();
+        if (_backend.IsConnected)
+        {
+            _ = ShowLocation();
         }
     }
 }

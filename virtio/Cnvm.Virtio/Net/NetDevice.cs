@@ -32,6 +32,9 @@ public sealed partial class NetDevice : VirtioDevice, INetControl
     private int _activePairs = 1;
     private bool _isAnnouncing;
 
+    // The driver of a restored machine knows the link as it was elsewhere.
+    private bool _isLinkUntold;
+
     /// <exception cref="ArgumentException">The options make no sense.</exception>
     public NetDevice(NetOptions options, INetBackend backend, ILogger logger)
         : base((options ?? throw new ArgumentNullException(nameof(options))).Id)
@@ -66,6 +69,7 @@ public sealed partial class NetDevice : VirtioDevice, INetControl
         mac.CopyTo(_config, 0);
         BinaryPrimitives.WriteUInt16LittleEndian(_config.AsSpan(NetSpec.ConfigMaxPairs), (ushort)_pairs);
         BinaryPrimitives.WriteUInt16LittleEndian(_config.AsSpan(NetSpec.ConfigMtu), options.Mtu ?? 0);
+        backend.ConnectionChanged = OnConnectionChanged;
         UpdateStatus();
     }
 
@@ -125,6 +129,9 @@ public sealed partial class NetDevice : VirtioDevice, INetControl
         ? null
         : (_options.ReceiveLimiter?.Waits ?? 0) + (_options.TransmitLimiter?.Waits ?? 0);
 
+    /// <summary>Whether the other end is there; null if it always is.</summary>
+    public NetConnection? Connection => _backend.MayDisconnect ? new NetConnection(_backend.IsConnected, _backend.Reconnects) : null;
+
     // §5.1.2: the control queue follows the pairs that can be used, and without MQ that is one pair.
     private int ControlQueue => (_negotiated & NetSpec.MultiQueue) != 0 ? 2 * _pairs : 2;
 
@@ -177,12 +184,21 @@ public sealed partial class NetDevice : VirtioDevice, INetControl
     public override void StartQueue(int index, QueueResources resources)
     {
         ArgumentNullException.ThrowIfNull(resources);
+        bool isLinkUntold;
         lock (_lock)
         {
+            isLinkUntold = _isLinkUntold;
+            _isLinkUntold = false;
+
             // Under the lock: a change of the active pairs reaches the worker either before it is made or after.
             _workers[index] = CreateWorker(index, resources);
             _queues[index] = resources.Queue;
             _workers[index]?.Start();
+        }
+
+        if (isLinkUntold)
+        {
+            Interrupts?.SignalConfiguration();
         }
     }
 
@@ -207,6 +223,7 @@ public sealed partial class NetDevice : VirtioDevice, INetControl
             _negotiated = 0;
             _activePairs = 1;
             _isAnnouncing = false;
+            _isLinkUntold = false;
             UpdateStatus();
         }
 
@@ -239,6 +256,7 @@ public sealed partial class NetDevice : VirtioDevice, INetControl
         {
             _activePairs = saved.ActivePairs;
             _isAnnouncing = saved.IsAnnouncing;
+            _isLinkUntold = _backend.MayDisconnect;
             UpdateStatus();
         }
     }
@@ -327,5 +345,5 @@ public sealed partial class NetDevice : VirtioDevice, INetControl
 
     private void UpdateStatus() => BinaryPrimitives.WriteUInt16LittleEndian(
         _config.AsSpan(NetSpec.ConfigStatus),
-        (ushort)(NetSpec.StatusLinkUp | (_isAnnouncing ? NetSpec.StatusAnnounce : 0)));
+        (ushort)((_backend.IsConnected ? NetSpec.StatusLinkUp : 0) | (_isAnnouncing ? NetSpec.StatusAnnounce : 0)));
 }

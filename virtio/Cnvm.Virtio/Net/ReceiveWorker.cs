@@ -212,11 +212,11 @@ internal sealed unsafe partial class ReceiveWorker : QueueWorker
         _isWatching = watch;
         if (watch)
         {
-            Watch(_backend.GetFd(_pair), Libc.EPOLLIN, BackendToken);
+            Watch(_backend.GetReadFd(_pair), Libc.EPOLLIN, BackendToken);
         }
         else
         {
-            Unwatch(_backend.GetFd(_pair));
+            Unwatch(_backend.GetReadFd(_pair));
         }
     }
 

@@ -27,6 +27,18 @@ public sealed unsafe class TapBackend : INetBackend
 
     public TapOffloads SupportedOffloads { get; }
 
+    public bool MayDisconnect => false;
+
+    public bool IsConnected => true;
+
+    public ulong Reconnects => 0;
+
+    public Action? ConnectionChanged { get; set; }
+
+    public IReadOnlyList<int> HostDescriptors => Array.ConvertAll(_queues, q => q.Fd);
+
+    public uint RoomEvents => Libc.EPOLLOUT;
+
     /// <summary>Makes or attaches to an interface, sets it up and brings it up.</summary>
     /// <exception cref="NetBackendException">The host refused; an interface made here is gone again.</exception>
     public static TapBackend Open(TapOptions options)
@@ -72,7 +84,9 @@ public sealed unsafe class TapBackend : INetBackend
         }
     }
 
-    public int GetFd(int queue) => _queues[queue].Fd;
+    public int GetReadFd(int queue) => _queues[queue].Fd;
+
+    public int GetRoomFd(int queue) => _queues[queue].Fd;
 
     public nint Read(int queue, IoVec* vectors, int count) => _queues[queue].Read(vectors, count);
 

@@ -60,7 +60,7 @@ internal sealed unsafe partial class TransmitWorker : QueueWorker
                 break;
             default:
                 _isWaitingForRoom = false;
-                Unwatch(_backend.GetFd(_pair));
+                Unwatch(_backend.GetRoomFd(_pair));
                 break;
         }
 
@@ -98,7 +98,7 @@ internal sealed unsafe partial class TransmitWorker : QueueWorker
             {
                 _queue.UndoPop();
                 _isWaitingForRoom = true;
-                Watch(_backend.GetFd(_pair), Libc.EPOLLOUT, BackendToken);
+                Watch(_backend.GetRoomFd(_pair), _backend.RoomEvents, BackendToken);
                 break;
             }
 

@@ -128,7 +128,9 @@ public sealed unsafe class DescriptorChain : IDisposable
         }
     }
 
-    private static int Slice(ReadOnlySpan<IoVec> from, uint offset, uint length, IoVec* into)
+    /// <summary>Vectors for a part of others' bytes.</summary>
+    /// <param name="into">At least as many elements as <paramref name="from"/>.</param>
+    internal static int Slice(ReadOnlySpan<IoVec> from, uint offset, uint length, IoVec* into)
     {
         int count = 0;
         foreach (ref readonly IoVec v in from)

@@ -157,7 +157,12 @@ public sealed class VirtioMmioTransport : IIoDevice, ITransportSignals, IDisposa
         lock (_lineLock)
         {
             _interruptStatus &= ~bits;
-            _line.SetLevel(_interruptStatus != 0);
+            _line.SetLevel(false);
+            if (_interruptStatus != 0)
+            {
+                // What came since the driver looked: where the line's edges count, it would never be heard of, nor anything after it.
+                _line.SetLevel(true);
+            }
         }
     }
 

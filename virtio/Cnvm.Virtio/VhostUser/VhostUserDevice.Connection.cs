@@ -11,9 +11,6 @@ public abstract partial class VhostUserDevice
 {
     private const int ConnectTickMilliseconds = 50;
 
-    // A connection that held so long was a good one: the next is looked for as often as at first.
-    private const long SteadyMilliseconds = 10_000;
-
     private readonly LogRateLimit _uselessLimit = new();
     private readonly LogRateLimit _lostLimit = new();
     private readonly LogRateLimit _foundLimit = new();
@@ -183,14 +180,7 @@ public abstract partial class VhostUserDevice
             Break("its vhost-user back end has gone");
         }
 
-        if (Environment.TickCount64 - _connectedAt > SteadyMilliseconds)
-        {
-            _relay.RetryAnew();
-        }
-        else
-        {
-            _relay.Retry();
-        }
+        _relay.RetryAfter(_connectedAt);
     }
 
     private void Break(string reason)

@@ -10,15 +10,12 @@ internal sealed class VhostUserRelay : QueueWorker
 {
     private const ulong SocketToken = ulong.MaxValue - 1;
     private const ulong TimerToken = ulong.MaxValue - 2;
-    private const long FirstRetryNanoseconds = 200_000_000;
-    private const long LastRetryNanoseconds = 16 * FirstRetryNanoseconds;
 
-    private readonly TimerFd _timer = new();
+    private readonly RetryTimer _timer = new();
     private readonly Action<int> _onCall;
     private readonly Action _onHangUp;
     private readonly Func<bool> _tryReconnect;
     private readonly Action _onFailure;
-    private long _retryNanoseconds = FirstRetryNanoseconds;
 
     /// <param name="calls">What the back end signals, by queue. They are never read: it could empty one at the wrong moment and have a read wait.</param>
     /// <param name="tryReconnect">False: again later.</param>
@@ -52,26 +49,11 @@ internal sealed class VhostUserRelay : QueueWorker
     public void UnwatchSocket(int fd) => Unwatch(fd);
 
     /// <summary>Looks for the back end until it is there, ever less often. Any thread.</summary>
-    public void Retry()
-    {
-        long after = Volatile.Read(ref _retryNanoseconds);
-        Volatile.Write(ref _retryNanoseconds, Math.Min(2 * after, LastRetryNanoseconds));
-        _timer.Set(after);
-    }
-
-    /// <summary>As <see cref="Retry"/>, as often as at first. Any thread.</summary>
-    public void RetryAnew()
-    {
-        Volatile.Write(ref _retryNanoseconds, FirstRetryNanoseconds);
-        Retry();
-    }
+    /// <param name="connectedAt">When the one that has gone came, as <see cref="Environment.TickCount64"/> was then.</param>
+    public void RetryAfter(long connectedAt) => _timer.RetryAfter(connectedAt);
 
     /// <summary>Looks at once. Any thread.</summary>
-    public void RetryNow()
-    {
-        Volatile.Write(ref _retryNanoseconds, FirstRetryNanoseconds);
-        _timer.Set(1);
-    }
+    public void RetryNow() => _timer.RetryNow();
 
     protected override void OnStart()
     {
@@ -87,7 +69,7 @@ internal sealed class VhostUserRelay : QueueWorker
             case TimerToken:
                 if (_timer.Drain() && !_tryReconnect())
                 {
-                    Retry();
+                    _timer.Retry();
                 }
 
                 break;

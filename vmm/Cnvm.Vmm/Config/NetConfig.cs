@@ -2,17 +2,18 @@ using System.Text.Json.Serialization;
 
 namespace Cnvm.Vmm.Config;
 
-/// <summary>A virtio-net device on a TAP interface.</summary>
+/// <summary>A virtio-net device: on a TAP interface, at a stream socket, or served by a vhost-user back end.</summary>
 /// <param name="Tap">Name of the interface: attached if it exists, created if not; chosen by the kernel if null.</param>
 /// <param name="Ip">Address that the host's end gets; IPv4 or IPv6.</param>
 /// <param name="Mask">Netmask of <paramref name="Ip"/>.</param>
 /// <param name="Mac">Address of the guest's end; a random local one if null.</param>
 /// <param name="HostMac">Address of the host's end.</param>
-/// <param name="Mtu">Told to the guest and set on the host's end, 1280..65535; untouched if null.</param>
+/// <param name="Mtu">Told to the guest and set on a TAP interface, 1280..65535; untouched if null.</param>
 /// <param name="NumQueues">Receive and transmit queues together: even, at least 2.</param>
 /// <param name="Fds">
 /// Descriptors of open TAP queues in this process. In JSON only their number means something: descriptors come by SCM_RIGHTS.
 /// </param>
+/// <param name="Socket">In place of a TAP interface: a Unix socket where passt(1), or another program, takes and gives frames. cnvm's own.</param>
 public sealed record NetConfig(
     string? Tap = null,
     string? Ip = null,
@@ -33,7 +34,8 @@ public sealed record NetConfig(
     string? Id = null,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool Iommu = false,
     ushort PciSegment = 0,
-    byte? PciDeviceId = null) : IPciDeviceConfig
+    byte? PciDeviceId = null,
+    string? Socket = null) : IPciDeviceConfig
 {
     public const ushort DefaultNumQueues = 2;
     public const ushort DefaultQueueSize = 256;

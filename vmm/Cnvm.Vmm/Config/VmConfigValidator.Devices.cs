@@ -102,6 +102,7 @@ public sealed partial class VmConfigValidator
     private void CheckNet(string field, NetConfig net)
     {
         CheckVhostUserNet(field, net);
+        CheckStreamNet(field, net);
         CheckRateLimiter($"{field}.rate_limiter_config", net.RateLimiterConfig);
         if (net.Tap is { } tap && (tap.Length is 0 or > MaxInterfaceName || tap.AsSpan().ContainsAny("/ \t\n\0")))
         {

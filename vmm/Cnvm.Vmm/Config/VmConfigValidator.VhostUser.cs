@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Cnvm.Vmm.Config;
 
 // Devices that a vhost-user back end serves: what it decides cannot be asked of the VMM.
@@ -67,12 +65,7 @@ public sealed partial class VmConfigValidator
 
     private void CheckVhostUser(string field, string key, string? socket)
     {
-        int bytes = Encoding.UTF8.GetByteCount(socket ?? "");
-        if (bytes is 0 or > MaxSocketPath || socket!.Contains('\0'))
-        {
-            Add($"{field}.{key}", $"a Unix socket's path has 1 to {MaxSocketPath} bytes, not {bytes}");
-        }
-
+        CheckSocketPath($"{field}.{key}", socket);
         bool isShared = _config.Memory.Zones is { Count: > 0 } zones ? zones.All(z => z.Shared) : _config.Memory.Shared;
         if (!isShared)
         {

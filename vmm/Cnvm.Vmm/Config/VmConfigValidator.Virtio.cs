@@ -43,10 +43,15 @@ public sealed partial class VmConfigValidator
             Add("vsock.cid", $"{vsock.Cid} is not between {MinCid} and {uint.MaxValue - 1}");
         }
 
-        int bytes = Encoding.UTF8.GetByteCount(vsock.Socket);
-        if (bytes is 0 or > MaxSocketPath || vsock.Socket.Contains('\0'))
+        CheckSocketPath("vsock.socket", vsock.Socket);
+    }
+
+    private void CheckSocketPath(string field, string? path)
+    {
+        int bytes = Encoding.UTF8.GetByteCount(path ?? "");
+        if (bytes is 0 or > MaxSocketPath || path!.Contains('\0'))
         {
-            Add("vsock.socket", $"a Unix socket's path has 1 to {MaxSocketPath} bytes, not {bytes}");
+            Add(field, $"a Unix socket's path has 1 to {MaxSocketPath} bytes, not {bytes}");
         }
     }
 }

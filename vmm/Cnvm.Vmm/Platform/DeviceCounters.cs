@@ -22,7 +22,7 @@ internal static class DeviceCounters
             }
             else if (device is NetDevice net)
             {
-                all[device.Id] = WithWaits(Read(net.Counters), net.RateLimiterWaits);
+                all[device.Id] = WithWaits(WithConnection(Read(net.Counters), net.Connection), net.RateLimiterWaits);
             }
             else if (device is VsockDevice vsock)
             {
@@ -51,6 +51,18 @@ internal static class DeviceCounters
         if (waits is { } count)
         {
             counters["rate_limiter_waits"] = count;
+        }
+
+        return counters;
+    }
+
+    /// <summary>What is always there has nothing to say about it.</summary>
+    private static Dictionary<string, ulong> WithConnection(Dictionary<string, ulong> counters, NetConnection? connection)
+    {
+        if (connection is { } c)
+        {
+            counters["connected"] = c.IsConnected ? 1UL : 0;
+            counters["reconnects"] = c.Reconnects;
         }
 
         return counters;

@@ -82,7 +82,7 @@ internal static class DeviceFactory
         string id = net.Id!;
         try
         {
-            TapBackend tap = TapBackend.Open(new TapOptions
+            INetBackend backend = net.Socket is { } socket ? StreamBackend.Connect(id, socket, logger) : TapBackend.Open(new TapOptions
             {
                 Name = net.Tap,
                 Queues = net.NumQueues / 2,
@@ -93,7 +93,7 @@ internal static class DeviceFactory
                 HostMac = net.HostMac is { } hostMac ? PhysicalAddress.Parse(hostMac) : null,
                 Mtu = net.Mtu,
             });
-            return new NetDevice(OptionsOf(net), tap, logger);
+            return new NetDevice(OptionsOf(net), backend, logger);
         }
         catch (Exception e) when (e is NetBackendException or LinuxException or IOException)
         {
@@ -101,8 +101,13 @@ internal static class DeviceFactory
         }
     }
 
-    /// <summary>Why an interface cannot be had by its name; null if it can, or if only somebody else has it by now.</summary>
-    public static string? TapObstacle(NetConfig net) => TapBackend.Obstacle(new TapOptions { Name = net.Tap, Queues = net.NumQueues / 2 });
+    /// <summary>
+    /// Why an interface cannot be had by its name, or its socket by its path; null if it can, or if only somebody else has it by now. Nothing is said
+    /// to a program at a socket, which may end with its first connection.
+    /// </summary>
+    public static string? NetObstacle(NetConfig net) => net.Socket is { } socket
+        ? Path.Exists(socket) ? null : $"there is no socket {socket}: start the program that serves it first, for example passt -s {socket}"
+        : TapBackend.Obstacle(new TapOptions { Name = net.Tap, Queues = net.NumQueues / 2 });
 
     /// <inheritdoc cref="CreateVhostUserDisk"/>
     public static VhostUserNetDevice CreateVhostUserNet(NetConfig net, GuestMemory memory, ILogger logger) => WithBackend(
