@@ -124,7 +124,7 @@ public sealed partial class NestedHost
 
     /// <summary>Kills a command by its name, with everything it started.</summary>
     internal async Task KillCommandAsync(string name, TimeSpan? timeout = null) =>
-        await RunOnceAsync($"kill -KILL -- -$(cat /run/cnvm/pids/{name}) 2>/dev/null", timeout ?? DefaultTimeout, null, default, isKill: true)
+        await RunOnceAsync($"kill -s KILL -- -$(cat /run/cnvm/pids/{name}) 2>/dev/null", timeout ?? DefaultTimeout, null, default, isKill: true)
             .ConfigureAwait(false);
 
     internal NestedHostException Died() => new($"{Frozen ?? "the nested host died"}\n{_console.Tail}");
