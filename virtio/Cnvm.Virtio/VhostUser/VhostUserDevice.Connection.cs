@@ -157,7 +157,7 @@ public abstract partial class VhostUserDevice
                 Span<PollEntry> entry = [new PollEntry { Fd = backend.Fd, Events = PollEntry.In }];
                 if (Poll.Wait(entry, 0) > 0)
                 {
-                    Lose("wait", (entry[0].Returned & PollEntry.HangUp) != 0 ? "it has closed the connection" : "it speaks without being asked");
+                    Lose("wait", HasLeft(backend) ? "it has closed the connection" : "it speaks without being asked");
                 }
             }
         }
@@ -166,6 +166,7 @@ public abstract partial class VhostUserDevice
     private void Lose(string what, string reason)
     {
         VhostUserBackend backend = _backend!;
+        bool hasLeft = HasLeft(backend);
         _backend = null;
         _relay.UnwatchSocket(backend.Fd);
         backend.Dispose();
@@ -174,13 +175,9 @@ public abstract partial class VhostUserDevice
             LogLost(_logger, Id, what, reason, suppressed);
         }
 
-        bool isEnd = _traits.HasSession
-            ? _hasServed
-            : !_traits.IsOrdered && _inflight is null && Array.Exists(_rings, r => r is not null && r.UsedIndex != r.AvailIndex);
-        if (_isActive && isEnd)
+        if (_isActive && !_isBroken)
         {
-            // What was in flight, or the session, is known to nobody: only the driver can begin anew.
-            Break("its vhost-user back end has gone");
+            GoOnWithout(hasLeft);
         }
 
         if (Environment.TickCount64 - _connectedAt > SteadyMilliseconds)
@@ -190,6 +187,24 @@ public abstract partial class VhostUserDevice
         else
         {
             _relay.Retry();
+        }
+    }
+
+    private static bool HasLeft(VhostUserBackend backend)
+    {
+        Span<PollEntry> entry = [new PollEntry { Fd = backend.Fd }];
+        return Poll.Wait(entry, 0) > 0 && (entry[0].Returned & PollEntry.HangUp) != 0;
+    }
+
+    /// <summary>Sees to the driver when the back end has gone.</summary>
+    private void GoOnWithout(bool hasLeft)
+    {
+        bool goesOn = _traits.HasSession && _hasServed ? TryRefuse(hasLeft)
+            : _traits.HasSession || _traits.IsOrdered || _inflight is not null || AreIdle();
+        if (!goesOn)
+        {
+            // What was in flight is known to nobody: only the driver can begin anew.
+            Break("its vhost-user back end has gone");
         }
     }
 
@@ -274,13 +289,16 @@ public abstract partial class VhostUserDevice
         if (_isActive && !_isBroken)
         {
             SetUp(backend);
-            for (int i = 0; i < _rings.Length; i++)
+            bool wasRefused = _isSessionLost;
+            EndRefusal();
+            try
             {
-                if (_rings[i] is { } ring)
-                {
-                    // What was taken and not given back is taken again; a back end that finds more in the inflight memory knows better.
-                    StartRing(backend, i, ring.UsedIndex);
-                }
+                StartRings(backend);
+            }
+            catch (Exception e) when (wasRefused && e is (VhostUserException or LinuxException))
+            {
+                GoOnWithout(HasLeft(backend));
+                throw;
             }
         }
 
@@ -291,6 +309,21 @@ public abstract partial class VhostUserDevice
         if (_foundLimit.TryTake(out long suppressed))
         {
             LogFound(_logger, Id, suppressed);
+        }
+    }
+
+    private void StartRings(VhostUserBackend backend)
+    {
+        for (int i = 0; i < _rings.Length; i++)
+        {
+            if (_rings[i] is { } ring)
+            {
+                // What was taken and not given back is taken again; a back end that finds more in the inflight memory knows better.
+                StartRing(backend, i, ring.UsedIndex);
+
+                // Nor is it known whether the driver was told of what the one before it did last.
+                Interrupts?.SignalQueue(i);
+            }
         }
     }
 
@@ -306,6 +339,7 @@ public abstract partial class VhostUserDevice
         _backend?.Dispose();
         _backend = null;
         _listener?.Dispose();
+        EndRefusal();
         _inflight?.Dispose();
         _log?.Dispose();
         _log = null;
