@@ -48,7 +48,7 @@ internal static class BlockBackendHelp
 
         The program:
           --log-file FILE        log there and not on stderr
-          -v, -vv, -vvv          log info, debug, trace as well (warnings and errors are always logged)
+          --log-level LEVEL      error, warn (as without), info, debug or trace; -v, -vv, -vvv are the last three
           -V, --version          version
           -h, --help             this text
 

@@ -1,6 +1,4 @@
-using System.Globalization;
 using Cnvm.Vmm.Config;
-using Microsoft.Extensions.Logging;
 
 namespace Cnvm.CommandLine;
 
@@ -8,60 +6,38 @@ namespace Cnvm.CommandLine;
 /// What the command line of <c>cnvm-vhost-user-blk</c> asks for: Cloud Hypervisor's <c>--block-backend</c>, or the flags of "Backend program
 /// conventions" in the vhost-user protocol.
 /// </summary>
-internal sealed record BlockBackendOptions
+internal sealed class BlockBackendOptions : BackendOptions
 {
     public const string Program = "cnvm-vhost-user-blk";
 
     private const string BlockBackend = "--block-backend";
-    private const string SocketPath = "--socket-path";
-    private const string SocketFd = "--fd";
     private const string File = "--blk-file";
     private const string ReadOnly = "--read-only";
-    private const string PrintCapabilities = "--print-capabilities";
-    private const string LogFileFlag = "--log-file";
 
-    private static readonly string[] WithValue = [BlockBackend, SocketPath, "--socket", SocketFd, File, LogFileFlag];
-    private static readonly string[] WithoutValue = [ReadOnly, PrintCapabilities, "-v", "-vv", "-vvv", "-V", "--version", "-h", "--help"];
-
-    public bool ShowHelp { get; private init; }
-
-    public bool ShowVersion { get; private init; }
-
-    public bool ShowCapabilities { get; private init; }
+    private BlockBackendOptions(BackendArguments arguments, DiskConfig disk, PathOrFd? socket)
+        : base(arguments, socket) => Disk = disk;
 
     /// <summary>The image, and how it is served; has a path unless something is only shown.</summary>
-    public DiskConfig Disk { get; private init; } = new();
-
-    /// <summary>Where front ends connect: a path, or a listening socket.</summary>
-    public PathOrFd Socket { get; private init; } = new(null, null);
-
-    /// <summary>Null is stderr.</summary>
-    public string? LogFile { get; private init; }
-
-    public LogLevel LogLevel { get; private init; } = LogLevel.Warning;
+    public DiskConfig Disk { get; }
 
     /// <exception cref="CommandLineException">The arguments are wrong.</exception>
     /// <exception cref="ConfigException">They describe a disk that cannot be.</exception>
     public static BlockBackendOptions Parse(IReadOnlyList<string> words)
     {
-        Dictionary<string, string?> given = Sort(words, out LogLevel level);
-        if (given.ContainsKey("--help") || given.ContainsKey("--version") || given.ContainsKey(PrintCapabilities))
+        var arguments = new BackendArguments(words, [BlockBackend, File], [ReadOnly]);
+        if (arguments.OnlyShows)
         {
-            return new BlockBackendOptions
-            {
-                ShowHelp = given.ContainsKey("--help"), ShowVersion = given.ContainsKey("--version"), ShowCapabilities = true,
-            };
+            return new BlockBackendOptions(arguments, new DiskConfig(), null);
         }
 
-        DiskConfig disk = given.GetValueOrDefault(BlockBackend) is { } keys ? ParseKeys(keys) : new DiskConfig();
+        DiskConfig disk = arguments.Value(BlockBackend) is { } keys ? ParseKeys(keys) : new DiskConfig();
         disk = disk with
         {
             Id = disk.Id ?? "disk",
-            Path = Either(BlockBackend + " path=", disk.Path, File, given.GetValueOrDefault(File)),
-            Readonly = disk.Readonly || given.ContainsKey(ReadOnly),
-            VhostSocket = Either(BlockBackend + " socket=", disk.VhostSocket, SocketPath, given.GetValueOrDefault(SocketPath)),
+            Path = BackendArguments.Either(BlockBackend + " path=", disk.Path, File, arguments.Value(File)),
+            Readonly = disk.Readonly || arguments.Has(ReadOnly),
         };
-        PathOrFd socket = ParseSocket(disk.VhostSocket, given.GetValueOrDefault(SocketFd));
+        PathOrFd socket = arguments.ParseSocket(disk.VhostSocket, BlockBackend + " socket=", BlockBackend + " path=IMAGE,socket=PATH");
         if (disk.Path is null)
         {
             throw new CommandLineException($"which image? give {BlockBackend} path=IMAGE,socket=PATH (see --help)");
@@ -76,7 +52,7 @@ internal sealed record BlockBackendOptions
 
         return disk.NumQueues > MaxQueues
             ? throw new CommandLineException($"{BlockBackend}: num_queues: {disk.NumQueues}; vhost-user has at most {MaxQueues}")
-            : new BlockBackendOptions { Disk = disk, Socket = socket, LogFile = given.GetValueOrDefault(LogFileFlag), LogLevel = level };
+            : new BlockBackendOptions(arguments, disk, socket);
     }
 
     /// <summary>A ring's number is a byte in the protocol's messages.</summary>
@@ -91,61 +67,5 @@ internal sealed record BlockBackendOptions
         return o.Toggle("poll_queue")
             ? throw new CommandLineException($"{BlockBackend}: poll_queue: queues are not polled; their threads sleep until the guest notifies them: leave it out")
             : VmConfigArguments.ToDisk(o);
-    }
-
-    private static string? Either(string first, string? one, string second, string? other) =>
-        one is not null && other is not null ? throw new CommandLineException($"{first} and {second} say the same: leave one out") : one ?? other;
-
-    private static PathOrFd ParseSocket(string? path, string? fd)
-    {
-        if (fd is null)
-        {
-            return path is null
-                ? throw new CommandLineException($"where do front ends connect? give {BlockBackend} path=IMAGE,socket=PATH (see --help)")
-                : new PathOrFd(path, null);
-        }
-
-        return path is not null ? throw new CommandLineException($"{SocketFd} is a socket already: leave {path} out")
-            : int.TryParse(fd, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? new PathOrFd(null, number)
-            : throw new CommandLineException($"{SocketFd}: '{fd}' is no descriptor's number");
-    }
-
-    /// <summary>Flags with their values; those that have a letter or another name under the first one.</summary>
-    private static Dictionary<string, string?> Sort(IReadOnlyList<string> words, out LogLevel level)
-    {
-        var given = new Dictionary<string, string?>(StringComparer.Ordinal);
-        level = LogLevel.Warning;
-        for (int i = 0; i < words.Count; i++)
-        {
-            int equals = words[i].StartsWith("--", StringComparison.Ordinal) ? words[i].IndexOf('=', StringComparison.Ordinal) : -1;
-            string word = equals < 0 ? words[i] : words[i][..equals];
-            string? value = equals < 0 ? null : words[i][(equals + 1)..];
-            if (WithValue.Contains(word))
-            {
-                value ??= ++i < words.Count ? words[i] : throw new CommandLineException($"{word} needs a value");
-            }
-            else if (!WithoutValue.Contains(word) || value is not null)
-            {
-                throw value is not null && WithoutValue.Contains(word) ? new CommandLineException($"{word} takes no value") : Unknown(word);
-            }
-
-            string name = word switch { "--socket" => SocketPath, "-h" => "--help", "-V" => "--version", _ => word };
-            if (name.StartsWith("-v", StringComparison.Ordinal))
-            {
-                level = name.Length switch { 2 => LogLevel.Information, 3 => LogLevel.Debug, _ => LogLevel.Trace };
-            }
-            else if (!given.TryAdd(name, value))
-            {
-                throw new CommandLineException($"{word} is given twice");
-            }
-        }
-
-        return given;
-    }
-
-    private static CommandLineException Unknown(string word)
-    {
-        string hint = NearestMatch.Find(word, [.. WithValue, .. WithoutValue]) is { } nearest ? $"did you mean {nearest}?" : "see --help";
-        return new CommandLineException($"there is no flag '{word}'; {hint}");
     }
 }

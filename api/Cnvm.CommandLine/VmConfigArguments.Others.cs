@@ -61,11 +61,11 @@ internal static partial class VmConfigArguments
             Iommu: o.Toggle("iommu"),
             PciSegment: o.UInt16("pci_segment") ?? 0,
             PciDeviceId: o.Byte("pci_device_id"),
-            UidMap: Ranges(o, "uid_map"),
-            GidMap: Ranges(o, "gid_map"));
+            UidMap: ToIdRanges(o, "uid_map"),
+            GidMap: ToIdRanges(o, "gid_map"));
     }
 
-    private static List<IdRangeConfig>? Ranges(OptionString o, string key) =>
+    internal static List<IdRangeConfig>? ToIdRanges(OptionString o, string key) =>
         o.Triples(key)?.ConvertAll(t => new IdRangeConfig(t[0], t[1], t[2]));
 
     private static GenericVhostUserConfig ParseGenericVhostUser(string text)

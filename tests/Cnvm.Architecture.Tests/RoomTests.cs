@@ -20,6 +20,7 @@ public sealed class RoomTests
         ["cnvm"] = ["Cnvm.Linux", "Cnvm.Vmm", "Cnvm.Api", "Cnvm.CommandLine"],
         ["Cnvm.CommandLine"] = ["Cnvm.Vmm"],
         ["cnvm-vhost-user-blk"] = ["Cnvm.Linux", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.CommandLine"],
+        ["cnvm-vhost-user-fs"] = ["Cnvm.Linux", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.CommandLine"],
         ["cnvm-vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Hypervisor.Kvm", "Cnvm.Hypervisor.Soft", "Cnvm.Devices", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.Api", "Cnvm.CommandLine"],
     };
 

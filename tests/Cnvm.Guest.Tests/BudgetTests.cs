@@ -13,6 +13,7 @@ public abstract class BudgetTests(GuestHostFixture fixture, ITestOutputHelper ou
     [GuestTheory]
     [InlineData("cnvm-vmm", 12)]
     [InlineData("cnvm-vhost-user-blk", 3)]
+    [InlineData("cnvm-vhost-user-fs", 3)]
     public void The_programs_are_small(string name, int mebibytes)
     {
         string program = Path.Combine(Path.GetDirectoryName(GuestHostFixture.Vmm)!, name);

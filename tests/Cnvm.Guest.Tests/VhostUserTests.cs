@@ -7,11 +7,14 @@ public abstract class VhostUserTests(GuestHostFixture fixture) : GuestTests(fixt
 {
     private const string DiskBackend = "/usr/bin/qemu-storage-daemon";
     private const string FsBackend = "/usr/lib/qemu/virtiofsd";
+    private const string Qemu = "/usr/bin/qemu-system-x86_64";
     private const string Digest = "md5sum </dev/vda";
 
     private static GuestSetup Shared => GuestSetup.Small with { MemoryMiB = 128, MemoryKeys = ",shared=on", Pulses = false };
 
     private static readonly string OwnDiskBackend = Path.Combine(Path.GetDirectoryName(GuestHostFixture.Vmm)!, "cnvm-vhost-user-blk");
+
+    private static readonly string OwnFsBackend = Path.Combine(Path.GetDirectoryName(GuestHostFixture.Vmm)!, "cnvm-vhost-user-fs");
 
     [GuestTheory]
     [InlineData(false)]
@@ -115,7 +118,6 @@ public abstract class VhostUserTests(GuestHostFixture fixture) : GuestTests(fixt
     [GuestFact]
     public async Task A_guest_of_QEMU_has_the_disk_too()
     {
-        const string Qemu = "/usr/bin/qemu-system-x86_64";
         Skip.IfNot(Soak.IsOn, "CNVM_SOAK=1 asks for it");
         SkipWithout(Qemu);
         SkipWithout(OwnDiskBackend);
@@ -139,14 +141,16 @@ public abstract class VhostUserTests(GuestHostFixture fixture) : GuestTests(fixt
         await qemu.WaitForExitAsync(GuestVm.Patience);
     }
 
-    [GuestFact]
-    public async Task A_folder_is_shared_by_its_back_end()
+    [GuestTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_folder_is_shared_by_its_back_end(bool isOwn)
     {
-        SkipWithout(FsBackend);
-        Skip.IfNot(Host.IsRoot, "virtiofsd has to be root");
+        SkipWithout(isOwn ? OwnFsBackend : FsBackend);
+        Skip.IfNot(isOwn || Host.IsRoot, "virtiofsd has to be root");
         await using var scratch = new ScratchDirectory(Host);
         (await Host.RunAsync($"mkdir -p {scratch.Path}/share {scratch.Path}/snapshot && head -c 3M /dev/urandom >{scratch.Path}/share/from-host")).OrThrow();
-        await using HostProcess folder = await ServeFolderAsync(scratch);
+        await using HostProcess folder = await ServeFolderAsync(scratch, isOwn);
         await using GuestVm guest = await GuestVm.BootAsync(Host, Shared with { Flags = $"--fs tag=work,socket={scratch.Path}/fs.sock" });
         await guest.PutAsync("vm.pause");
         await guest.PutAsync("vm.resume");
@@ -160,8 +164,85 @@ public abstract class VhostUserTests(GuestHostFixture fixture) : GuestTests(fixt
         const string Digests = "sha256sum from-guest from-host && ls -d c/b";
         Assert.Equal(await guest.AskAsync($"cd /work && {Digests}"), (await Host.RunAsync($"cd {scratch.Path}/share && {Digests}")).OrThrow().Output.Trim());
         Assert.Equal("2621440", (await Host.RunAsync($"stat -c %s {scratch.Path}/share/from-guest")).OrThrow().Output.Trim());
-        await guest.AskAsync("umount /work");
+        await guest.AskAsync("cd / && umount /work");
         await guest.PowerOffAsync();
+    }
+
+    /// <summary>Killed in the middle of requests: all of them fail, with no other back end and with one, until the folder is mounted anew.</summary>
+    [GuestFact]
+    public async Task A_folder_whose_back_end_is_killed_fails_until_it_is_mounted_anew()
+    {
+        SkipWithout(OwnFsBackend);
+        await using var scratch = new ScratchDirectory(Host);
+        await GuestPrograms.AddToHostAsync(scratch, Host, "fscheck");
+        (await Host.RunAsync($"mkdir -p {scratch.Path}/share && mv {scratch.Path}/fscheck {scratch.Path}/share/")).OrThrow();
+        HostProcess folder = await ServeFolderAsync(scratch, isOwn: true);
+        try
+        {
+            await using GuestVm guest = await GuestVm.BootAsync(Host, Shared with { Flags = $"--fs tag=work,socket={scratch.Path}/fs.sock" });
+            await guest.AskAsync("mkdir /work && mount -t virtiofs work /work");
+            Assert.Contains("errors=0", await guest.AskAsync("/work/fscheck all /work"), StringComparison.Ordinal);
+            const string Work = "i=0; while [ ! -e /tmp/stop ]; do i=$((i + 1)); (echo $i >/work/$((i % 8)) && cat /work/$((i % 8)) && mv /work/$((i % 8)) /work/moved) >/dev/null 2>&1 && echo $i >/tmp/round; done; touch /tmp/done";
+            for (int round = 1; round <= 2; round++)
+            {
+                await guest.AskAsync($"rm -f /tmp/stop /tmp/done /tmp/round; ({Work}) >/dev/null 2>&1 &");
+                await guest.AskAsync("while [ ! -e /tmp/round ]; do usleep 5000; done");
+                (await Host.RunAsync($"kill -9 $(cat {scratch.Path}/fs.pid)")).OrThrow();
+                await folder.WaitForExitAsync(GuestVm.Patience);
+                await guest.AskAsync("while ls /work >/dev/null 2>&1; do usleep 5000; done; touch /tmp/stop; while [ ! -e /tmp/done ]; do usleep 5000; done");
+                Assert.Equal("not connected", await guest.AskAsync("(echo x >/work/late) 2>&1 | grep -o 'not connected'"));
+                await using (HostProcess killed = folder)
+                {
+                    folder = await ServeFolderAsync(scratch, isOwn: true);
+                }
+
+                // The other one knows nothing of the session before it.
+                await guest.AskAsync("i=0; umount /work; until mount -t virtiofs work /work && [ -x /work/fscheck ]; do umount /work; i=$((i + 1)); [ $i -lt 200 ] || exit 1; usleep 100000; done");
+                await guest.AskAsync($"echo {round} >/work/round && sync");
+                Assert.Equal($"{round}", (await Host.RunAsync($"ls {scratch.Path}/share/late 2>/dev/null; cat {scratch.Path}/share/round")).OrThrow().Output.Trim());
+            }
+
+            Assert.Equal(2, (await guest.GetAsync("vm.counters")).GetProperty("_fs0").GetProperty("reconnects").GetInt32());
+            await guest.AskAsync("umount /work");
+            await guest.PowerOffAsync();
+
+            // Its front end has gone, and the next one would be served; a signal ends it in order.
+            (await Host.RunAsync($"kill $(cat {scratch.Path}/fs.pid)")).OrThrow();
+            Assert.Equal(0, await folder.WaitForExitAsync(GuestVm.Patience));
+        }
+        finally
+        {
+            await folder.DisposeAsync();
+        }
+    }
+
+    /// <summary>A Linux guest that QEMU emulates, and QEMU's front end, one after another on the same back end.</summary>
+    [GuestFact]
+    public async Task Guests_of_QEMU_have_the_folder_too()
+    {
+        Skip.IfNot(Soak.IsOn, "CNVM_SOAK=1 asks for it");
+        SkipWithout(Qemu);
+        SkipWithout(OwnFsBackend);
+        await using var scratch = new ScratchDirectory(Host);
+        await GuestPrograms.AddToHostAsync(scratch, Host, "fscheck");
+        (await Host.RunAsync($"mkdir -p {scratch.Path}/share && mv {scratch.Path}/fscheck {scratch.Path}/share/")).OrThrow();
+        string images = Shell.Quote(Repository.Images);
+        await using HostProcess folder = await ServeFolderAsync(scratch, isOwn: true);
+        (await Host.RunAsync($"while [ ! -S {scratch.Path}/fs.sock ]; do sleep 0.1; done", GuestVm.Patience)).OrThrow();
+        for (int i = 0; i < 2; i++)
+        {
+            await using HostProcess qemu = await Host.StartAsync(
+                $"exec {Qemu} -accel tcg -smp 2 -m 256 -object memory-backend-memfd,id=m,size=256M,share=on -machine q35,memory-backend=m -chardev socket,id=c,path={scratch.Path}/fs.sock -device vhost-user-fs-pci,chardev=c,tag=work -kernel {images}/bzImage-small -initrd {images}/initramfs.cpio -append 'console=ttyS0 no_timer_check' -nographic -no-reboot -monitor none 2>{scratch.Path}/qemu.err");
+            await qemu.WaitForAsync(GuestVm.Ready, GuestVm.Patience);
+            await qemu.WriteAsync($"stty -echo; dmesg -n 1; mkdir /work; mount -t virtiofs work /work && /work/fscheck all /work && dd if=/dev/urandom of=/work/data bs=64k count=64 2>/dev/null && mv /work/data /work/data{i} && sha256sum /work/data{i}; echo FIRST-$((1)).\n");
+            await qemu.WaitForAsync("FIRST-1.", GuestVm.Patience);
+            string digest = (await Host.RunAsync($"sha256sum <{scratch.Path}/share/data{i} | cut -d' ' -f1")).OrThrow().Output.Trim();
+            await qemu.WriteAsync($"echo 3 >/proc/sys/vm/drop_caches; sha256sum </work/data{i}; echo SECOND-$((2)).\n");
+            await qemu.WaitForAsync(digest, GuestVm.Patience, unless: "SECOND-2.");
+            await qemu.WriteAsync("poweroff -f\n");
+            await qemu.WaitForExitAsync(GuestVm.Patience);
+            Assert.Equal("", (await Host.RunAsync($"cat {scratch.Path}/qemu.err")).Output);
+        }
     }
 
     private static void SkipWithout(string program) =>
@@ -171,6 +252,7 @@ public abstract class VhostUserTests(GuestHostFixture fixture) : GuestTests(fixt
         ? $"echo $$ >{scratch.Path}/blk.pid; exec {OwnDiskBackend} --block-backend path={scratch.Path}/disk,image_type={imageType},socket={scratch.Path}/blk.sock"
         : $"rm -f {scratch.Path}/blk.sock; exec {DiskBackend} --pidfile {scratch.Path}/blk.pid --blockdev file,node-name=file,filename={scratch.Path}/disk --blockdev raw,node-name=disk,file=file --export vhost-user-blk,id=export,addr.type=unix,addr.path={scratch.Path}/blk.sock,node-name=disk,writable=on");
 
-    private Task<HostProcess> ServeFolderAsync(ScratchDirectory scratch) => Host.StartAsync(
-        $"exec {FsBackend} --socket-path={scratch.Path}/fs.sock -o source={scratch.Path}/share -o sandbox=chroot -f");
+    private Task<HostProcess> ServeFolderAsync(ScratchDirectory scratch, bool isOwn) => Host.StartAsync(isOwn
+        ? $"echo $$ >{scratch.Path}/fs.pid; exec {OwnFsBackend} --shared-dir {scratch.Path}/share --socket-path {scratch.Path}/fs.sock"
+        : $"exec {FsBackend} --socket-path={scratch.Path}/fs.sock -o source={scratch.Path}/share -o sandbox=chroot -f");
 }

@@ -13,7 +13,10 @@ internal static class ManPage
         {
             "cnvm" => OfCnvm(),
             "cnvm-vmm" => OfVmm(),
-            CommandLine.BlockBackendOptions.Program => OfBlockBackend(),
+            CommandLine.BlockBackendOptions.Program =>
+                OfHelp(CommandLine.BlockBackendOptions.Program, "serve a disk image by vhost-user", CommandLine.BlockBackendHelp.Text),
+            CommandLine.FsBackendOptions.Program =>
+                OfHelp(CommandLine.FsBackendOptions.Program, "serve a shared folder by vhost-user", CommandLine.FsBackendHelp.Text),
             _ => throw CliException.Usage($"there is no man page of '{invocation.Operands[0]}'"),
         });
         return ExitCode.Success;
@@ -63,9 +66,6 @@ internal static class ManPage
     }
 
     public static string OfVmm() => OfHelp("cnvm-vmm", "run one virtual machine", CommandLine.HelpText.Text);
-
-    public static string OfBlockBackend() =>
-        OfHelp(CommandLine.BlockBackendOptions.Program, "serve a disk image by vhost-user", CommandLine.BlockBackendHelp.Text);
 
     private static string OfHelp(string program, string summary, string help)
     {

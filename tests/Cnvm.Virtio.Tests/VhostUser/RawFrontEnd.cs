@@ -55,24 +55,25 @@ internal sealed class RawFrontEnd : IDisposable
     }
 
     /// <summary>Everything up to the first ring.</summary>
-    public void Greet(TestMemory memory, ulong features = VirtioFeatures.Version1 | (1UL << 30))
+    /// <param name="protocol">Protocol features that must be on offer, and no others.</param>
+    public void Greet(TestMemory memory, ulong features = VirtioFeatures.Version1 | (1UL << 30), ulong protocol = 0x920b)
     {
         Assert.True(Send(3, []));
         Assert.Equal(features, Ask(1) & features);
-        Assert.Equal(0x920bUL, Ask(15));
-        Assert.True(Send(16, 0x920bUL));
+        Assert.Equal(protocol, Ask(15));
+        Assert.True(Send(16, protocol));
         Assert.True(Send(2, features));
         Assert.True(Send(5, Table(memory.Guest), descriptors: [.. memory.Guest.Regions.Select(r => r.BackingFd)]));
     }
 
-    public void StartRing(DriverQueue queue, uint start, EventFd kick, EventFd call)
+    public void StartRing(DriverQueue queue, uint start, EventFd kick, EventFd call, uint index = 0)
     {
-        State(8, 0, queue.Size);
-        State(10, 0, start);
-        Send(9, Address(0, 0, UserOffset + queue.DescriptorTable, UserOffset + queue.UsedRing, UserOffset + queue.AvailRing));
-        Send(13, 0UL, call.Fd);
-        Send(12, 0UL, kick.Fd);
-        Assert.True(State(18, 0, 1));
+        State(8, index, queue.Size);
+        State(10, index, start);
+        Send(9, Address(index, 0, UserOffset + queue.DescriptorTable, UserOffset + queue.UsedRing, UserOffset + queue.AvailRing));
+        Send(13, index, call.Fd);
+        Send(12, index, kick.Fd);
+        Assert.True(State(18, index, 1));
     }
 
     public static byte[] Table(GuestMemory memory)

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cnvm.Virtio.Tests.VhostUser;
 
-/// <summary>cnvm's own back end with a disk in memory, on a thread of its own.</summary>
+/// <summary>cnvm's own back end with a disk in memory, or another device, on a thread of its own.</summary>
 internal sealed class ServedDisk : IDisposable
 {
     private readonly VhostUserServer _server;

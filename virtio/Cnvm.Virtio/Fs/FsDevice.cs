@@ -87,7 +87,7 @@ public sealed partial class FsDevice : VirtioDevice
     {
         ArgumentNullException.ThrowIfNull(resources);
         string name = string.Create(CultureInfo.InvariantCulture, $"{Id}_q{index}");
-        FsWorker worker = new(name, _handlers[index], resources, _logger);
+        FsWorker worker = new(name, _handlers[index].Handle, resources, _logger);
         _workers[index] = worker;
         _queues[index] = resources.Queue;
         worker.Start();

@@ -15,15 +15,15 @@ internal sealed partial class FsWorker : QueueWorker
     private readonly string _name;
     private readonly QueueResources _resources;
     private readonly SplitQueue _queue;
-    private readonly FuseHandler _handler;
+    private readonly Func<DescriptorChain, uint> _handle;
     private readonly DescriptorChain _chain;
 
-    /// <param name="handler">Stays the device's.</param>
-    public FsWorker(string name, FuseHandler handler, QueueResources resources, ILogger logger)
+    /// <param name="handle">Answers a request, and says how many bytes it wrote at the start of the chain's writable part. On the worker's thread.</param>
+    public FsWorker(string name, Func<DescriptorChain, uint> handle, QueueResources resources, ILogger logger)
         : base(name, logger)
     {
         _name = name;
-        _handler = handler;
+        _handle = handle;
         _resources = resources;
         _queue = resources.Queue;
         _chain = new DescriptorChain(DescriptorChain.CapacityFor(_queue.Size));
@@ -61,7 +61,7 @@ internal sealed partial class FsWorker : QueueWorker
         _queue.DisableNotifications();
         for (int i = 0; i < RequestsPerTurn && _queue.TryPop(_chain); i++)
         {
-            _queue.Complete(_chain, _handler.Handle(_chain));
+            _queue.Complete(_chain, _handle(_chain));
             if (_queue.Publish())
             {
                 _resources.Interrupts.SignalQueue(_queue.Index);

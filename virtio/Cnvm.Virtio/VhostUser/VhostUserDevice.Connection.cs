@@ -154,7 +154,7 @@ public abstract partial class VhostUserDevice
                 Span<PollEntry> entry = [new PollEntry { Fd = backend.Fd, Events = PollEntry.In }];
                 if (Poll.Wait(entry, 0) > 0)
                 {
-                    Lose("wait", (entry[0].Returned & PollEntry.HangUp) != 0 ? "it has closed the connection" : "it speaks without being asked");
+                    Lose("wait", HasLeft(backend) ? "it has closed the connection" : "it speaks without being asked");
                 }
             }
         }
@@ -163,6 +163,7 @@ public abstract partial class VhostUserDevice
     private void Lose(string what, string reason)
     {
         VhostUserBackend backend = _backend!;
+        bool hasLeft = HasLeft(backend);
         _backend = null;
         _relay.UnwatchSocket(backend.Fd);
         backend.Dispose();
@@ -171,16 +172,30 @@ public abstract partial class VhostUserDevice
             LogLost(_logger, Id, what, reason, suppressed);
         }
 
-        bool isEnd = _traits.HasSession
-            ? _hasServed
-            : !_traits.IsOrdered && _inflight is null && Array.Exists(_rings, r => r is not null && r.UsedIndex != r.AvailIndex);
-        if (_isActive && isEnd)
+        if (_isActive && !_isBroken)
         {
-            // What was in flight, or the session, is known to nobody: only the driver can begin anew.
-            Break("its vhost-user back end has gone");
+            GoOnWithout(hasLeft);
         }
 
         _relay.RetryAfter(_connectedAt);
+    }
+
+    private static bool HasLeft(VhostUserBackend backend)
+    {
+        Span<PollEntry> entry = [new PollEntry { Fd = backend.Fd }];
+        return Poll.Wait(entry, 0) > 0 && (entry[0].Returned & PollEntry.HangUp) != 0;
+    }
+
+    /// <summary>Sees to the driver when the back end has gone.</summary>
+    private void GoOnWithout(bool hasLeft)
+    {
+        bool goesOn = _traits.HasSession && _hasServed ? TryRefuse(hasLeft)
+            : _traits.HasSession || _traits.IsOrdered || _inflight is not null || AreIdle();
+        if (!goesOn)
+        {
+            // What was in flight is known to nobody: only the driver can begin anew.
+            Break("its vhost-user back end has gone");
+        }
     }
 
     private void Break(string reason)
@@ -264,13 +279,16 @@ public abstract partial class VhostUserDevice
         if (_isActive && !_isBroken)
         {
             SetUp(backend);
-            for (int i = 0; i < _rings.Length; i++)
+            bool wasRefused = _isSessionLost;
+            EndRefusal();
+            try
             {
-                if (_rings[i] is { } ring)
-                {
-                    // What was taken and not given back is taken again; a back end that finds more in the inflight memory knows better.
-                    StartRing(backend, i, ring.UsedIndex);
-                }
+                StartRings(backend);
+            }
+            catch (Exception e) when (wasRefused && e is (VhostUserException or LinuxException))
+            {
+                GoOnWithout(HasLeft(backend));
+                throw;
             }
         }
 
@@ -281,6 +299,21 @@ public abstract partial class VhostUserDevice
         if (_foundLimit.TryTake(out long suppressed))
         {
             LogFound(_logger, Id, suppressed);
+        }
+    }
+
+    private void StartRings(VhostUserBackend backend)
+    {
+        for (int i = 0; i < _rings.Length; i++)
+        {
+            if (_rings[i] is { } ring)
+            {
+                // What was taken and not given back is taken again; a back end that finds more in the inflight memory knows better.
+                StartRing(backend, i, ring.UsedIndex);
+
+                // Nor is it known whether the driver was told of what the one before it did last.
+                Interrupts?.SignalQueue(i);
+            }
         }
     }
 
@@ -296,6 +329,7 @@ public abstract partial class VhostUserDevice
         _backend?.Dispose();
         _backend = null;
         _listener?.Dispose();
+        EndRefusal();
         _inflight?.Dispose();
         _log?.Dispose();
         _log = null;

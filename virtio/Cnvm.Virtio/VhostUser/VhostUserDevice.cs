@@ -72,6 +72,8 @@ public abstract partial class VhostUserDevice : VirtioDevice, IDeviceWriteLog
         ThrowIfNotShared(memory);
         _calls = new EventFd[options.QueueCount];
         _rings = new VhostUserRing?[options.QueueCount];
+        _refusals = new QueueWorker?[options.QueueCount];
+        _refused = new SplitQueue?[options.QueueCount];
         try
         {
             for (int i = 0; i < _calls.Length; i++)
@@ -167,6 +169,11 @@ public abstract partial class VhostUserDevice : VirtioDevice, IDeviceWriteLog
             _rings[index] = new VhostUserRing(resources.Memory, layout, resources.Notify);
             _hasUnfinished = false;
             AttemptInSeries("start a queue", backend => StartRing(backend, index, layout.NextAvail));
+            if (_isSessionLost && _refusals[index] is null)
+            {
+                Refuse(index);
+            }
+
             if (layout.NextUsed != layout.NextAvail || layout.NextUsed != 0)
             {
                 // Whether the driver was told of what came last before a stop is not recorded.
@@ -189,9 +196,10 @@ public abstract partial class VhostUserDevice : VirtioDevice, IDeviceWriteLog
                 AwaitRequests(ring);
             }
 
-            // A back end that is not there any more has taken nothing from here on; what it had taken is done again.
+            // A back end that is not there any more has taken nothing from here on; what it had taken is done again, or refused.
             ushort? next = null;
             AttemptInSeries("stop a queue", backend => next = StopRing(backend, index, ring));
+            next = StopRefusing(index) ?? next;
             _rings[index] = null;
             Interrupts?.SignalQueue(index);
             ushort used = ring.UsedIndex;
@@ -222,6 +230,7 @@ public abstract partial class VhostUserDevice : VirtioDevice, IDeviceWriteLog
             _accepted = 0;
             _hasServed = false;
             Array.Clear(_rings);
+            EndRefusal();
             _inflight?.Dispose();
             _inflight = null;
         }

@@ -24,7 +24,10 @@ internal sealed record VhostUserTraits
     /// <summary>Buffers are used in order, or may be used twice: a new back end goes on at the used index without further knowledge.</summary>
     public bool IsOrdered { get; init; }
 
-    /// <summary>The back end remembers what the driver did, and a new one would not know it.</summary>
+    /// <summary>
+    /// The back end remembers what the driver did, and a new one does not know it: it refuses everything until the driver begins anew. While there
+    /// is none, that is done here.
+    /// </summary>
     public bool HasSession { get; init; }
 
     /// <summary>Queues of a back end that has no more than the protocol asks for.</summary>

@@ -21,38 +21,43 @@ public sealed partial class VmConfigValidator
         {
             FsConfig fs = _config.Fs![i];
             string field = $"fs[{i}]";
-            int bytes = Encoding.UTF8.GetByteCount(fs.Tag);
-            if (bytes is 0 or > MaxFsTag || fs.Tag.Contains('\0'))
-            {
-                Add($"{field}.tag", $"has 1 to {MaxFsTag} bytes, not {bytes}");
-            }
-            else if (!tags.Add(fs.Tag))
+            CheckFs(field, fs);
+            if (fs.Tag.Length > 0 && !tags.Add(fs.Tag))
             {
                 Conflict($"{field}.tag", $"'{fs.Tag}' is used by an earlier shared folder");
             }
+        }
+    }
 
-            // A device that a daemon serves has no folder of its own: what is missing then is said once.
-            if (fs.Socket is not null)
-            {
-                CheckVhostUserFs(field, fs);
-            }
-            else if (string.IsNullOrEmpty(fs.Path) || fs.Path.Contains('\0'))
-            {
-                Add($"{field}.path", "is missing: give the folder to share");
-            }
+    private void CheckFs(string field, FsConfig fs)
+    {
+        int bytes = Encoding.UTF8.GetByteCount(fs.Tag);
+        if (bytes is 0 or > MaxFsTag || fs.Tag.Contains('\0'))
+        {
+            Add($"{field}.tag", $"has 1 to {MaxFsTag} bytes, not {bytes}");
+        }
 
-            CheckIds($"{field}.uid_map", fs.UidMap);
-            CheckIds($"{field}.gid_map", fs.GidMap);
-            if (fs.NumQueues == 0 || fs.NumQueues > _config.Cpus.BootVcpus)
-            {
-                Add($"{field}.num_queues", $"{fs.NumQueues}; at least 1 and at most one for each of the {_config.Cpus.BootVcpus} vCPUs");
-            }
+        // A device that a daemon serves has no folder of its own: what is missing then is said once.
+        if (fs.Socket is not null)
+        {
+            CheckVhostUserFs(field, fs);
+        }
+        else if (string.IsNullOrEmpty(fs.Path) || fs.Path.Contains('\0'))
+        {
+            Add($"{field}.path", "is missing: give the folder to share");
+        }
 
-            CheckQueueSize($"{field}.queue_size", fs.QueueSize);
-            if (fs.QueueSize is >= 2 and < MinFsQueueSize)
-            {
-                Add($"{field}.queue_size", $"{fs.QueueSize} is below {MinFsQueueSize}");
-            }
+        CheckIds($"{field}.uid_map", fs.UidMap);
+        CheckIds($"{field}.gid_map", fs.GidMap);
+        if (fs.NumQueues == 0 || fs.NumQueues > _config.Cpus.BootVcpus)
+        {
+            Add($"{field}.num_queues", $"{fs.NumQueues}; at least 1 and at most one for each of the {_config.Cpus.BootVcpus} vCPUs");
+        }
+
+        CheckQueueSize($"{field}.queue_size", fs.QueueSize);
+        if (fs.QueueSize is >= 2 and < MinFsQueueSize)
+        {
+            Add($"{field}.queue_size", $"{fs.QueueSize} is below {MinFsQueueSize}");
         }
     }
 

@@ -47,6 +47,16 @@ public sealed partial class VmConfigValidator
         return validator._problems;
     }
 
+    /// <summary>The problems of a shared folder that is not a machine's of this program.</summary>
+    /// <inheritdoc cref="ValidateDisk"/>
+    public static IReadOnlyList<ConfigProblem> ValidateFs(string field, FsConfig fs)
+    {
+        ArgumentNullException.ThrowIfNull(fs);
+        var validator = new VmConfigValidator(new VmConfig(Cpus: new CpusConfig(BootVcpus: Math.Max(fs.NumQueues, (ushort)1))), goesOn: false);
+        validator.CheckFs(field, fs);
+        return validator._problems;
+    }
+
     /// <summary>Like <see cref="Validate"/>, but throws.</summary>
     /// <exception cref="ConfigException">Something is wrong.</exception>
     public static void ThrowIfInvalid(VmConfig config, bool goesOn = false)

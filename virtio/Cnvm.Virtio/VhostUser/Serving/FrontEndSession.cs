@@ -10,7 +10,9 @@ namespace Cnvm.Virtio.VhostUser.Serving;
 /// <summary>A connection of a front end, from its first message to its last ("Front-end message types").</summary>
 internal sealed class FrontEndSession(FrontEndChannel channel, ServedDevice device)
 {
-    private const ulong Offered = Spec.MultiQueue | Spec.LogSharedMemory | Spec.ReplyAck | Spec.Config | Spec.InflightSharedMemory | Spec.ConfigureMemorySlots;
+    private readonly ulong _offered = Spec.MultiQueue | Spec.LogSharedMemory | Spec.ReplyAck | Spec.InflightSharedMemory | Spec.ConfigureMemorySlots
+        | (device.GivesConfiguration ? Spec.Config : 0);
+
     private ulong _agreed;
     private bool _hasReplied;
 
@@ -54,12 +56,12 @@ internal sealed class FrontEndSession(FrontEndChannel channel, ServedDevice devi
                 break;
             case Spec.GetProtocolFeatures:
                 Expect(0);
-                Answer(Offered);
+                Answer(_offered);
                 break;
             case Spec.SetProtocolFeatures:
-                _agreed = Number() is var agreed && (agreed & ~Offered) == 0
+                _agreed = Number() is var agreed && (agreed & ~_offered) == 0
                     ? agreed
-                    : throw new VhostUserException($"protocol features 0x{agreed & ~Offered:x} were not on offer");
+                    : throw new VhostUserException($"protocol features 0x{agreed & ~_offered:x} were not on offer");
                 break;
             case Spec.GetQueueNum:
                 Expect(0);
@@ -72,10 +74,10 @@ internal sealed class FrontEndSession(FrontEndChannel channel, ServedDevice devi
                 Expect(0);
                 device.ResetDriver();
                 break;
-            case Spec.GetConfig:
+            case Spec.GetConfig when device.GivesConfiguration:
                 GiveConfiguration();
                 break;
-            case Spec.SetConfig:
+            case Spec.SetConfig when device.GivesConfiguration:
                 TakeConfiguration();
                 break;
             case Spec.SetMemoryTable or Spec.GetMaxMemorySlots or Spec.AddMemoryRegion or Spec.RemoveMemoryRegion:

@@ -52,7 +52,11 @@ internal sealed partial class ServedDevice : IVirtioInterrupts, IDisposable
     /// <summary>virtio features on offer, with the protocol's own.</summary>
     public ulong Offered => _device.Features | VirtioFeatures.Version1 | OwnFeatures;
 
-    public int RegionCount => _regions.Count;
+    /// <summary>
+    /// Front ends have the configuration from here (VHOST_USER_PROTOCOL_F_CONFIG). A folder's tag they say themselves, and QEMU warns of a back
+    /// end that would say it too.
+    /// </summary>
+    public bool GivesConfiguration => _device.DeviceType != VirtioDeviceType.FileSystem;
 
     /// <summary>Takes the driver's features, whether or not rings run.</summary>
     public void SetFeatures(ulong features)
