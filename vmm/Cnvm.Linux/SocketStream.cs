@@ -56,7 +56,7 @@ public sealed unsafe partial class SocketStream : SpanStream
         ArgumentNullException.ThrowIfNull(isGivenUp);
         if (endpoint.Path is { } path)
         {
-            return new SocketStream(UnixStream.Connect(path).TakeNonBlocking(), isUnix: true);
+            return ConnectTo(path, timeoutMilliseconds, isGivenUp);
         }
 
         LinuxException? failure = null;
@@ -228,6 +228,31 @@ public sealed unsafe partial class SocketStream : SpanStream
     // SAFETY: the kernel reads four bytes of a local.
     internal static void SetOption(int fd, int level, int name, int value) =>
         LinuxError.Check(Libc.setsockopt(fd, level, name, &value, sizeof(int)), "setsockopt");
+
+    private static SocketStream ConnectTo(string path, int timeoutMilliseconds, Func<bool> isGivenUp)
+    {
+        long started = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            if (UnixStream.TryConnect(path, out int error) is { } stream)
+            {
+                return new SocketStream(stream.TakeNonBlocking(), isUnix: true);
+            }
+
+            // Too many are waiting to be accepted: nothing says when there is room again (connect(2)).
+            if (error != Errno.EAGAIN || Stopwatch.GetElapsedTime(started).TotalMilliseconds > timeoutMilliseconds)
+            {
+                throw new LinuxException($"connect to {path}", error == Errno.EAGAIN ? Errno.ETIMEDOUT : error);
+            }
+
+            if (isGivenUp())
+            {
+                throw new OperationCanceledException();
+            }
+
+            _ = Poll.Wait([], SliceMilliseconds);
+        }
+    }
 
     private static SocketStream ConnectTo(Libc.addrinfo* address, StreamEndpoint endpoint, int timeoutMilliseconds, Func<bool> isGivenUp)
     {

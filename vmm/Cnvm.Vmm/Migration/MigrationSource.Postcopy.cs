@@ -319,6 +319,7 @@ internal sealed partial class MigrationSource
     {
         link.Patience = (int)_options.GreetingPatience.TotalMilliseconds;
         link.GiveUpWritesWhen(() => _stop.IsEnding);
+        link.GiveUpReadsWhen(() => _stop.IsEnding);
         var writer = new FrameWriter(link.Stream);
         writer.WriteMagic();
         writer.Write(FrameType.Continue, _session);

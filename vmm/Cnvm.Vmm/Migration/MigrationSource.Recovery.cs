@@ -189,6 +189,7 @@ internal sealed partial class MigrationSource
     {
         using MigrationLink link = ConnectAgain();
         link.Patience = (int)_options.GreetingPatience.TotalMilliseconds;
+        link.GiveUpReadsWhen(() => _stop.IsEnding);
         SayHello(new FrameWriter(link.Stream), 0, isQuestion: true);
         var reader = new FrameReader(link.Stream);
         reader.ReadMagic();
