@@ -10,6 +10,34 @@ public sealed class EndOfSourceTests
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Long = TimeSpan.FromSeconds(100);
 
+    /// <summary>The target's host is gone behind the order to run, and a connection to it pends.</summary>
+    [SkippableTheory]
+    [InlineData(0)]
+    [InlineData(AfterTimeout)]
+    public void Ended_while_it_connects_to_ask_it_keeps_the_guest_paused(int postcopy)
+    {
+        Skip.If(postcopy != 0 && Userfaultfd.WhyNot() is not null, Userfaultfd.WhyNot());
+        using var move = new Move { Postcopy = postcopy };
+        using StreamListener full = Fill(move.ProxyPath, out List<UnixStream> waiting);
+        MoveTests.Fill(move.Departure);
+        move.Limits.TimeoutS = postcopy == 0 ? 3600UL : 0;
+        move.Arrival.OnRun = () =>
+        {
+            move.SourceGoesTo = move.ProxyPath;
+            move.SourceLink!.Abort();
+        };
+        move.StartTarget();
+        move.StartSource();
+        Await(move, MigrationPhase.Asking);
+        move.SourceStop.End("the VMM ends");
+        Assert.True(move.WaitForSource(Soon), $"the source hangs: {move.SourceProgress.Info()}");
+        MigrationInfo end = move.SourceProgress.Info();
+        Assert.Equal((MigrationPhase.Unknown, GuestPlace.Unknown, true), (end.Phase, end.Guest, move.Departure.IsStopped));
+        Assert.Contains("the VMM ends", end.Error, StringComparison.Ordinal);
+        Assert.Equal(FakeArrival.Side, move.World.Running);
+        waiting.ForEach(w => w.Dispose());
+    }
+
     /// <summary>The guest is given up at a source whose target is frozen: it accepts nobody any more, or says nothing.</summary>
     [SkippableTheory]
     [InlineData(true)]

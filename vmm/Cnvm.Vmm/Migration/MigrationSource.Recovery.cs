@@ -163,6 +163,11 @@ internal sealed partial class MigrationSource
             {
                 last = e.Message;
             }
+            catch (OperationCanceledException)
+            {
+                // This VMM ends, and the asking below with it.
+                last = _stop.Reason!;
+            }
 
             _progress.Set(i => i with { Error = $"{reason}; the target is asked whether the guest runs there ({last})" });
         }
