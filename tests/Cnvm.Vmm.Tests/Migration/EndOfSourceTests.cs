@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Vmm.Migration;
 
@@ -68,6 +70,85 @@ public sealed class EndOfSourceTests
         Assert.Equal((MigrationPhase.PostcopyLost, GuestPlace.There), (move.SourceProgress.Phase, move.SourceProgress.Info().Guest));
         Assert.Equal(FakeArrival.Side, move.World.Running);
         waiting.ForEach(w => w.Dispose());
+    }
+
+    /// <summary>Questions for pages are no answer: a target that never stops asking for one is given up like one that says nothing.</summary>
+    [SkippableFact]
+    public void A_flood_of_questions_before_the_target_is_ready_does_not_keep_the_guest_stopped()
+    {
+        Skip.If(Userfaultfd.WhyNot() is not null, Userfaultfd.WhyNot());
+        using var move = new Move { Postcopy = AfterTimeout, Patience = TimeSpan.FromSeconds(2) };
+        Flood(move, FrameType.State, () =>
+        {
+            Assert.True(move.WaitForSource(Soon), $"the source hangs: {move.SourceProgress.Info()}");
+            MigrationInfo end = move.SourceProgress.Info();
+            Assert.Equal((MigrationPhase.Failed, GuestPlace.Here), (end.Phase, end.Guest));
+            Assert.Contains("no Ready for 2 s", end.Error, StringComparison.Ordinal);
+            Assert.Equal(FakeDeparture.Side, move.World.Running);
+        });
+    }
+
+    [SkippableFact]
+    public void A_flood_of_questions_behind_the_order_to_run_does_not_keep_the_vmm_from_ending()
+    {
+        Skip.If(Userfaultfd.WhyNot() is not null, Userfaultfd.WhyNot());
+        using var move = new Move { Postcopy = AfterTimeout, Patience = Long };
+        Flood(move, FrameType.Run, () =>
+        {
+            Assert.True(SpinWait.SpinUntil(() => move.SourceProgress.Info().PostcopyFaults > 1000, Soon));
+            move.SourceStop.End("the VMM ends");
+            Assert.True(move.WaitForSource(Soon), $"the source hangs: {move.SourceProgress.Info()}");
+            Assert.Equal((MigrationPhase.Unknown, GuestPlace.Unknown), (move.SourceProgress.Phase, move.SourceProgress.Info().Guest));
+            Assert.Equal("", move.World.Running);
+        });
+    }
+
+    /// <summary>A target that answers as it should up to a message, and asks for one page for ever behind that.</summary>
+    private static void Flood(Move move, FrameType from, Action whileItDoes)
+    {
+        using StreamListener listener = StreamListener.Bind(Move.Endpoint(move.ProxyPath));
+        MoveTests.Fill(move.Departure);
+        move.Limits.TimeoutS = 0;
+        move.StartSource(move.ProxyPath);
+        using var link = new RawLink(listener.Accept(30_000)!);
+        var target = new Thread(() => Converse(link, from)) { IsBackground = true };
+        target.Start();
+        whileItDoes();
+        link.Abort();
+        Assert.True(target.Join(Soon));
+    }
+
+    private static void Converse(RawLink link, FrameType from)
+    {
+        link.HearMagic();
+        link.SayMagic();
+        byte[] page = new byte[sizeof(ulong)];
+        BinaryPrimitives.WriteUInt64LittleEndian(page, 0x2000);
+        while (link.Hear())
+        {
+            (FrameType type, byte[] payload) = link.Heard;
+            while (type == from && !link.IsGone)
+            {
+                link.Say(FrameType.Want, page);
+            }
+
+            switch (type)
+            {
+                case FrameType.Hello:
+                    ulong features = StateReader.Read<MigrationHello>(payload, MigrationHello.Describe).Features;
+                    link.Say(FrameType.Welcome, StateWriter.Write(new MigrationWelcome(MigrationWire.Version, features, "hostile"), MigrationWelcome.Describe));
+                    break;
+                case FrameType.Offer:
+                    link.Say(FrameType.Accept);
+                    break;
+                case FrameType.Round:
+                    link.Say(FrameType.RoundDone, payload);
+                    break;
+                case FrameType.State:
+                    link.Say(FrameType.Ready);
+                    break;
+            }
+        }
     }
 
     /// <summary>Somebody who listens and accepts nobody, with as many waiting as there is room for.</summary>
