@@ -25,7 +25,7 @@ internal sealed partial class MigrationTarget
                     Monitor.Wait(_lateGate);
                 }
 
-                if (_nextLink is not { } next)
+                if (_isEnding || _nextLink is not { } next)
                 {
                     return false;
                 }
