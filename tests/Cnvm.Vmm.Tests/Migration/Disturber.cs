@@ -7,7 +7,8 @@ namespace Cnvm.Vmm.Tests.Migration;
 /// <summary>Stands between source and target, passes messages on and disturbs one of them. Further connections pass as they are.</summary>
 internal sealed class Disturber : IDisposable
 {
-    private static readonly TimeSpan Lateness = TimeSpan.FromMilliseconds(100);
+    /// <summary>How late what is late arrives.</summary>
+    public static readonly TimeSpan Lateness = TimeSpan.FromMilliseconds(100);
     private readonly StreamListener _listener;
     private readonly string _target;
     private readonly List<Thread> _threads = [];
@@ -156,13 +157,15 @@ internal sealed class Disturber : IDisposable
                     }
 
                     return;
-                case Fault.Delay:
+                case Fault.Delay or Fault.Slow:
+                    int early = fault == Fault.Slow ? message.Length / 2 : 0;
+                    to.Write(message.AsSpan(0, early));
                     using (var never = new ManualResetEventSlim(false))
                     {
                         never.Wait(Lateness);
                     }
 
-                    to.Write(message);
+                    to.Write(message.AsSpan(early));
                     break;
                 case Fault.Duplicate:
                     to.Write(message);

@@ -41,6 +41,7 @@ public sealed class FaultTests(ITestOutputHelper output)
     [InlineData(Fault.CorruptHeader)]
     [InlineData(Fault.CorruptEnd)]
     [InlineData(Fault.Delay)]
+    [InlineData(Fault.Slow)]
     [InlineData(Fault.Duplicate)]
     [InlineData(Fault.Reorder)]
     [InlineData(Fault.Drop)]
@@ -67,11 +68,42 @@ public sealed class FaultTests(ITestOutputHelper output)
 
             // The network is well again, so the source has found out.
             Assert.NotEqual(MigrationPhase.Unknown, move.SourceProgress.Phase);
-            if (fault == Fault.Delay)
+            if (fault is Fault.Delay or Fault.Slow)
             {
                 Assert.Equal(MigrationPhase.Completed, move.SourceProgress.Phase);
             }
         });
+    }
+
+    /// <summary>A guest's clocks go on by the time that its state is on the way; one that was paused keeps its time.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_time_that_the_state_takes_is_not_lost_to_the_guest(bool isPaused)
+    {
+        using var move = new Move();
+        move.Departure.Dispose();
+        move.Departure = new FakeDeparture(move.World) { IsPaused = isPaused };
+        MoveTests.Fill(move.Departure);
+        FrameType[] says =
+        [
+            FrameType.Hello, FrameType.Offer, FrameType.Pages, FrameType.Pages, FrameType.Zeros, FrameType.Round,
+            .. isPaused ? (FrameType[])[] : [FrameType.Round, FrameType.Round], FrameType.State, FrameType.Run, FrameType.Bye,
+        ];
+        using var between = new Disturber(move.ProxyPath, move.TargetPath) { Plan = (true, Array.IndexOf(says, FrameType.State), Fault.Slow) };
+        move.StartTarget();
+        move.StartSource(move.ProxyPath);
+        move.WaitForEnd();
+        Assert.Equal(says, between.FromSource);
+        Assert.Equal(MigrationPhase.Completed, move.SourceProgress.Phase);
+        if (isPaused)
+        {
+            Assert.Equal(TimeSpan.Zero, move.Arrival.Stood);
+        }
+        else
+        {
+            Assert.InRange(move.Arrival.Stood, Disturber.Lateness, TimeSpan.FromSeconds(60));
+        }
     }
 
     /// <summary>The connection is lost for good: as if one of the two hosts had died.</summary>

@@ -12,7 +12,6 @@ namespace Cnvm.Vmm.Migration;
 internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm) : IArrivingGuest
 {
     private MigrationOffer? _offer;
-    private long _stateCame;
 
     public (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer, HandedOver? handed)
     {
@@ -50,7 +49,7 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
 
     public void Restore(byte[] state, ulong nanoseconds)
     {
-        _stateCame = System.Diagnostics.Stopwatch.GetTimestamp();
+        long started = System.Diagnostics.Stopwatch.GetTimestamp();
         MachineState read;
         try
         {
@@ -69,7 +68,7 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
         onVmm(() =>
         {
             // A machine that was paused when the move began keeps the time at which it stood.
-            ulong age = nanoseconds == 0 ? 0 : nanoseconds + (ulong)System.Diagnostics.Stopwatch.GetElapsedTime(_stateCame).TotalNanoseconds;
+            ulong age = nanoseconds == 0 ? 0 : nanoseconds + (ulong)System.Diagnostics.Stopwatch.GetElapsedTime(started).TotalNanoseconds;
             owner.Complete(ClockAdvance.By(read, age));
         });
         owner.AwaitRings();

@@ -16,7 +16,7 @@ internal interface IArrivingGuest
 
     /// <summary>Makes the machine around the memory. It does not run.</summary>
     /// <param name="state">Bytes of a saved state.</param>
-    /// <param name="nanoseconds">How long ago the guest's clocks stopped.</param>
+    /// <param name="nanoseconds">How long ago the guest's clocks stopped; 0 if it was paused before, and keeps its time.</param>
     /// <exception cref="MigrationException">The state does not fit; the message says what.</exception>
     void Restore(byte[] state, ulong nanoseconds);
 

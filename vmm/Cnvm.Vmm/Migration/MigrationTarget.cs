@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Text;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State.Format;
@@ -283,7 +284,10 @@ internal sealed partial class MigrationTarget : IDisposable
         byte[] payload = frame.Payload.ToArray();
         _progress.Enter(MigrationPhase.Stopped);
         BeginLate();
-        _guest.Restore(payload[sizeof(ulong)..], BinaryPrimitives.ReadUInt64LittleEndian(payload));
+        ulong stopped = BinaryPrimitives.ReadUInt64LittleEndian(payload);
+
+        // A guest that was paused keeps its time. For others the message's own way here counts too, and what has been done since.
+        _guest.Restore(payload[sizeof(ulong)..], stopped == 0 ? 0 : stopped + (ulong)Stopwatch.GetElapsedTime(_reader!.BeganAt).TotalNanoseconds);
     }
 
     /// <summary>Says that the guest is complete, and waits; returns whether it is to run.</summary>
