@@ -66,6 +66,10 @@ internal sealed class FakeArrival(World world) : IArrivingGuest, IDisposable
         return (_memory, static _ => true);
     }
 
+    public void AwaitMemory(Func<bool> isGivenUp)
+    {
+    }
+
     public byte? Seen { get; private set; }
 
     /// <summary>Told when the state has come.</summary>

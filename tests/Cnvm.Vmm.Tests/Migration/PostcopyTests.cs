@@ -351,6 +351,8 @@ public sealed class PostcopyTests(ITestOutputHelper output)
     {
         public IReadOnlyList<IArrivingDisk> Disks => [];
 
+        public void AwaitMemory(Func<bool> isGivenUp) => throw new InvalidOperationException();
+
         public (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer, HandedOver? handed) => throw new InvalidOperationException();
 
         public void Restore(byte[] state, ulong nanoseconds) => throw new InvalidOperationException();

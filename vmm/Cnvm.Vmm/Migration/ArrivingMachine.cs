@@ -12,6 +12,7 @@ namespace Cnvm.Vmm.Migration;
 internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm) : IArrivingGuest
 {
     private MigrationOffer? _offer;
+    private MemoryPrefault? _prefault;
 
     public (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer, HandedOver? handed)
     {
@@ -42,8 +43,12 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
         }
 
         _offer = offer;
+        RamRegion[] prefaulted = handed is null ? [.. ram.Memory.Regions.Where((_, i) => plan[i].Prefault)] : [];
+        _prefault = prefaulted.Length > 0 ? new MemoryPrefault(prefaulted) : null;
         return (ram.Memory, i => plan[i].File is null);
     }
+
+    public void AwaitMemory(Func<bool> isGivenUp) => _prefault?.Await(isGivenUp);
 
     public IReadOnlyList<IArrivingDisk> Disks => owner.Disks;
 
@@ -80,6 +85,7 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
 
     public void Discard()
     {
+        _prefault?.Dispose();
         try
         {
             onVmm(owner.Discard);

@@ -267,6 +267,7 @@ internal sealed partial class MigrationTarget : IDisposable
             channel.WaitForRound(round, IsGivenUpOrSilent);
         }
 
+        _guest.AwaitMemory(() => _stop.IsAsked);
         Span<byte> number = stackalloc byte[sizeof(uint)];
         BinaryPrimitives.WriteUInt32LittleEndian(number, round);
         _disks!.Flush();
