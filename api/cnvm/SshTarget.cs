@@ -11,6 +11,9 @@ namespace Cnvm.Cli;
 /// <param name="cnvm">The program there.</param>
 internal sealed class SshTarget(string ssh, string host, string cnvm)
 {
+    // A network that goes silently would leave whoever waits for a word waiting for good (ssh_config(5)). Behind the user's options, of which ssh takes the first.
+    private static readonly string[] Liveness = ["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"];
+
     public string Host => host;
 
     /// <summary>Starts cnvm there with these arguments.</summary>
@@ -23,7 +26,7 @@ internal sealed class SshTarget(string ssh, string host, string cnvm)
         string[] words = ssh.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         string program = Find(words.Length > 0 ? words[0] : throw CliException.Usage("--ssh: which program?"));
         string command = string.Join(' ', arguments.Prepend(cnvm).Select(Quote));
-        return DetachedProcess.StartHere(program, [.. words, host, command], input, output, Stdio.Stderr);
+        return DetachedProcess.StartHere(program, [.. words, .. Liveness, host, command], input, output, Stdio.Stderr);
     }
 
     /// <summary>Starts cnvm there and reads what it says; its input ends when the result is disposed.</summary>

@@ -16,6 +16,7 @@ public sealed unsafe partial class SocketStream : SpanStream
     private readonly FileDescriptor _fd;
     private volatile bool _isAborted;
     private long _heardAt = Environment.TickCount64;
+    private long _readDeadline = long.MaxValue;
 
     /// <param name="isUnix">It can carry descriptors.</param>
     internal SocketStream(FileDescriptor fd, bool isUnix = false)
@@ -27,8 +28,15 @@ public sealed unsafe partial class SocketStream : SpanStream
     /// <summary>Longest time without a byte, in milliseconds.</summary>
     public override int ReadTimeout { get; set; } = 60_000;
 
-    /// <summary>When all reading has to be done, however the peer spreads its bytes, in milliseconds of <see cref="Environment.TickCount64"/>.</summary>
-    public long ReadDeadline { get; set; } = long.MaxValue;
+    /// <summary>
+    /// When all reading has to be done, however the peer spreads its bytes, in milliseconds of <see cref="Environment.TickCount64"/>. Any
+    /// thread; a read that waits for the peer looks several times a second.
+    /// </summary>
+    public long ReadDeadline
+    {
+        get => Volatile.Read(ref _readDeadline);
+        set => Volatile.Write(ref _readDeadline, value);
+    }
 
     /// <summary>Longest time in which the peer takes no byte, in milliseconds.</summary>
     public override int WriteTimeout { get; set; } = 60_000;
@@ -56,7 +64,7 @@ public sealed unsafe partial class SocketStream : SpanStream
         ArgumentNullException.ThrowIfNull(isGivenUp);
         if (endpoint.Path is { } path)
         {
-            return new SocketStream(UnixStream.Connect(path).TakeNonBlocking(), isUnix: true);
+            return ConnectTo(path, timeoutMilliseconds, isGivenUp);
         }
 
         LinuxException? failure = null;
@@ -149,7 +157,7 @@ public sealed unsafe partial class SocketStream : SpanStream
             switch (LinuxError.Last)
             {
                 case Errno.EAGAIN:
-                    WaitFor(PollEntry.In, ReadTimeout, "read: the peer sends nothing", ReadDeadline);
+                    WaitFor(PollEntry.In, ReadTimeout, "read: the peer sends nothing");
                     break;
                 case Errno.EINTR:
                     break;
@@ -229,6 +237,31 @@ public sealed unsafe partial class SocketStream : SpanStream
     internal static void SetOption(int fd, int level, int name, int value) =>
         LinuxError.Check(Libc.setsockopt(fd, level, name, &value, sizeof(int)), "setsockopt");
 
+    private static SocketStream ConnectTo(string path, int timeoutMilliseconds, Func<bool> isGivenUp)
+    {
+        long started = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            if (UnixStream.TryConnect(path, out int error) is { } stream)
+            {
+                return new SocketStream(stream.TakeNonBlocking(), isUnix: true);
+            }
+
+            // Too many are waiting to be accepted: nothing says when there is room again (connect(2)).
+            if (error != Errno.EAGAIN || Stopwatch.GetElapsedTime(started).TotalMilliseconds > timeoutMilliseconds)
+            {
+                throw new LinuxException($"connect to {path}", error == Errno.EAGAIN ? Errno.ETIMEDOUT : error);
+            }
+
+            if (isGivenUp())
+            {
+                throw new OperationCanceledException();
+            }
+
+            _ = Poll.Wait([], SliceMilliseconds);
+        }
+    }
+
     private static SocketStream ConnectTo(Libc.addrinfo* address, StreamEndpoint endpoint, int timeoutMilliseconds, Func<bool> isGivenUp)
     {
         var fd = new FileDescriptor(LinuxError.Check(
@@ -283,13 +316,13 @@ public sealed unsafe partial class SocketStream : SpanStream
         }
     }
 
-    private void WaitFor(short events, int timeoutMilliseconds, string what, long deadline = long.MaxValue)
+    private void WaitFor(short events, int timeoutMilliseconds, string what)
     {
         long started = Stopwatch.GetTimestamp();
         while (true)
         {
             // Asked before too: a peer that spreads its bytes never keeps a wait waiting.
-            if (Environment.TickCount64 > deadline)
+            if (events == PollEntry.In && Environment.TickCount64 > ReadDeadline)
             {
                 throw new LinuxException(what, Errno.ETIMEDOUT);
             }

@@ -7,6 +7,7 @@ public sealed unsafe class StreamListener : IDisposable
     private readonly FileDescriptor? _tcp;
     private readonly UnixListener? _unix;
     private readonly EventFd _givenUp = new();
+    private volatile bool _isGivenUp;
 
     private StreamListener(FileDescriptor? tcp, UnixListener? unix)
     {
@@ -46,6 +47,9 @@ public sealed unsafe class StreamListener : IDisposable
             Libc.freeaddrinfo(list);
         }
     }
+
+    /// <summary>Nobody comes any more. Any thread.</summary>
+    public bool IsGivenUp => _isGivenUp;
 
     /// <summary>Waits for a connection.</summary>
     /// <param name="timeoutMilliseconds">-1 for as long as it takes.</param>
@@ -90,7 +94,11 @@ public sealed unsafe class StreamListener : IDisposable
     }
 
     /// <summary>Ends the wait for a connection, for good. Any thread.</summary>
-    public void GiveUp() => _givenUp.Signal();
+    public void GiveUp()
+    {
+        _isGivenUp = true;
+        _givenUp.Signal();
+    }
 
     public void Dispose()
     {

@@ -116,7 +116,7 @@ internal sealed partial class VirtualMachine
     /// </summary>
     /// <param name="profileName">Machine profile that the state will be of.</param>
     /// <param name="promise">What the guest was shown.</param>
-    /// <param name="image">Contents of the memory; null if somebody else brings them.</param>
+    /// <param name="image">Contents of the memory; null if somebody else brings them, and prefaults what is to be.</param>
     /// <param name="handed">The memory itself, from another process; null if it is to be made.</param>
     /// <param name="complete">Makes devices and vCPUs and gives them their state; throws what <see cref="Restore"/> does. Call it once.</param>
     /// <exception cref="MachineBuildException">The promise does not fit the configuration.</exception>
@@ -149,7 +149,7 @@ internal sealed partial class VirtualMachine
 
         // The guest keeps what it was shown: of the profile only the name is of use here.
         CpuModelProfile profile = CpuModelProfile.Host with { Name = promise.CpuProfile };
-        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image, handed);
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image, handed, prefaults: image is not null);
         complete = state =>
         {
             machine.Build(hypervisor, config, layout, consoles, profile, state);

@@ -63,7 +63,8 @@ internal sealed partial class VirtualMachine : IDisposable
         Action<VirtualMachine, GuestRequest, string?> onRequest,
         CpuModelProfile profile,
         MemoryImage? image,
-        HandedMemory? handed = null)
+        HandedMemory? handed = null,
+        bool prefaults = true)
     {
         _onRequest = onRequest;
         _logger = logging.CreateLogger("machine");
@@ -72,7 +73,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _cpuProfile = profile.Name;
         IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, layout.RamRegions);
         _ramPlan = image?.Place(plan) ?? plan;
-        _memory = GuestRamAllocator.Allocate(handed?.Place(_ramPlan) ?? _ramPlan);
+        _memory = GuestRamAllocator.Allocate(handed?.Place(_ramPlan) ?? _ramPlan, prefaults);
         IPartition? partition = null;
         try
         {

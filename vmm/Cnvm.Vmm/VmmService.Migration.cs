@@ -24,6 +24,9 @@ public sealed partial class VmmService
     private Action? _afterMigration;
     private bool _areDisksUnlocked;
     private bool _keepsSource;
+
+    // The guest runs elsewhere, and what is here is kept of it: it must not run here too.
+    private bool _hasMoved;
     private volatile bool _isEnding;
 
     private string Producer => $"cnvm {_options.Ping.Version}";
@@ -44,7 +47,7 @@ public sealed partial class VmmService
         }
 
         VirtualMachine machine = Machine();
-        RequireAtRest("vm.send-migration");
+        RequireHere("vm.send-migration");
         if (_areDisksUnlocked || machine.HasEnded)
         {
             throw new VmmException(VmmErrorKind.Internal, "The VM cannot move now: whether it runs elsewhere is not known, or it is just ending");
@@ -289,6 +292,7 @@ public sealed partial class VmmService
             return;
         }
 
+        _hasMoved = hasMoved;
         if (!_areDisksUnlocked)
         {
             RemoveEjected();
@@ -331,6 +335,19 @@ public sealed partial class VmmService
         if (_arrival is not null)
         {
             throw new VmmException(VmmErrorKind.Internal, $"{call}: a VM is being received; vm.migration-cancel ends that");
+        }
+    }
+
+    /// <summary>What is kept of a guest that has moved is not let run, nor booted anew: its disks are old, and its addresses the other one's.</summary>
+    private void RequireHere(string call)
+    {
+        RequireAtRest(call);
+        if (_hasMoved)
+        {
+            throw new VmmException(
+                VmmErrorKind.Internal,
+                $"{call}: the VM has moved to {_migration!.Info().Url}; what is kept here (keep_source) is as it was when it moved. vm.delete gives it up; "
+                    + "if the other one is gone for good, take a vm.snapshot of it first, and restore that");
         }
     }
 

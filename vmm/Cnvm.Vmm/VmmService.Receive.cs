@@ -132,6 +132,7 @@ public sealed partial class VmmService
             {
                 VmConfig config = service._options.ConfigCodec.Read(offer.Config);
                 VmConfigValidator.ThrowIfInvalid(config, goesOn: true);
+                ThrowIfMemoryDiffers(config, offer);
                 config = ArrivingDiskSet.Place(config, placements, areMoving: offer.Disks is not null);
                 service._hypervisor ??= service._options.OpenHypervisor();
                 List<string> obstacles =
@@ -171,6 +172,16 @@ public sealed partial class VmmService
             catch (Exception e) when (IsHostFailure(e))
             {
                 throw new MigrationException(Messages(e), e);
+            }
+        }
+
+        /// <summary>The memory is made as the configuration says, and whether this host has as much was asked of the offer.</summary>
+        private static void ThrowIfMemoryDiffers(VmConfig config, MigrationOffer offer)
+        {
+            if (config.BootMemoryBytes != offer.MemoryBytes)
+            {
+                throw new MigrationException(
+                    $"the configuration makes {config.BootMemoryBytes >> 20} MiB of RAM, and the source offers {offer.MemoryBytes >> 20} MiB");
             }
         }
 

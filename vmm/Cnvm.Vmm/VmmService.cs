@@ -78,7 +78,7 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Boot()
     {
-        RequireAtRest("vm.boot");
+        RequireHere("vm.boot");
         VmConfig config = _config ?? throw VmmException.NotCreated();
         if (_machine is not null)
         {
@@ -131,7 +131,7 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Resume()
     {
-        RequireAtRest("vm.resume");
+        RequireHere("vm.resume");
         VirtualMachine machine = Machine();
         if (_state != VmState.Paused)
         {
@@ -149,7 +149,7 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     public void Reboot()
     {
-        RequireAtRest("vm.reboot");
+        RequireHere("vm.reboot");
         _ = Machine();
         Emit("vm", "rebooting");
         StopMachine();
@@ -238,6 +238,7 @@ public sealed partial class VmmService : IVmm, IDisposable
     {
         StopMachine();
         _areDisksUnlocked = false;
+        _hasMoved = false;
         _consoles?.Dispose();
         _consoles = null;
         _config = null;

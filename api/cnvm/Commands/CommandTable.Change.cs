@@ -172,7 +172,7 @@ internal static partial class CommandTable
                 Starts a VMM on HOST, given as ssh takes it (USER@HOST), which needs cnvm and cnvm-vmm, and moves the VM there while it runs, as migrate --with-disks does;
                 all of it goes through ssh, or with --direct what is large goes beside it. Whatever goes wrong, the VM is at one of the two, and the message says at
                 which; what was begun on HOST is taken away again. The files of the disks here stay, and are old once the VM runs there: with --keep the
-                paused VM, too. Never let it go on here then: end its VMM with cnvm shutdown-vmm when all is well there.
+                paused VM, too. It cannot go on here then: end its VMM with cnvm shutdown-vmm when all is well there.
 
                 Example:
                   cnvm teleport web me@there --disks /srv/vms --dry-run

@@ -86,8 +86,8 @@ public sealed partial class Teleport(SoftHostFixture fixture, ITestOutputHelper 
             $$"""
             mkdir -m 700 {{folder}} && cat >{{folder}}/ssh <<'END' && cat >{{folder}}/vmm <<'END' && chmod 755 {{folder}}/ssh {{folder}}/vmm
             #!/bin/sh
-            [ "$1" = -x ] && [ "$2" = {{name}} ] && [ $# = 3 ] || exit 99
-            XDG_RUNTIME_DIR={{folder}} CNVM_VMM={{folder}}/vmm PATH="$(dirname {{vmm}}):$PATH" exec sh -c "$3"
+            [ "$1" = -x ] && [ "$6" = {{name}} ] && [ $# = 7 ] || exit 99
+            XDG_RUNTIME_DIR={{folder}} CNVM_VMM={{folder}}/vmm PATH="$(dirname {{vmm}}):$PATH" exec sh -c "$7"
             END
             #!/bin/sh
             exec {{vmm}} --hypervisor {{Host.Hypervisor}} "$@"

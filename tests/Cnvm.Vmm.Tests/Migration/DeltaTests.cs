@@ -59,6 +59,48 @@ public sealed class DeltaTests
         }
     }
 
+    [Theory]
+    [InlineData(Fault.CutBefore)]
+    [InlineData(Fault.CutInside)]
+    [InlineData(Fault.CutAfter)]
+    [InlineData(Fault.CorruptHeader)]
+    [InlineData(Fault.CorruptEnd)]
+    [InlineData(Fault.Delay)]
+    [InlineData(Fault.Slow)]
+    [InlineData(Fault.Duplicate)]
+    public void Disturbed_on_their_way_they_spoil_nothing(Fault fault)
+    {
+        using Move move = Begin(3 << 20);
+
+        // The first round, of which there is nothing before, has as many messages whatever the guest writes.
+        int first = 0;
+        using (Move undisturbed = Begin(3 << 20))
+        using (var listener = new Disturber(undisturbed.ProxyPath, undisturbed.TargetPath))
+        {
+            undisturbed.StartTarget();
+            undisturbed.StartSource(undisturbed.ProxyPath);
+            undisturbed.WaitForEnd();
+            first = listener.FromSource.IndexOf(FrameType.Deltas);
+        }
+
+        using var between = new Disturber(move.ProxyPath, move.TargetPath) { Plan = (true, first, fault) };
+        move.StartTarget();
+        move.StartSource(move.ProxyPath);
+        move.WaitForEnd();
+        Assert.Equal(FrameType.Deltas, between.FromSource[first]);
+        MigrationInfo end = move.SourceProgress.Info();
+        if (fault is Fault.Delay or Fault.Slow)
+        {
+            Assert.Equal((MigrationPhase.Completed, FakeArrival.Side), (end.Phase, move.World.Running));
+            move.AssertMemoryArrived();
+        }
+        else
+        {
+            Assert.Equal((MigrationPhase.Failed, GuestPlace.Here, FakeDeparture.Side), (end.Phase, end.Guest, move.World.Running));
+            Assert.True(move.Arrival.IsDiscarded);
+        }
+    }
+
     [SkippableFact]
     public void Pages_that_come_late_come_whole()
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Linux;
 using Cnvm.Vmm.Migration;
@@ -224,6 +225,50 @@ public sealed class DiskMoveTests
         Assert.Equal(FrameType.Cancel, last);
         Assert.Contains("(cnvm 0.old) is too old to take disks along", move.SourceProgress.Info().Error, StringComparison.Ordinal);
         Assert.Equal(FakeDeparture.Side, move.World.Running);
+    }
+
+    /// <summary>The host runs out of space where there was enough when it was asked, in the first round or later.</summary>
+    [SkippableTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_disk_for_which_no_space_is_left_stays_at_the_source(bool isLate)
+    {
+        using var move = new Move();
+        FakeDisk disk = Disk("_disk0", 32 * Block);
+        disk.Contents.AsSpan(16 * Block).Clear();
+        move.BringDisks(disk);
+        Skip.IfNot(Environment.IsPrivilegedProcess && Run("mount", "-t", "tmpfs", "-o", "size=2m", "none", move.DiskFolder), "a small tmpfs cannot be mounted here");
+        try
+        {
+            string filler = Path.Combine(move.DiskFolder, "filler");
+            move.Arrival.OnPrepared = () => File.WriteAllBytes(filler, new byte[isLate ? Block : 20 * Block]);
+            move.Departure.OnCollect = n =>
+            {
+                // Where there was nothing before.
+                disk.Write(16 * Block, Noise(16 * Block));
+                move.Departure.Write(0x3000, (byte)n);
+            };
+            move.Limits.DowntimeMs = 10_000;
+            move.Run();
+            MigrationInfo end = move.SourceProgress.Info();
+            Assert.Equal((MigrationPhase.Failed, GuestPlace.Here, FakeDeparture.Side), (end.Phase, end.Guest, move.World.Running));
+            Assert.Contains("_disk0", end.Error, StringComparison.Ordinal);
+            Assert.Contains("No space left on device", end.Error, StringComparison.OrdinalIgnoreCase);
+            Assert.Equal(isLate, move.TargetProgress.Info().Rounds > 0);
+            Assert.Equal([filler], Directory.GetFileSystemEntries(move.DiskFolder));
+            Assert.True(move.Arrival.IsDiscarded);
+        }
+        finally
+        {
+            Assert.True(Run("umount", move.DiskFolder));
+        }
+    }
+
+    private static bool Run(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(program, arguments);
+        process.WaitForExit();
+        return process.ExitCode == 0;
     }
 
     private static FakeDisk Disk(string id, int size)

@@ -4,16 +4,17 @@ using Cnvm.Vmm.Migration;
 
 namespace Cnvm.Vmm.Tests.Migration;
 
-/// <summary>Stands between source and target, passes messages on and disturbs one of them. Further connections pass as they are.</summary>
+/// <summary>Stands between source and target, passes messages on and disturbs one of them, on the first connection and perhaps on the next; further ones pass as they are.</summary>
 internal sealed class Disturber : IDisposable
 {
-    private static readonly TimeSpan Lateness = TimeSpan.FromMilliseconds(100);
+    /// <summary>How late what is late arrives.</summary>
+    public static readonly TimeSpan Lateness = TimeSpan.FromMilliseconds(100);
     private readonly StreamListener _listener;
     private readonly string _target;
     private readonly List<Thread> _threads = [];
     private readonly List<SocketStream> _sockets = [];
     private readonly Lock _gate = new();
-    private bool _isFirst = true;
+    private int _connections;
 
     public Disturber(string path, string target)
     {
@@ -24,6 +25,9 @@ internal sealed class Disturber : IDisposable
 
     /// <summary>Which message is disturbed, and how; null disturbs none.</summary>
     public (bool FromSource, int Index, Fault Fault)? Plan { get; init; }
+
+    /// <summary>The same of the second connection.</summary>
+    public (bool FromSource, int Index, Fault Fault)? NextPlan { get; init; }
 
     /// <summary>After the first connection nobody gets through any more, as if the other host were dead.</summary>
     public bool StaysBroken { get; init; }
@@ -96,14 +100,13 @@ internal sealed class Disturber : IDisposable
     {
         while (_listener.Accept(-1) is { } source)
         {
-            if (!_isFirst && StaysBroken)
+            if (_connections > 0 && StaysBroken)
             {
                 source.Dispose();
                 continue;
             }
 
-            bool isFirst = _isFirst;
-            _isFirst = false;
+            int connection = _connections++;
             SocketStream target = SocketStream.Connect(Move.Endpoint(_target), 10_000, static () => false);
             lock (_gate)
             {
@@ -111,13 +114,15 @@ internal sealed class Disturber : IDisposable
                 _sockets.Add(target);
             }
 
-            Begin(() => Pass(source, target, fromSource: true, isFirst), "to target");
-            Begin(() => Pass(target, source, fromSource: false, isFirst), "to source");
+            Begin(() => Pass(source, target, fromSource: true, connection), "to target");
+            Begin(() => Pass(target, source, fromSource: false, connection), "to source");
         }
     }
 
-    private void Pass(SocketStream from, SocketStream to, bool fromSource, bool isFirst)
+    private void Pass(SocketStream from, SocketStream to, bool fromSource, int connection)
     {
+        bool isFirst = connection == 0;
+        (bool FromSource, int Index, Fault Fault)? planned = isFirst ? Plan : connection == 1 ? NextPlan : null;
         byte[] magic = new byte[8];
         from.ReadExactly(magic);
         Send(to, magic, fromSource && isFirst);
@@ -129,7 +134,7 @@ internal sealed class Disturber : IDisposable
                 (fromSource ? FromSource : FromTarget).Add((FrameType)BinaryPrimitives.ReadUInt16LittleEndian(message));
             }
 
-            Fault? fault = isFirst && Plan is { } plan && plan.FromSource == fromSource && plan.Index == index ? plan.Fault : null;
+            Fault? fault = planned is { } plan && plan.FromSource == fromSource && plan.Index == index ? plan.Fault : null;
             switch (fault)
             {
                 case null:
@@ -156,13 +161,15 @@ internal sealed class Disturber : IDisposable
                     }
 
                     return;
-                case Fault.Delay:
+                case Fault.Delay or Fault.Slow:
+                    int early = fault == Fault.Slow ? message.Length / 2 : 0;
+                    to.Write(message.AsSpan(0, early));
                     using (var never = new ManualResetEventSlim(false))
                     {
                         never.Wait(Lateness);
                     }
 
-                    to.Write(message);
+                    to.Write(message.AsSpan(early));
                     break;
                 case Fault.Duplicate:
                     to.Write(message);

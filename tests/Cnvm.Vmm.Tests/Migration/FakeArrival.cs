@@ -66,13 +66,21 @@ internal sealed class FakeArrival(World world) : IArrivingGuest, IDisposable
         return (_memory, static _ => true);
     }
 
+    public void AwaitMemory(Func<bool> isGivenUp)
+    {
+    }
+
     public byte? Seen { get; private set; }
 
     /// <summary>Told when the state has come.</summary>
     public Action OnRestore { get; set; } = static () => { };
 
+    /// <summary>How long its clocks have stood, as it was told.</summary>
+    public TimeSpan Stood { get; private set; }
+
     public void Restore(byte[] state, ulong nanoseconds)
     {
+        Stood = TimeSpan.FromMicroseconds(nanoseconds / 1000);
         State = RestoreFailure is { } failure ? throw failure : state;
         OnRestore();
         try

@@ -143,7 +143,7 @@ internal sealed class FakeDeparture : IDepartingGuest, IDisposable
 
     public byte[] Save() => State;
 
-    public ulong StoppedFor() => 1_000_000;
+    public ulong StoppedFor() => IsPaused ? 0UL : 1_000_000;
 
     public void GoOn()
     {

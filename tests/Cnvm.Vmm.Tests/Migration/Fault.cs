@@ -21,6 +21,9 @@ public enum Fault
     /// <summary>It arrives late.</summary>
     Delay,
 
+    /// <summary>Its second half arrives late.</summary>
+    Slow,
+
     /// <summary>It arrives twice.</summary>
     Duplicate,
 

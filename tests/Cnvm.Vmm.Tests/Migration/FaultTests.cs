@@ -41,6 +41,7 @@ public sealed class FaultTests(ITestOutputHelper output)
     [InlineData(Fault.CorruptHeader)]
     [InlineData(Fault.CorruptEnd)]
     [InlineData(Fault.Delay)]
+    [InlineData(Fault.Slow)]
     [InlineData(Fault.Duplicate)]
     [InlineData(Fault.Reorder)]
     [InlineData(Fault.Drop)]
@@ -67,11 +68,71 @@ public sealed class FaultTests(ITestOutputHelper output)
 
             // The network is well again, so the source has found out.
             Assert.NotEqual(MigrationPhase.Unknown, move.SourceProgress.Phase);
-            if (fault == Fault.Delay)
+            if (fault is Fault.Delay or Fault.Slow)
             {
                 Assert.Equal(MigrationPhase.Completed, move.SourceProgress.Phase);
             }
         });
+    }
+
+    /// <summary>Who is to join, the answer, and the first that comes through it.</summary>
+    [Theory]
+    [InlineData(Fault.CutBefore)]
+    [InlineData(Fault.CutInside)]
+    [InlineData(Fault.CutAfter)]
+    [InlineData(Fault.CorruptHeader)]
+    [InlineData(Fault.CorruptEnd)]
+    [InlineData(Fault.Delay)]
+    [InlineData(Fault.Slow)]
+    [InlineData(Fault.Duplicate)]
+    [InlineData(Fault.Reorder)]
+    [InlineData(Fault.Drop)]
+    public void One_place_has_the_guest_whatever_happens_to_a_further_connection(Fault fault)
+    {
+        (bool FromSource, int Index)[] messages = [(true, 0), (true, 1), (true, 2), (false, 0)];
+        Parallel.ForEach(messages, new ParallelOptions { MaxDegreeOfParallelism = 4 }, m =>
+        {
+            using var move = new Move { Connections = 3, Patience = TimeSpan.FromSeconds(fault is Fault.Drop or Fault.Reorder ? 2 : 20) };
+            using var between = new Disturber(move.ProxyPath, move.TargetPath) { NextPlan = (m.FromSource, m.Index, fault) };
+            RunThrough(move);
+            string what = $"{fault} of the second connection's {(m.FromSource ? "source" : "target")} {m.Index}: {Outcome(move)}";
+            output.WriteLine(what);
+            AssertOnePlace(move, what);
+            Assert.NotEqual(MigrationPhase.Unknown, move.SourceProgress.Phase);
+            Assert.True(fault is not (Fault.Delay or Fault.Slow) || move.SourceProgress.Phase == MigrationPhase.Completed, what);
+        });
+    }
+
+    /// <summary>A guest's clocks go on by the time that its state is on the way; one that was paused keeps its time.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_time_that_the_state_takes_is_not_lost_to_the_guest(bool isPaused)
+    {
+        using var move = new Move();
+        move.Departure.Dispose();
+        move.Departure = new FakeDeparture(move.World) { IsPaused = isPaused };
+        MoveTests.Fill(move.Departure);
+        FrameType[] says =
+        [
+            FrameType.Hello, FrameType.Offer, FrameType.Pages, FrameType.Pages, FrameType.Zeros, FrameType.Round,
+            .. isPaused ? (FrameType[])[] : [FrameType.Round, FrameType.Round], FrameType.State, FrameType.Run, FrameType.Bye,
+        ];
+        using var between = new Disturber(move.ProxyPath, move.TargetPath) { Plan = (true, Array.IndexOf(says, FrameType.State), Fault.Slow) };
+        move.StartTarget();
+        move.StartSource(move.ProxyPath);
+        move.WaitForEnd();
+        Assert.Equal(says, between.FromSource);
+        Assert.Equal(MigrationPhase.Completed, move.SourceProgress.Phase);
+        if (isPaused)
+        {
+            Assert.Equal(TimeSpan.Zero, move.Arrival.Stood);
+        }
+        else
+        {
+            // The target may have been late for the first half.
+            Assert.InRange(move.Arrival.Stood, Disturber.Lateness / 2, TimeSpan.FromSeconds(60));
+        }
     }
 
     /// <summary>The connection is lost for good: as if one of the two hosts had died.</summary>

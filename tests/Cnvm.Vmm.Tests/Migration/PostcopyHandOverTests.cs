@@ -43,6 +43,25 @@ public sealed class PostcopyHandOverTests
         }
     }
 
+    /// <summary>Either side says why, whatever its threads were doing.</summary>
+    [SkippableTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_target_that_cannot_take_the_guest_says_why(bool isOrdered)
+    {
+        using Move move = Begin();
+        var why = new MigrationException("a device is none that this host has");
+        move.Arrival.LooksAt = isOrdered ? 0x100_4000 : null;
+        move.Arrival.RestoreFailure = isOrdered ? null : why;
+        move.Arrival.RunFailure = isOrdered ? why : null;
+        move.Run();
+        MigrationInfo end = move.SourceProgress.Info();
+        Assert.Equal((MigrationPhase.Failed, GuestPlace.Here, FakeDeparture.Side), (end.Phase, end.Guest, move.World.Running));
+        Assert.Equal($"the target refuses: {why.Message}", end.Error);
+        Assert.Equal((MigrationPhase.Failed, why.Message), (move.TargetProgress.Phase, move.TargetProgress.Info().Error));
+        Assert.True(move.Arrival.IsDiscarded && !move.Target.IsIncomplete);
+    }
+
     [SkippableFact]
     public void Who_is_not_answered_asks_without_an_end_and_again_after_a_cancellation()
     {

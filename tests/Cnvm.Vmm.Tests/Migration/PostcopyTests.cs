@@ -126,7 +126,10 @@ public sealed class PostcopyTests(ITestOutputHelper output)
     [InlineData(Fault.CutBefore)]
     [InlineData(Fault.CutInside)]
     [InlineData(Fault.CutAfter)]
+    [InlineData(Fault.CorruptHeader)]
     [InlineData(Fault.CorruptEnd)]
+    [InlineData(Fault.Delay)]
+    [InlineData(Fault.Slow)]
     [InlineData(Fault.Duplicate)]
     [InlineData(Fault.Drop)]
     public void Whatever_happens_to_a_message_one_side_has_the_guest_with_all_its_memory(Fault fault)
@@ -165,6 +168,39 @@ public sealed class PostcopyTests(ITestOutputHelper output)
                 // What had been given away never comes back.
                 Assert.True(plan.FromSource ? plan.Index <= Run : plan.Index <= 5, what);
             }
+        });
+    }
+
+    /// <summary>The connection that is made again: who comes back, what is missing, and what follows.</summary>
+    [SkippableTheory]
+    [InlineData(Fault.CutBefore)]
+    [InlineData(Fault.CutInside)]
+    [InlineData(Fault.CutAfter)]
+    [InlineData(Fault.CorruptHeader)]
+    [InlineData(Fault.CorruptEnd)]
+    [InlineData(Fault.Delay)]
+    [InlineData(Fault.Slow)]
+    [InlineData(Fault.Duplicate)]
+    [InlineData(Fault.Reorder)]
+    [InlineData(Fault.Drop)]
+    public void Whatever_happens_to_the_next_connection_too_the_guest_gets_its_memory(Fault fault)
+    {
+        SkipWithoutFaults();
+        (bool FromSource, int Index)[] messages = [(true, 0), (true, 1), (true, 2), (false, 0), (false, 1), (false, 2)];
+        Parallel.ForEach(messages, new ParallelOptions { MaxDegreeOfParallelism = 6 }, m =>
+        {
+            using var move = new Move { Postcopy = AfterTimeout, Patience = TimeSpan.FromSeconds(fault is Fault.Drop or Fault.Reorder ? 2 : 20) };
+            using var between = new Disturber(move.ProxyPath, move.TargetPath)
+            {
+                Plan = (true, Run + 1, Fault.CutBefore), NextPlan = (m.FromSource, m.Index, fault),
+            };
+            RunAtOnce(move);
+            string what = $"{fault} of the second connection's {(m.FromSource ? "source" : "target")} {m.Index}: source {Outcome(move.SourceProgress)}, "
+                + $"target {Outcome(move.TargetProgress)}, runs at the {move.World.Running}";
+            output.WriteLine(what);
+            Assert.True(move.World.Running == FakeArrival.Side, what);
+            Assert.True((move.SourceProgress.Phase, move.TargetProgress.Phase) == (MigrationPhase.Completed, MigrationPhase.Completed), what);
+            move.AssertMemoryArrived();
         });
     }
 
@@ -350,6 +386,8 @@ public sealed class PostcopyTests(ITestOutputHelper output)
     private sealed class AwaitNothing : IArrivingGuest
     {
         public IReadOnlyList<IArrivingDisk> Disks => [];
+
+        public void AwaitMemory(Func<bool> isGivenUp) => throw new InvalidOperationException();
 
         public (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer, HandedOver? handed) => throw new InvalidOperationException();
 

@@ -186,6 +186,18 @@ public sealed class TlsTests : IDisposable
         MoveNow(move);
     }
 
+    /// <summary>Each may take longer than the source waits for its own handshake.</summary>
+    [Fact]
+    public void Those_who_say_nothing_cost_the_source_nothing()
+    {
+        using Move move = Begin(target: Transport(MigrationSide.Target, patience: TimeSpan.FromMinutes(5)));
+        move.StartTarget();
+        Socket[] silent = [.. Enumerable.Range(0, 4).Select(_ => Dial(move))];
+        MoveNow(move);
+        Assert.InRange(move.SourceProgress.Info().ElapsedMs, 0ul, 60_000ul);
+        Array.ForEach(silent, s => s.Dispose());
+    }
+
     [Fact]
     public void A_target_that_never_answers_is_given_up_in_time_or_when_asked()
     {

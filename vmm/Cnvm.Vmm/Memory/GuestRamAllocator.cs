@@ -19,8 +19,9 @@ public static class GuestRamAllocator
     private const ulong SmallPage = 4096;
 
     /// <param name="pieces">RAM in ascending order of address, not overlapping.</param>
+    /// <param name="prefaults">Takes what is to be prefaulted from the host, which can take long; otherwise <see cref="Prefault"/> is to follow.</param>
     /// <exception cref="GuestRamException">The host cannot give the memory; nothing stays allocated.</exception>
-    public static GuestMemory Allocate(IReadOnlyList<RamPiece> pieces)
+    public static GuestMemory Allocate(IReadOnlyList<RamPiece> pieces, bool prefaults = true)
     {
         ArgumentNullException.ThrowIfNull(pieces);
         ArgumentOutOfRangeException.ThrowIfZero(pieces.Count);
@@ -32,7 +33,12 @@ public static class GuestRamAllocator
             var regions = new List<RamRegion>(pieces.Count);
             foreach (RamPiece piece in pieces)
             {
-                regions.Add(Map(owner, piece));
+                RamRegion region = Map(owner, piece);
+                regions.Add(region);
+                if (piece.Prefault && prefaults)
+                {
+                    Prefault(region, 0, piece.Size);
+                }
             }
 
             return new GuestMemory(owner.Origin, regions, owner);
@@ -41,6 +47,19 @@ public static class GuestRamAllocator
         {
             owner.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Takes a part of a region from the host now. What is in it stays. Any thread, while the memory is mapped.</summary>
+    /// <exception cref="GuestRamException">The host cannot give it.</exception>
+    public static void Prefault(RamRegion region, ulong offset, ulong length)
+    {
+        ArgumentNullException.ThrowIfNull(region);
+        if (Libc.madvise(region.HostAddress + (nint)offset, (nuint)length, Libc.MADV_POPULATE_WRITE) != 0)
+        {
+            string zone = region.ZoneId is { } id ? $"memory zone {id}" : "memory";
+            string why = new LinuxException("madvise", LinuxError.Last).Message;
+            throw new GuestRamException($"{zone}: the host cannot give {region.Size >> 20} MiB at once: {why}; ask for less memory, or leave out prefault=on");
         }
     }
 
@@ -71,10 +90,6 @@ public static class GuestRamAllocator
         }
 
         Advise(piece, address);
-        if (piece.Prefault && Libc.madvise(address, (nuint)piece.Size, Libc.MADV_POPULATE_WRITE) != 0)
-        {
-            ThrowMap(piece, LinuxError.Last);
-        }
 
         // A private image is not what the guest's memory holds: nobody else can map it.
         return new RamRegion(piece.Gpa, piece.Size, address)

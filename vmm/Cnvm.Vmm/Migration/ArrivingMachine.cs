@@ -12,7 +12,7 @@ namespace Cnvm.Vmm.Migration;
 internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm) : IArrivingGuest
 {
     private MigrationOffer? _offer;
-    private long _stateCame;
+    private MemoryPrefault? _prefault;
 
     public (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer, HandedOver? handed)
     {
@@ -43,14 +43,18 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
         }
 
         _offer = offer;
+        RamRegion[] prefaulted = handed is null ? [.. ram.Memory.Regions.Where((_, i) => plan[i].Prefault)] : [];
+        _prefault = prefaulted.Length > 0 ? new MemoryPrefault(prefaulted) : null;
         return (ram.Memory, i => plan[i].File is null);
     }
+
+    public void AwaitMemory(Func<bool> isGivenUp) => _prefault?.Await(isGivenUp);
 
     public IReadOnlyList<IArrivingDisk> Disks => owner.Disks;
 
     public void Restore(byte[] state, ulong nanoseconds)
     {
-        _stateCame = System.Diagnostics.Stopwatch.GetTimestamp();
+        long started = System.Diagnostics.Stopwatch.GetTimestamp();
         MachineState read;
         try
         {
@@ -69,7 +73,7 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
         onVmm(() =>
         {
             // A machine that was paused when the move began keeps the time at which it stood.
-            ulong age = nanoseconds == 0 ? 0 : nanoseconds + (ulong)System.Diagnostics.Stopwatch.GetElapsedTime(_stateCame).TotalNanoseconds;
+            ulong age = nanoseconds == 0 ? 0 : nanoseconds + (ulong)System.Diagnostics.Stopwatch.GetElapsedTime(started).TotalNanoseconds;
             owner.Complete(ClockAdvance.By(read, age));
         });
         owner.AwaitRings();
@@ -81,6 +85,7 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
 
     public void Discard()
     {
+        _prefault?.Dispose();
         try
         {
             onVmm(owner.Discard);

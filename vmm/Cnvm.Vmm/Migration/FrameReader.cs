@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.IO.Pipelines;
 using Cnvm.Hypervisor.State.Format;
 
@@ -19,6 +20,9 @@ internal sealed class FrameReader
     /// <param name="stream">Not owned. Its reads block, so nothing here is ever left pending.</param>
     public FrameReader(Stream stream) =>
         _pipe = PipeReader.Create(stream, new StreamPipeReaderOptions(bufferSize: BufferBytes, minimumReadSize: BufferBytes / 4, leaveOpen: true));
+
+    /// <summary>When the last message's header was there, as <see cref="Stopwatch.GetTimestamp"/>.</summary>
+    public long BeganAt { get; private set; }
 
     /// <summary>Bytes of whole messages so far.</summary>
     public long Bytes { get; private set; }
@@ -45,6 +49,7 @@ internal sealed class FrameReader
     public Frame Read()
     {
         ReadOnlySequence<byte> buffer = Fill(MigrationWire.HeaderBytes) ?? throw new MigrationException("the peer closed the connection");
+        BeganAt = Stopwatch.GetTimestamp();
         Span<byte> header = stackalloc byte[MigrationWire.HeaderBytes];
         buffer.Slice(0, MigrationWire.HeaderBytes).CopyTo(header);
         var type = (FrameType)BinaryPrimitives.ReadUInt16LittleEndian(header);

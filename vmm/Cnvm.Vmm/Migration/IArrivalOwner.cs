@@ -6,7 +6,7 @@ namespace Cnvm.Vmm.Migration;
 /// <summary>Who makes and keeps a machine that arrives. On the VMM's thread.</summary>
 internal interface IArrivalOwner
 {
-    /// <summary>Checks the offer and makes memory and partition.</summary>
+    /// <summary>Checks the offer and makes memory, which it does not prefault, and partition.</summary>
     /// <param name="handed">The memory itself; null if it is to be made.</param>
     /// <exception cref="MigrationException">This host cannot run the guest.</exception>
     RamSource Prepare(MigrationOffer offer, HandedOver? handed);

@@ -11,12 +11,18 @@ internal interface IArrivingGuest
     /// <exception cref="MigrationException">This host cannot run the guest; the message names every obstacle.</exception>
     (GuestMemory Memory, Func<int, bool> IsFresh) Prepare(MigrationOffer offer, HandedOver? handed);
 
+    /// <summary>Waits for memory that is still being taken from the host. After <see cref="Prepare"/>, before <see cref="Restore"/>.</summary>
+    /// <param name="isGivenUp">Asked several times a second.</param>
+    /// <exception cref="MigrationException">The host cannot give it.</exception>
+    /// <exception cref="OperationCanceledException">It was given up.</exception>
+    void AwaitMemory(Func<bool> isGivenUp);
+
     /// <summary>The disks that come along, in the order of the offer. After <see cref="Prepare"/>.</summary>
     IReadOnlyList<IArrivingDisk> Disks { get; }
 
     /// <summary>Makes the machine around the memory. It does not run.</summary>
     /// <param name="state">Bytes of a saved state.</param>
-    /// <param name="nanoseconds">How long ago the guest's clocks stopped.</param>
+    /// <param name="nanoseconds">How long ago the guest's clocks stopped; 0 if it was paused before, and keeps its time.</param>
     /// <exception cref="MigrationException">The state does not fit; the message says what.</exception>
     void Restore(byte[] state, ulong nanoseconds);
 

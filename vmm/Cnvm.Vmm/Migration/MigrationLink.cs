@@ -50,6 +50,9 @@ internal sealed class MigrationLink(SocketStream socket, Stream stream) : IDispo
     /// <inheritdoc cref="SocketStream.HeardAt"/>
     public long HeardAt => socket.HeardAt;
 
+    /// <summary>Ends what another thread reads, or would, while messages can still be sent; false: no longer.</summary>
+    public void EndReading(bool isEnded = true) => socket.ReadDeadline = isEnded ? 0 : long.MaxValue;
+
     /// <summary>Ends what other threads do with it.</summary>
     public void Abort() => socket.Abort();
 

@@ -64,7 +64,7 @@ internal sealed partial class MigrationSource
         _progress.Set(i => i with { RemainingBytes = (ulong)contents.Pages.CountPages() * MigrationWire.PageBytes });
     }
 
-    /// <summary>Waits for a message; pages that the target asks for meanwhile are sent.</summary>
+    /// <summary>Waits for a message; pages that the target asks for meanwhile are sent, and make the wait no longer.</summary>
     private void WaitServing(FrameType type, Func<bool> isGivenUp)
     {
         if (_late is null)
@@ -81,14 +81,17 @@ internal sealed partial class MigrationSource
                 throw new OperationCanceledException();
             }
 
+            if (Stopwatch.GetElapsedTime(started) > _options.Patience)
+            {
+                throw new MigrationException($"the target does not answer: no {type} for {_options.Patience.TotalSeconds:0} s");
+            }
+
             if (_replies!.Next(TimeSpan.FromMilliseconds(NewsMilliseconds)) is not { } news)
             {
-                if (Stopwatch.GetElapsedTime(started) > _options.Patience)
-                {
-                    throw new MigrationException($"the target does not answer: no {type} for {_options.Patience.TotalSeconds:0} s");
-                }
+                continue;
             }
-            else if (news.Want is { } gpa)
+
+            if (news.Want is { } gpa)
             {
                 Serve(gpa);
             }
@@ -319,6 +322,7 @@ internal sealed partial class MigrationSource
     {
         link.Patience = (int)_options.GreetingPatience.TotalMilliseconds;
         link.GiveUpWritesWhen(() => _stop.IsEnding);
+        link.GiveUpReadsWhen(() => _stop.IsEnding);
         var writer = new FrameWriter(link.Stream);
         writer.WriteMagic();
         writer.Write(FrameType.Continue, _session);

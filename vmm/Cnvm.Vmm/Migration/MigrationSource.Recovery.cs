@@ -163,6 +163,11 @@ internal sealed partial class MigrationSource
             {
                 last = e.Message;
             }
+            catch (OperationCanceledException)
+            {
+                // This VMM ends, and the asking below with it.
+                last = _stop.Reason!;
+            }
 
             _progress.Set(i => i with { Error = $"{reason}; the target is asked whether the guest runs there ({last})" });
         }
@@ -189,6 +194,7 @@ internal sealed partial class MigrationSource
     {
         using MigrationLink link = ConnectAgain();
         link.Patience = (int)_options.GreetingPatience.TotalMilliseconds;
+        link.GiveUpReadsWhen(() => _stop.IsEnding);
         SayHello(new FrameWriter(link.Stream), 0, isQuestion: true);
         var reader = new FrameReader(link.Stream);
         reader.ReadMagic();

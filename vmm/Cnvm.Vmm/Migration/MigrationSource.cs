@@ -243,7 +243,7 @@ internal sealed partial class MigrationSource : IDisposable
         Volatile.Write(ref _isOrdered, true);
         _progress.Set(i => i with { Phase = MigrationPhase.HandOver, Guest = GuestPlace.Unknown });
         _writer.Write(FrameType.Run, [_guest.IsPaused ? (byte)0 : (byte)1]);
-        WaitServing(FrameType.Running, static () => false);
+        WaitServing(FrameType.Running, () => _stop.IsEnding);
         NoteDowntime();
         if (_late is not null)
         {

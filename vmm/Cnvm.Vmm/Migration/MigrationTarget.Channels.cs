@@ -13,12 +13,6 @@ internal sealed partial class MigrationTarget
     /// <summary>How often a wait for further connections looks whether it has been given up.</summary>
     private const int AdmissionMilliseconds = 100;
 
-    /// <summary>How long it looks at nobody else while somebody has not said yet who it is.</summary>
-    private const int JoiningMilliseconds = 10;
-
-    /// <summary>Most who may be there without having said who they are.</summary>
-    private const int MostJoining = 16;
-
     private long _listensSince;
 
     /// <summary>The payload of a message that is a number.</summary>
@@ -95,51 +89,14 @@ internal sealed partial class MigrationTarget
     {
         int wanted = (int)(offer.Connections ?? 1) - 1;
         long end = Environment.TickCount64 + (long)_options.Patience.TotalMilliseconds;
-        using var news = new AutoResetEvent(false);
-        List<JoiningConnection> joining = [];
-        try
+        using var incoming = new IncomingConnections(_listener, socket => Hear(socket, TakeJoin), reason => LogRefused(_logger, reason));
+        while (_channels.Count < wanted)
         {
-            while (true)
+            ThrowIfGivenUp(wanted, end);
+            if (incoming.Next(AdmissionMilliseconds) is { } joined && LetIn(joined, pages))
             {
-                foreach (JoiningConnection known in joining.FindAll(j => j.HasEnded))
-                {
-                    if (_channels.Count < wanted && known.Take() is { } joined && LetIn(joined, pages))
-                    {
-                        end = Environment.TickCount64 + (long)_options.Patience.TotalMilliseconds;
-                    }
-
-                    known.Dispose();
-                    joining.Remove(known);
-                }
-
-                if (_channels.Count >= wanted)
-                {
-                    break;
-                }
-
-                ThrowIfGivenUp(wanted, end);
-                if (_listener.Accept(joining.Count == 0 ? AdmissionMilliseconds : 0) is { } socket)
-                {
-                    if (joining.Count == MostJoining)
-                    {
-                        // A source says at once who it is, so whoever has been silent the longest is none.
-                        LogRefused(_logger, "it says nothing, and others wait");
-                        joining[0].Dispose();
-                        joining.RemoveAt(0);
-                    }
-
-                    joining.Add(new JoiningConnection(socket, Hear, news));
-                }
-
-                if (joining.Count > 0)
-                {
-                    news.WaitOne(JoiningMilliseconds);
-                }
+                end = Environment.TickCount64 + (long)_options.Patience.TotalMilliseconds;
             }
-        }
-        finally
-        {
-            joining.ForEach(j => j.Dispose());
         }
 
         ListenToAll();
@@ -165,7 +122,7 @@ internal sealed partial class MigrationTarget
         }
     }
 
-    private bool LetIn(JoinedLink joined, PageReceiver pages)
+    private bool LetIn(HeardLink joined, PageReceiver pages)
     {
         try
         {
@@ -185,42 +142,17 @@ internal sealed partial class MigrationTarget
         }
     }
 
-    /// <summary>Who somebody is that has connected; null for one that is none of the source's further connections. On a thread of its own.</summary>
-    private JoinedLink? Hear(SocketStream socket)
+    /// <summary>A further connection of the source's; null for anybody else.</summary>
+    private HeardLink? TakeJoin(HeardLink heard, Frame first)
     {
-        socket.ReadTimeout = socket.WriteTimeout = (int)_options.GreetingPatience.TotalMilliseconds;
-        MigrationLink? link = null;
-        try
+        if (first.Type == FrameType.Join && IsSession(first.Payload))
         {
-            link = _wrap(socket);
-            var reader = new FrameReader(link.Stream);
-            var writer = new FrameWriter(link.Stream);
-            Frame frame = ReadFirst(socket, reader);
-            if (frame.Type == FrameType.Join && IsSession(frame.Payload))
-            {
-                return new JoinedLink(link, reader, writer);
-            }
-
-            writer.WriteMagic();
-            if (frame.Type == FrameType.Hello && ReadHello(frame) is { IsQuestion: true } question)
-            {
-                writer.Write(FrameType.Answer, [(byte)_decisions.Ask(question.Session)]);
-                link.CloseGently();
-                link.Dispose();
-                return null;
-            }
-
-            writer.WriteReason(FrameType.Failed, "another guest is just arriving here");
-            link.CloseGently();
-            throw new MigrationException($"message {frame.Type} of another session while a guest's further connections are waited for");
+            return heard;
         }
-        catch (Exception e) when (e is MigrationException or IOException or StateFormatException)
-        {
-            LogRefused(_logger, e.Message);
-            link?.Dispose();
-            socket.Dispose();
-            return null;
-        }
+
+        RefuseGuest(heard.Writer);
+        LogRefused(_logger, $"message {first.Type} of another session while a guest's further connections are waited for");
+        return null;
     }
 
     /// <summary>With a bandwidth limit it may take long until one connection's turn comes: what counts is whether any of them brings something.</summary>

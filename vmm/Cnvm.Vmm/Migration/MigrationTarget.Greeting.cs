@@ -9,52 +9,83 @@ internal sealed partial class MigrationTarget
 {
     private const int AnswerStackBytes = 256 << 10;
 
-    /// <summary>Lets sources in until one has introduced itself; false if it was given up.</summary>
+    /// <summary>Hears whoever connects until a source has introduced itself; false if it was given up.</summary>
     private bool WaitForSource()
     {
-        while (!_stop.IsAsked && _listener.Accept(-1) is { } socket)
+        using var incoming = new IncomingConnections(_listener, socket => Hear(socket, TakeSource), reason => LogRefused(_logger, reason));
+        while (!_stop.IsAsked && incoming.Next(-1) is { } heard)
         {
-            if (Admit(socket) is not { } hello)
+            if (Admit(heard))
             {
-                continue;
+                _session = heard.Hello!.Session;
+                return true;
             }
-
-            _session = hello.Session;
-            return true;
         }
 
         return false;
     }
 
-    /// <summary>Greets whoever connected; null for one that is not to be dealt with any further.</summary>
-    private MigrationHello? Admit(SocketStream socket)
+    /// <summary>
+    /// Who somebody is that has connected: questions are answered, and whoever is of no use hears that and goes. On a thread of its own; nobody
+    /// takes longer than a source may to say who it is.
+    /// </summary>
+    /// <param name="take">Told any other first message: the connection if it is kept; null if nothing more is said, and the connection closed.</param>
+    private HeardLink? Hear(SocketStream socket, Func<HeardLink, Frame, HeardLink?> take)
     {
-        // A stranger may stay silent as long as a source may take to say who it is, and then the next one has its turn.
         socket.ReadTimeout = socket.WriteTimeout = (int)_options.GreetingPatience.TotalMilliseconds;
         MigrationLink? link = null;
         try
         {
             link = _wrap(socket);
-            var reader = new FrameReader(link.Stream);
-            var writer = new FrameWriter(link.Stream);
-            MigrationHello hello = ReadHello(ReadFirst(socket, reader));
+            var heard = new HeardLink(link, new FrameReader(link.Stream), new FrameWriter(link.Stream));
+            Frame first = ReadFirst(socket, heard.Reader);
+            if (first.Type == FrameType.Hello && ReadHello(first) is { IsQuestion: true } question)
+            {
+                heard.Writer.WriteMagic();
+                heard.Writer.Write(FrameType.Answer, [(byte)_decisions.Ask(question.Session)]);
+            }
+            else if (take(heard, first) is { } kept)
+            {
+                return kept;
+            }
+
+            link.CloseGently();
+            link.Dispose();
+        }
+        catch (Exception e) when (e is MigrationException or IOException or StateFormatException)
+        {
+            LogRefused(_logger, e.Message);
+            link?.Dispose();
+            socket.Dispose();
+        }
+
+        return null;
+    }
+
+    /// <summary>A source that speaks this version; null for one that does not.</summary>
+    private HeardLink? TakeSource(HeardLink heard, Frame first)
+    {
+        MigrationHello hello = ReadHello(first);
+        if (Version(hello) is not null)
+        {
+            return heard with { Hello = hello };
+        }
+
+        string reason = $"it speaks versions {hello.Lowest} to {hello.Highest} of the protocol, this cnvm {MigrationWire.Version}";
+        LogRefused(_logger, reason);
+        heard.Writer.WriteMagic();
+        heard.Writer.WriteReason(FrameType.Failed, reason);
+        return null;
+    }
+
+    /// <summary>Bids a source welcome; false if it is not let in, or gone.</summary>
+    private bool Admit(HeardLink heard)
+    {
+        (MigrationLink link, FrameReader reader, FrameWriter writer) = heard;
+        MigrationHello hello = heard.Hello!;
+        try
+        {
             writer.WriteMagic();
-            if (hello.IsQuestion)
-            {
-                writer.Write(FrameType.Answer, [(byte)_decisions.Ask(hello.Session)]);
-                link.CloseGently();
-                link.Dispose();
-                return null;
-            }
-
-            if (Version(hello) is not { } version)
-            {
-                string reason = $"it speaks versions {hello.Lowest} to {hello.Highest} of the protocol, this cnvm {MigrationWire.Version}";
-                writer.WriteReason(FrameType.Failed, reason);
-                link.CloseGently();
-                throw new MigrationException(reason);
-            }
-
             ulong features = hello.Features & FeaturesOn(link);
             if ((features & (MigrationWire.FeatureLocal | MigrationWire.FeatureConnections)) != 0)
             {
@@ -74,7 +105,8 @@ internal sealed partial class MigrationTarget
                 link.ReceiveDescriptors(_descriptors);
             }
 
-            writer.Write(FrameType.Welcome, StateWriter.Write(new MigrationWelcome(version, features, _options.Producer), MigrationWelcome.Describe));
+            var welcome = new MigrationWelcome(MigrationWire.Version, features, _options.Producer);
+            writer.Write(FrameType.Welcome, StateWriter.Write(welcome, MigrationWelcome.Describe));
             link.Patience = (int)_options.Patience.TotalMilliseconds;
             lock (_linkGate)
             {
@@ -90,14 +122,13 @@ internal sealed partial class MigrationTarget
             }
 
             _progress.Set(i => i with { Peer = hello.Producer, Compression = (features & MigrationWire.FeatureLz4) == 0 ? "none" : "lz4", Phase = MigrationPhase.Checking });
-            return hello;
+            return true;
         }
-        catch (Exception e) when (e is MigrationException or IOException or StateFormatException)
+        catch (Exception e) when (e is MigrationException or IOException)
         {
             LogRefused(_logger, e.Message);
-            link?.Dispose();
-            socket.Dispose();
-            return null;
+            link.Dispose();
+            return false;
         }
     }
 
@@ -119,81 +150,49 @@ internal sealed partial class MigrationTarget
     private static ushort? Version(MigrationHello hello) =>
         hello.Lowest <= MigrationWire.Version && hello.Highest >= MigrationWire.Version ? MigrationWire.Version : null;
 
+    private static void RefuseGuest(FrameWriter writer)
+    {
+        writer.WriteMagic();
+        writer.WriteReason(FrameType.Failed, "another guest is just arriving here");
+    }
+
     /// <summary>On a thread of its own, from the moment on in which a source may lose its connection and has to know.</summary>
     private void AnswerQuestions()
     {
         NativeThread.ShowName();
-        while (!TryAnswer())
+        using var incoming = new IncomingConnections(_listener, Answer, reason => LogRefused(_logger, reason));
+        while (!_listener.IsGivenUp)
         {
-            // The host is short of descriptors, say. The source of a guest that waits for memory must be let in when it has some again.
-            lock (_lateGate)
+            try
             {
-                _ = _isEnding || Monitor.Wait(_lateGate, LookMilliseconds);
+                _ = incoming.Next(-1);
+            }
+            catch (LinuxException e)
+            {
+                // The host is short of descriptors, say. The source of a guest that waits for memory must be let in when it has some again.
+                LogAcceptFailed(_logger, e.Message);
+                lock (_lateGate)
+                {
+                    _ = _isEnding || Monitor.Wait(_lateGate, LookMilliseconds);
+                }
             }
         }
     }
 
-    /// <summary>False if the host lets nobody in now.</summary>
-    private bool TryAnswer()
+    /// <summary>Null for all: who is back with what is missing is let in by the thread that hears it.</summary>
+    private HeardLink? Answer(SocketStream socket)
     {
-        try
+        _ = Hear(socket, (heard, first) =>
         {
-            while (_listener.Accept(-1) is { } socket)
-            {
-                Answer(socket);
-            }
-
-            return true;
-        }
-        catch (LinuxException e)
-        {
-            LogAcceptFailed(_logger, e.Message);
-            return false;
-        }
-    }
-
-    private void Answer(SocketStream socket)
-    {
-        socket.ReadTimeout = socket.WriteTimeout = (int)_options.GreetingPatience.TotalMilliseconds;
-        MigrationLink? link = null;
-        try
-        {
-            link = _wrap(socket);
-            var writer = new FrameWriter(link.Stream);
-            var reader = new FrameReader(link.Stream);
-            Frame first = ReadFirst(socket, reader);
             if (first.Type == FrameType.Continue)
             {
-                if (Continue(link, reader, writer, IsSession(first.Payload)))
-                {
-                    // It is the migration's from now on.
-                    link = null;
-                }
-
-                return;
+                return Continue(heard, IsSession(first.Payload)) ? heard : null;
             }
 
-            MigrationHello hello = ReadHello(first);
-            writer.WriteMagic();
-            if (hello.IsQuestion)
-            {
-                writer.Write(FrameType.Answer, [(byte)_decisions.Ask(hello.Session)]);
-            }
-            else
-            {
-                writer.WriteReason(FrameType.Failed, "another guest is just arriving here");
-            }
-
-            link.CloseGently();
-        }
-        catch (Exception e) when (e is MigrationException or IOException or StateFormatException)
-        {
-            LogRefused(_logger, e.Message);
-            socket.Dispose();
-        }
-        finally
-        {
-            link?.Dispose();
-        }
+            _ = ReadHello(first);
+            RefuseGuest(heard.Writer);
+            return null;
+        });
+        return null;
     }
 }

@@ -12,6 +12,7 @@ internal sealed partial class MigrationTarget
 {
     private const int LateStackBytes = 256 << 10;
     private const int LookMilliseconds = 500;
+    private const int EndMilliseconds = 2000;
 
     // Waited on, so a plain object: order, end and the next connection.
     private readonly object _lateGate = new();
@@ -146,7 +147,10 @@ internal sealed partial class MigrationTarget
         }
     }
 
-    /// <summary>Ends both threads; before the memory goes, when all of it is here, or with the process.</summary>
+    /// <summary>
+    /// Ends both threads; before the memory goes, when all of it is here, or with the process. The connection lives on for the last words, unless
+    /// one of the threads cannot get away from it.
+    /// </summary>
     private void EndLate()
     {
         if (_late is null)
@@ -160,14 +164,17 @@ internal sealed partial class MigrationTarget
             Monitor.PulseAll(_lateGate);
         }
 
-        if (!_isComplete)
+        _link!.EndReading();
+        _late.Wake();
+        if (!HasEnded(_taking) || !HasEnded(_asking))
         {
-            _link?.Abort();
+            _link.Abort();
+            _taking!.Join();
+            _asking!.Join();
         }
 
-        _late.Wake();
-        _taking?.Join();
-        _asking?.Join();
+        _link.EndReading(false);
+        static bool HasEnded(Thread? thread) => thread?.Join(EndMilliseconds) ?? true;
     }
 
     /// <summary>On a thread of its own: takes pages, over as many connections as it takes.</summary>
@@ -181,6 +188,10 @@ internal sealed partial class MigrationTarget
             {
                 while (!TakeLate(_reader!.Read()))
                 {
+                    if (Volatile.Read(ref _isEnding))
+                    {
+                        throw new MigrationException("it was given up");
+                    }
                 }
 
                 Finish();
@@ -197,6 +208,12 @@ internal sealed partial class MigrationTarget
                         _late!.GiveUp(lost);
                         _lateFailure = e;
                         Monitor.PulseAll(_lateGate);
+                        return;
+                    }
+
+                    if (_isEnding)
+                    {
+                        // The connection is still of use to say why.
                         return;
                     }
                 }

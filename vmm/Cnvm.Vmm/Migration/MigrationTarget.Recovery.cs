@@ -25,7 +25,7 @@ internal sealed partial class MigrationTarget
                     Monitor.Wait(_lateGate);
                 }
 
-                if (_nextLink is not { } next)
+                if (_isEnding || _nextLink is not { } next)
                 {
                     return false;
                 }
@@ -71,11 +71,12 @@ internal sealed partial class MigrationTarget
         }
     }
 
-    /// <summary>A source whose connection was lost is here again, or somebody who says so. On the thread that answers.</summary>
+    /// <summary>A source whose connection was lost is here again, or somebody who says so. On the thread that hears it.</summary>
     /// <param name="isKnown">It knows the session.</param>
     /// <returns>The connection is taken.</returns>
-    private bool Continue(MigrationLink link, FrameReader reader, FrameWriter writer, bool isKnown)
+    private bool Continue(HeardLink heard, bool isKnown)
     {
+        (MigrationLink link, FrameReader reader, FrameWriter writer) = heard;
         writer.WriteMagic();
         lock (_lateGate)
         {
@@ -107,7 +108,6 @@ internal sealed partial class MigrationTarget
             writer.WriteReason(FrameType.Failed, "no guest of this session waits for memory here");
         }
 
-        link.CloseGently();
         return false;
     }
 

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Text;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Hypervisor.State.Format;
@@ -266,6 +267,7 @@ internal sealed partial class MigrationTarget : IDisposable
             channel.WaitForRound(round, IsGivenUpOrSilent);
         }
 
+        _guest.AwaitMemory(() => _stop.IsAsked);
         Span<byte> number = stackalloc byte[sizeof(uint)];
         BinaryPrimitives.WriteUInt32LittleEndian(number, round);
         _disks!.Flush();
@@ -283,7 +285,10 @@ internal sealed partial class MigrationTarget : IDisposable
         byte[] payload = frame.Payload.ToArray();
         _progress.Enter(MigrationPhase.Stopped);
         BeginLate();
-        _guest.Restore(payload[sizeof(ulong)..], BinaryPrimitives.ReadUInt64LittleEndian(payload));
+        ulong stopped = BinaryPrimitives.ReadUInt64LittleEndian(payload);
+
+        // A guest that was paused keeps its time. For others the message's own way here counts too, and what has been done since.
+        _guest.Restore(payload[sizeof(ulong)..], stopped == 0 ? 0 : stopped + (ulong)Stopwatch.GetElapsedTime(_reader!.BeganAt).TotalNanoseconds);
     }
 
     /// <summary>Says that the guest is complete, and waits; returns whether it is to run.</summary>

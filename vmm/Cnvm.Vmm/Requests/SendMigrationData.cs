@@ -15,7 +15,7 @@ namespace Cnvm.Vmm.Requests;
 /// <param name="Wait">The answer comes when it is over and says how. cnvm's own.</param>
 /// <param name="WithDisks">The disks move along, as what the guest sees of them, into files of the target. cnvm's own.</param>
 /// <param name="OnlyCheck">The target says what stands in the way, and nothing moves. cnvm's own.</param>
-/// <param name="KeepSource">The VM that has moved stays here too, paused, and its VMM does not end; it must never run at both places. cnvm's own.</param>
+/// <param name="KeepSource">The VM that has moved stays here too, paused, and its VMM does not end. It is not let go on or booted there: it must never run at both places. cnvm's own.</param>
 /// <param name="Resume">
 /// No new migration: the guest went on at the target before its memory was there, the connection was lost, and this is where the target is now. All
 /// else stays as it was. cnvm's own.

@@ -2,33 +2,30 @@ using Cnvm.Linux;
 
 namespace Cnvm.Vmm.Migration;
 
-/// <summary>
-/// Somebody who connects while a guest's further connections are waited for. Heard on a thread of its own, so that one who says nothing keeps
-/// nobody else waiting.
-/// </summary>
-internal sealed class JoiningConnection : IDisposable
+/// <summary>Somebody who has connected. Heard on a thread of its own, so that one who says nothing keeps nobody else waiting.</summary>
+internal sealed class IncomingConnection : IDisposable
 {
     private const int StackBytes = 256 << 10;
     private readonly SocketStream _socket;
     private readonly Thread _thread;
-    private JoinedLink? _joined;
+    private HeardLink? _heard;
     private volatile bool _hasEnded;
 
     /// <param name="socket">Owned.</param>
-    /// <param name="hear">Says who it is, on that thread; null for one that has been turned away, and the socket closed. Throws nothing.</param>
+    /// <param name="hear">Says who it is, on that thread; null for one whose connection is somebody else's now, or closed. Throws nothing.</param>
     /// <param name="news">Set when that is known.</param>
-    public JoiningConnection(SocketStream socket, Func<SocketStream, JoinedLink?> hear, AutoResetEvent news)
+    public IncomingConnection(SocketStream socket, Func<SocketStream, HeardLink?> hear, AutoResetEvent news)
     {
         _socket = socket;
         _thread = new Thread(
             () =>
             {
                 NativeThread.ShowName();
-                _joined = hear(socket);
+                _heard = hear(socket);
                 _hasEnded = true;
                 news.Set();
             },
-            StackBytes) { Name = "migration-joins", IsBackground = true };
+            StackBytes) { Name = "migration-hears", IsBackground = true };
         _thread.Start();
     }
 
@@ -36,7 +33,7 @@ internal sealed class JoiningConnection : IDisposable
     public bool HasEnded => _hasEnded;
 
     /// <summary>Once <see cref="HasEnded"/>: the connection, which is the caller's then; null if it is of no use.</summary>
-    public JoinedLink? Take() => Interlocked.Exchange(ref _joined, null);
+    public HeardLink? Take() => Interlocked.Exchange(ref _heard, null);
 
     /// <summary>Ends the connection, if nobody took it, and the thread.</summary>
     public void Dispose()
@@ -47,6 +44,6 @@ internal sealed class JoiningConnection : IDisposable
         }
 
         _thread.Join();
-        _joined?.Link.Dispose();
+        _heard?.Link.Dispose();
     }
 }
