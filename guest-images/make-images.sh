@@ -9,7 +9,6 @@ trap 'kill "$small_kernel" 2>/dev/null || true' EXIT
 "$here/initramfs.sh"
 "$here/debian-kernel.sh"
 "$here/debian-kernel.sh" --nested
-"$here/nested-qemu.sh"
 "$here/sshd.sh"
 "$here/debian-root.sh"
 "$here/payload.sh"

@@ -141,7 +141,7 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
 
     private static ProcessStartInfo QemuStart(NestedHostOptions options, StartDirectory directory, string kernel, string initramfs)
     {
-        var start = new ProcessStartInfo(Repository.NestedQemu)
+        var start = new ProcessStartInfo("qemu-system-x86_64")
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

@@ -9,9 +9,6 @@ public static class Repository
     /// <summary><c>out/images</c>, or what CNVM_IMAGES names.</summary>
     public static string Images => Environment.GetEnvironmentVariable("CNVM_IMAGES") ?? Path.Combine(Root, "out", "images");
 
-    /// <summary>The QEMU that emulates hosts: one that was made ready because the installed one is too old, or the installed one.</summary>
-    public static string NestedQemu => Path.Combine(Images, "nested-qemu") is var path && File.Exists(path) ? path : "qemu-system-x86_64";
-
     /// <summary>A guest image.</summary>
     /// <exception cref="NestedHostException">It is not there; the message says how to make it.</exception>
     public static string Image(string name)
