@@ -14,11 +14,11 @@ public sealed partial record LinuxDeviceCgroup
     [ProtoMember(2)]
     public string Type { get; init; } = "";
 
-    /// <summary>The major number; -1 for all. Not set in config.json means all, too.</summary>
+    /// <summary>The major number; -1 for all, which is what a configuration without it means.</summary>
     [ProtoMember(3)]
     public long Major { get; init; }
 
-    /// <summary>The minor number; -1 for all. Not set in config.json means all, too.</summary>
+    /// <summary>The minor number; -1 for all, which is what a configuration without it means.</summary>
     [ProtoMember(4)]
     public long Minor { get; init; }
 
