@@ -7,7 +7,7 @@ internal sealed partial class ServedConnection(Stream stream, TtrpcServer server
 {
     private const int NanosecondsPerTick = 100;
 
-    /// <summary>Failures of handlers that one connection has in the log as errors; later ones are for debugging.</summary>
+    /// <summary>Failures of handlers that one connection has in the log.</summary>
     private const int LoggedFailures = 100;
 
     private readonly FrameReader _reader = new(stream);
@@ -177,10 +177,7 @@ internal sealed partial class ServedConnection(Stream stream, TtrpcServer server
         catch (Exception e)
         {
             (code, message) = (TtrpcCode.Internal, e.Message);
-            if (Interlocked.Increment(ref _failures) <= LoggedFailures)
-            {
-                LogFailure(log, e);
-            }
+            Failed(e);
         }
         return writer => ResponseEnvelope.Write(writer, code, message);
     }
@@ -199,11 +196,19 @@ internal sealed partial class ServedConnection(Stream stream, TtrpcServer server
         catch (Exception e)
         {
             // Nothing was sent: too long, or text that cannot be written.
-            LogFailure(log, e);
+            Failed(e);
             (TtrpcCode code, string message) = e is TtrpcException refusal
                 ? (refusal.Code, refusal.Message)
                 : (TtrpcCode.Internal, $"the answer cannot be written: {e.GetType().Name}");
             await AnswerAsync(streamId, writer => ResponseEnvelope.Write(writer, code, message)).ConfigureAwait(false);
+        }
+    }
+
+    private void Failed(Exception reason)
+    {
+        if (Interlocked.Increment(ref _failures) <= LoggedFailures)
+        {
+            LogFailure(log, reason);
         }
     }
 
