@@ -41,8 +41,8 @@ soak: deps build images out/nested-host/cnvm-nested-host ## the long forms of th
 bench: deps build images ## side by side with QEMU and bare C; one line a figure
 	@bench/run.sh
 
-boot: deps build $(if $(filter nested,$(HOST)),out/nested-host/cnvm-nested-host) ## boot Debian on the best host there is (CPUS=1 MEMORY=1024 FRESH= HOST=)
-	@CPUS="$(CPUS)" MEMORY="$(MEMORY)" FRESH="$(FRESH)" HOST="$(HOST)" guest-images/boot.sh
+boot: deps build $(if $(filter nested,$(HOST)),out/nested-host/cnvm-nested-host) ## boot Debian on the best host there is (CPUS=1 MEMORY=1024 FRESH= HOST= NETWORK=)
+	@CPUS="$(CPUS)" MEMORY="$(MEMORY)" FRESH="$(FRESH)" HOST="$(HOST)" NETWORK="$(NETWORK)" guest-images/boot.sh
 
 nested-host: deps out/nested-host/cnvm-nested-host ## a root shell on a machine with a real /dev/kvm (CPUS=2 MEMORY=2048)
 	@guest-images/debian-kernel.sh --nested

@@ -4,6 +4,7 @@
 #   CPUS (1), MEMORY in MiB (1024)   the guest's
 #   FRESH=1                          a new root disk; otherwise out/boot/disk.ext4 keeps what earlier guests wrote
 #   HOST=kvm|soft|nested             where; otherwise /dev/kvm where it has hardware virtualisation, and the software vCPU elsewhere
+#   NETWORK=tap|passt                the guest's network, in a namespace of its own; otherwise tap for root, and passt, if it is there, for others
 #   CNVM_VMM                         another VMM that understands the same arguments
 set -euo pipefail
 script_name=boot
@@ -13,6 +14,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 export CPUS=${CPUS:-1} MEMORY=${MEMORY:-1024} CNVM_IMAGES=$out_dir CNVM_VMM=${CNVM_VMM:-$repo_dir/out/bin/cnvm-vmm}
 [[ $CPUS =~ ^[1-9][0-9]*$ && $MEMORY =~ ^[1-9][0-9]*$ ]] || die "CPUS and MEMORY (MiB) are whole numbers, not '$CPUS' and '$MEMORY'"
 [[ -x $CNVM_VMM ]] || die "$CNVM_VMM is missing: 'make build' makes it"
+
+if [[ -z ${NETWORK:-} ]]; then
+    NETWORK=tap
+    [[ $(id -u) == 0 ]] || ! command -v passt >/dev/null || NETWORK=passt
+fi
+[[ $NETWORK =~ ^(tap|passt)$ ]] || die "NETWORK is tap or passt, not '$NETWORK'"
+export NETWORK
 
 # Which host, and why.
 why_not=
@@ -54,6 +62,7 @@ if [[ $host != nested ]]; then
     # A network namespace of its own holds the tap; it goes away with the last process in it.
     command=(unshare --net)
     [[ $(id -u) == 0 ]] || command+=(--user --map-root-user)
+    say "network: $NETWORK"
     command+=("$images_dir/boot-guest.sh" "$disk" "$work/api.sock")
 else
     "$images_dir/debian-kernel.sh" --nested
@@ -61,7 +70,7 @@ else
     [[ -x $nested ]] || die "$nested is missing: 'make $nested' makes it"
     socket=/run/cnvm-boot/api.sock
     command=("$nested" --memory "$((MEMORY + 1024))" --cpus "$((CPUS < 2 ? 2 : CPUS))" --drive-rw "$disk" --forward-unix "$socket"
-        -- env "CPUS=$CPUS" "MEMORY=$MEMORY" "TERM=${TERM:-linux}" "CNVM_VMM=$CNVM_VMM" "CNVM_IMAGES=$out_dir" HYPERVISOR=kvm
+        -- env NETWORK=tap "CPUS=$CPUS" "MEMORY=$MEMORY" "TERM=${TERM:-linux}" "CNVM_VMM=$CNVM_VMM" "CNVM_IMAGES=$out_dir" HYPERVISOR=kvm
         "$images_dir/boot-guest.sh" /dev/vda "$socket")
 fi
 

@@ -51,8 +51,7 @@ internal sealed class SshTarget(string ssh, string host, string cnvm)
             return program;
         }
 
-        IEnumerable<string> folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
-        return folders.Select(f => Path.Combine(f, program)).FirstOrDefault(File.Exists)
+        return ProgramPath.Find(program)
             ?? throw new CliException(ExitCode.Failure, $"there is no {program} in PATH; --ssh names another program");
     }
 }

@@ -1,3 +1,5 @@
+using Cnvm.Linux;
+
 namespace Cnvm.Cli;
 
 /// <summary>The program that VMs run in, and that knows the hypervisors.</summary>
@@ -17,9 +19,7 @@ internal static class VmmProgram
                 : throw new CliException(ExitCode.Failure, $"{Variable} names {chosen}, which does not exist");
         }
 
-        IEnumerable<string> folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
-        string? beside = Path.GetDirectoryName(Environment.ProcessPath);
-        return folders.Prepend(beside ?? "/").Select(f => Path.Combine(f, Name)).FirstOrDefault(File.Exists)
+        return ProgramPath.Find(Name, before: Path.GetDirectoryName(Environment.ProcessPath))
             ?? throw new CliException(ExitCode.Failure, $"{Name} is neither beside cnvm nor in PATH; set {Variable} to where it is");
     }
 }

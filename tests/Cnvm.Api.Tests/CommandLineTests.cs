@@ -62,6 +62,17 @@ public sealed class CommandLineTests
     }
 
     [Fact]
+    public void Passt_is_started_with_ports_that_lead_to_the_guest()
+    {
+        VmConfig vm = Vm("--kernel", "/k", "--net", "passt=on,tcp_ports=[8080:80,127.0.0.1/2222:22],mac=52:54:00:00:00:01", "passt=on,udp_ports=53", "tap=t,passt=off");
+        Assert.Equal(["8080:80", "127.0.0.1/2222:22"], vm.Net![0].Passt!.TcpPorts!);
+        Assert.Null(vm.Net[0].Passt!.UdpPorts);
+        Assert.Equal("52:54:00:00:00:01", vm.Net[0].Mac);
+        Assert.Equal(["53"], vm.Net[1].Passt!.UdpPorts!);
+        Assert.Equal(new NetConfig(Tap: "t"), vm.Net[2]);
+    }
+
+    [Fact]
     public void A_kernel_alone_has_the_contracts_defaults()
     {
         VmConfig vm = Vm("--kernel", "/k");
@@ -184,6 +195,7 @@ public sealed class CommandLineTests
     [InlineData("--vsock: cid= is missing", "--kernel", "/k", "--vsock", "socket=/s")]
     [InlineData("--numa: distances: node 1 needs one distance", "--kernel", "/k", "--numa", "guest_numa_id=0,distances=[1@[256]]")]
     [InlineData("--igvm: IGVM is not supported yet by cnvm", "--igvm", "/f")]
+    [InlineData("tcp_ports and udp_ports are for passt=on", "--kernel", "/k", "--net", "tap=t,tcp_ports=80")]
     public void What_is_wrong_is_refused_with_a_hint(string expected, params string[] words) => Refused(expected, words);
 
     [Theory]
@@ -194,6 +206,13 @@ public sealed class CommandLineTests
     [InlineData("memory.shared: disks[0] is a vhost-user device", "--kernel", "/k", "--disk", "vhost_user=on,socket=/s")]
     [InlineData("net[0].tap: is for the vhost-user back end", "--kernel", "/k", "--memory", "shared=on", "--net", "vhost_user=on,socket=/s,tap=t")]
     [InlineData("net[0].tap: the interface is at a stream socket", "--kernel", "/k", "--net", "socket=/s,tap=t")]
+    [InlineData("net[0].socket: the interface is at a stream socket", "--kernel", "/k", "--net", "passt=on,socket=/s")]
+    [InlineData("net[0].passt.tcp_ports: '80:' is not of the form", "--kernel", "/k", "--net", "passt=on,tcp_ports=80:")]
+    [InlineData("net[0].passt.tcp_ports: '0' is not of the form", "--kernel", "/k", "--net", "passt=on,tcp_ports=0")]
+    [InlineData("net[0].passt.tcp_ports: '9-8' is not of the form", "--kernel", "/k", "--net", "passt=on,tcp_ports=9-8")]
+    [InlineData("net[0].passt.udp_ports: 'here/80' is not of the form", "--kernel", "/k", "--net", "passt=on,udp_ports=here/80")]
+    [InlineData("net[0].passt.udp_ports: '1:2:3' is not of the form", "--kernel", "/k", "--net", "passt=on,udp_ports=1:2:3")]
+    [InlineData("net[0].passt.tcp_ports: '--help' is not of the form", "--kernel", "/k", "--net", "passt=on,tcp_ports=--help")]
     [InlineData("payload.firmware: firmware is not supported", "--firmware", "/f")]
     [InlineData("balloon.size: ", "--kernel", "/k", "--balloon", "size=1G,deflate_on_oom=on,free_page_reporting=on,statistics=on")]
     [InlineData("devices: ", "--kernel", "/k", "--device", "path=/sys/bus/pci/devices/0000:01:00.0,iommu=on,x_nv_gpudirect_clique=3")]

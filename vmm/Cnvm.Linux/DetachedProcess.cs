@@ -16,7 +16,13 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     private const short POSIX_SPAWN_SETSID = 0x80;
     private const int WNOHANG = 1;
     private const int SignalBytes = 128;
+    private const long PidFdSendSignal = 424;
     private const long PidFdOpen = 434;
+    private const int SIGKILL = 9;
+
+    /// <summary>Number that a descriptor which is handed over has in the new program: the first behind input, output and errors.</summary>
+    public const int GivenFd = 3;
+
     private readonly FileDescriptor _pidFd;
 
     private DetachedProcess(int id, FileDescriptor pidFd)
@@ -37,15 +43,20 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     /// <param name="errors">Descriptor for errors; stays the caller's. May be the same.</param>
     /// <exception cref="LinuxException">The program cannot be started.</exception>
     public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors) =>
-        Start(path, arguments, -1, output, errors, POSIX_SPAWN_SETSID);
+        Start(path, arguments, -1, output, errors, -1, POSIX_SPAWN_SETSID);
+
+    /// <param name="given">A further descriptor, <see cref="GivenFd"/> there; stays the caller's.</param>
+    /// <inheritdoc cref="Start(string, IReadOnlyList{string}, int, int)"/>
+    public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors, int given) =>
+        Start(path, arguments, -1, output, errors, given, POSIX_SPAWN_SETSID);
 
     /// <summary>Starts a program in this process's session: it has its terminal, and may ask there.</summary>
     /// <param name="input">Descriptor for input; stays the caller's.</param>
     /// <inheritdoc cref="Start(string, IReadOnlyList{string}, int, int)"/>
     public static DetachedProcess StartHere(string path, IReadOnlyList<string> arguments, int input, int output, int errors) =>
-        Start(path, arguments, input, output, errors, 0);
+        Start(path, arguments, input, output, errors, -1, 0);
 
-    private static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int input, int output, int errors, short session)
+    private static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int input, int output, int errors, int given, short session)
     {
         var environment = new List<string>();
         foreach (System.Collections.DictionaryEntry entry in Environment.GetEnvironmentVariables())
@@ -80,6 +91,12 @@ public sealed unsafe partial class DetachedProcess : IDisposable
                 "posix_spawn_file_actions for the input");
             LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, output, 1), "posix_spawn_file_actions_adddup2");
             LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, errors, 2), "posix_spawn_file_actions_adddup2");
+            if (given >= 0)
+            {
+                // Also when it has that number already: then it is no longer closed on exec.
+                LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, given, GivenFd), "posix_spawn_file_actions_adddup2");
+            }
+
             int id;
             LinuxErrorOf(posix_spawn(&id, path, &actions, &attributes, words.Vector, variables.Vector), $"start {path}");
             return new DetachedProcess(id, new FileDescriptor((int)LinuxError.Check((nint)syscall(PidFdOpen, id, 0), "pidfd_open")));
@@ -103,6 +120,16 @@ public sealed unsafe partial class DetachedProcess : IDisposable
         int ended = LinuxError.Check(waitpid(Id, &status, WNOHANG), $"wait for process {Id}");
         int signal = status & 0x7f;
         return ended == 0 ? null : signal != 0 ? KilledBase + signal : (status >> 8) & 0xff;
+    }
+
+    /// <summary>Ends the process at once, if it still runs.</summary>
+    /// <exception cref="LinuxException">It belongs to somebody else.</exception>
+    public void Kill()
+    {
+        if (syscall(PidFdSendSignal, Fd, SIGKILL, 0, 0) < 0 && LinuxError.Last != Errno.ESRCH)
+        {
+            throw new LinuxException($"end process {Id}", LinuxError.Last);
+        }
     }
 
     /// <summary>Lets go of the process; it runs on.</summary>
@@ -154,6 +181,9 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     // syscall is variadic in C; on x86-64 a variadic call passes integers as an ordinary one does.
     [LibraryImport("libc", SetLastError = true)]
     private static partial long syscall(long number, long first, long second);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial long syscall(long number, long first, long second, long third, long fourth);
 
     [Abi("spawn.h", "posix_spawnattr_t")]
     [StructLayout(LayoutKind.Sequential)]

@@ -31,6 +31,9 @@ public static unsafe partial class Libc
     internal static partial int socket(int domain, int type, int protocol);
 
     [LibraryImport(Library, SetLastError = true)]
+    internal static partial int socketpair(int domain, int type, int protocol, int* fds);
+
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int bind(int fd, sockaddr_un* address, uint length);
 
     [LibraryImport(Library, SetLastError = true)]

@@ -21,6 +21,25 @@ public sealed unsafe partial class UnixStream : IDisposable
     /// <summary>The raw descriptor, to poll; valid until this object is disposed.</summary>
     public int Fd => _fd.Value;
 
+    /// <summary>Two ends of one connection: one that does not block, and one to hand to another program.</summary>
+    /// <param name="otherBlocks">Whether the other program's end blocks.</param>
+    /// <exception cref="LinuxException">The host has no descriptors left.</exception>
+    public static (UnixStream Here, FileDescriptor There) Pair(bool otherBlocks)
+    {
+        int* fds = stackalloc int[2];
+        // SAFETY: socketpair(2) writes two ints, a local.
+        LinuxError.Check(Libc.socketpair(Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC | Libc.SOCK_NONBLOCK, 0, fds), "socketpair");
+        var here = new UnixStream(new FileDescriptor(fds[0]));
+        var there = new FileDescriptor(fds[1]);
+        if (otherBlocks)
+        {
+            int flags = LinuxError.Check(Libc.fcntl(fds[1], Libc.F_GETFL, 0), "F_GETFL");
+            LinuxError.Check(Libc.fcntl(fds[1], Libc.F_SETFL, flags & ~Libc.O_NONBLOCK), "F_SETFL");
+        }
+
+        return (here, there);
+    }
+
     /// <summary>Connects to the socket at <paramref name="path"/>; the result blocks.</summary>
     /// <exception cref="LinuxException">Nobody serves the path, or the host refuses.</exception>
     public static UnixStream Connect(string path)

@@ -9,7 +9,7 @@ public sealed partial class VmmService
     private sealed partial class Arrival
     {
         // The connection to a socket stays the source's: the target makes one of its own.
-        private static int QueuesOf(NetConfig net) => net.Socket is null ? net.NumQueues / 2 : 0;
+        private static int QueuesOf(NetConfig net) => net.IsStream ? 0 : net.NumQueues / 2;
 
         /// <exception cref="MigrationException">As many were not handed over as the configuration has.</exception>
         private void ThrowIfQueuesDiffer(VmConfig config)

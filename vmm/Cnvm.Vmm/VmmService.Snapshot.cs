@@ -235,9 +235,10 @@ public sealed partial class VmmService
             }
 
             NetConfig net = nets![at];
-            if (net.Socket is null ? other.Socket is not null : other.Tap is not null)
+            if ((net.Socket is null && other.Socket is not null) || (net.IsStream && other.Tap is not null))
             {
-                throw new ConfigException("net_overrides", $"'{other.Id}' is {(net.Socket is null ? "not " : "")}at a socket, and stays so");
+                throw new ConfigException(
+                    "net_overrides", $"'{other.Id}' is {(net.Socket is not null ? "at a socket" : net.Passt is not null ? "at passt" : "not at a socket")}, and stays so");
             }
 
             nets[at] = net with { Mac = other.Mac ?? net.Mac, Tap = other.Tap ?? net.Tap, Socket = other.Socket ?? net.Socket };
@@ -289,7 +290,7 @@ public sealed partial class VmmService
                     "net_fds", $"{net.Id} had TAP queues by descriptor: send new ones with the request and name them here");
         }
 
-        if (net.Socket is not null)
+        if (net.IsStream)
         {
             throw new ConfigException("net_fds", $"{net.Id} is at a socket and has no TAP queues: name another socket in net_overrides");
         }

@@ -29,7 +29,7 @@ internal static partial class CommandTable
         Add("add-disk", "add a block device", "DISK",
             "path=FILE[,readonly=on][,direct=on][,num_queues=N][,queue_size=N][,serial=TEXT][,image_type=raw|qcow2|fixedvhd|vhdx][,backing_files=on]", DeviceRequests.AddDisk),
         Add("add-net", "add a network device", "NET",
-            "tap=NAME | fd=[N,...] (open TAP descriptors of this process) | socket=PATH (of passt)\n[,mac=MAC][,ip=ADDR,mask=MASK][,host_mac=MAC][,mtu=N][,num_queues=N]",
+            "tap=NAME | fd=[N,...] (open TAP descriptors of this process) | passt=on[,tcp_ports=[8080:80,...]] | socket=PATH\n[,mac=MAC][,ip=ADDR,mask=MASK][,host_mac=MAC][,mtu=N][,num_queues=N]",
             DeviceRequests.AddNet),
         Add("add-fs", "add a virtio-fs device", "FS", "tag=TAG,path=FOLDER[,readonly=on|off][,cache=auto|always|none][,num_queues=N][,queue_size=N]", DeviceRequests.AddFs),
         Add("add-pmem", "add a persistent memory device", "PMEM", "file=FILE[,size=SIZE][,discard_writes=on]", DeviceRequests.AddPmem),

@@ -54,6 +54,35 @@ public sealed class Passt(SoftHostFixture fixture) : GuestTests(fixture)
         await guest.PowerOffAsync();
     }
 
+    [GuestFact]
+    public async Task A_passt_of_the_vmm_carries_ping_and_tcp_before_and_after_a_reboot()
+    {
+        await using NetworkNamespace space = await MakeSpaceAsync();
+        GuestSetup setup = GuestSetup.Small with { Net = "passt=on,tcp_ports=5002,mac=52:54:00:12:34:59", NetworkNamespace = space.Name };
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
+        var traffic = new NetTraffic(Host, space, guest);
+        for (int boot = 0; boot < 2; boot++)
+        {
+            if (boot > 0)
+            {
+                await guest.PutAsync("vm.reboot");
+                await guest.WaitForAsync(GuestVm.Ready);
+            }
+
+            await guest.AskAsync("ip link set eth0 up");
+            Assert.Contains($"lease of {Address} obtained", await guest.AskAsync("udhcpc -i eth0 -n -q -s /bin/true"), StringComparison.Ordinal);
+            await guest.AskAsync($"ip address add {Address}/24 dev eth0 && ip route add default via {Gateway}");
+            await PingAsync(guest);
+            await traffic.ToHostAsync(Server, Bytes / 5);
+            await traffic.ToGuestAsync("127.0.0.1", Bytes / 5);
+        }
+
+        await guest.PowerOffAsync();
+
+        // The one that served the guest has ended with it, and its port is free.
+        await space.RunAsync("! ss -Hltn | grep -q :5002");
+    }
+
     private static async Task PingAsync(GuestVm guest) =>
         Assert.Contains(" 0% packet loss", await guest.AskAsync($"ping -c 3 -W 60 {Server}"), StringComparison.Ordinal);
 

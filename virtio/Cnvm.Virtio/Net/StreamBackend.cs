@@ -18,7 +18,7 @@ public sealed unsafe partial class StreamBackend : INetBackend
     private const int MaxPieces = IoVec.MaxCount + 1;
 
     private readonly string _id;
-    private readonly string _path;
+    private readonly IStreamSource _source;
     private readonly ILogger _logger;
     private readonly LogRateLimit _lostLimit = new();
     private readonly LogRateLimit _foundLimit = new();
@@ -38,10 +38,10 @@ public sealed unsafe partial class StreamBackend : INetBackend
     private volatile bool _isConnected;
     private volatile Action? _connectionChanged;
 
-    private StreamBackend(string id, string path, UnixStream stream, ILogger logger)
+    private StreamBackend(string id, IStreamSource source, UnixStream stream, ILogger logger)
     {
         _id = id;
-        _path = path;
+        _source = source;
         _logger = logger;
         // SAFETY: freed in Dispose; untouched pages cost no memory.
         _received = (byte*)NativeMemory.Alloc(LengthBytes + NetSpec.MaxFrameBytes);
@@ -79,18 +79,32 @@ public sealed unsafe partial class StreamBackend : INetBackend
     /// <param name="id">The device's name, for threads and messages.</param>
     /// <param name="path">The program's socket.</param>
     /// <exception cref="NetBackendException">Nobody serves it, or the host refuses.</exception>
-    public static StreamBackend Connect(string id, string path, ILogger logger)
+    public static StreamBackend Connect(string id, string path, ILogger logger) => Connect(id, new SocketSource(path), logger);
+
+    /// <summary>Starts passt(1) at the other end, once more whenever it has ended. It ends with this object, or with this process.</summary>
+    /// <param name="id">The device's name, for threads and messages.</param>
+    /// <exception cref="NetBackendException">It is not there, or refuses: ports that are taken, for example.</exception>
+    public static StreamBackend Start(string id, PasstOptions options, ILogger logger)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return Connect(id, new PasstSource(options), logger);
+    }
+
+    /// <summary>Why <see cref="Start"/> would fail before it starts anything; null if it would not.</summary>
+    public static string? StartObstacle() => ProgramPath.Find(PasstOptions.ProgramName) is null ? PasstSource.Missing : null;
+
+    private static StreamBackend Connect(string id, IStreamSource source, ILogger logger)
     {
         ArgumentNullException.ThrowIfNull(logger);
         try
         {
-            UnixStream stream = UnixStream.TryConnect(path)
-                ?? throw new NetBackendException($"nobody serves the socket {path}: start the program that does first, for example passt -s {path}");
-            return new StreamBackend(id, path, stream, logger);
+            UnixStream stream = source.TryConnect(out string obstacle) ?? throw new NetBackendException(obstacle);
+            return new StreamBackend(id, source, stream, logger);
         }
         catch (LinuxException e)
         {
-            throw new NetBackendException($"the network socket {path} cannot be used: {e.Message}", e);
+            source.Dispose();
+            throw new NetBackendException($"the network at {source.Name} cannot be used: {e.Message}", e);
         }
     }
 
@@ -112,6 +126,7 @@ public sealed unsafe partial class StreamBackend : INetBackend
         _stream?.Dispose();
         _stream = null;
         _isConnected = false;
+        _source.Dispose();
         _readable.Dispose();
         _room.Dispose();
         _gone.Dispose();
@@ -187,7 +202,7 @@ public sealed unsafe partial class StreamBackend : INetBackend
                     return;
                 }
 
-                reason = _fault ?? reason;
+                reason = _fault ?? _source.LastWords() ?? reason;
                 _keeper.UnwatchSocket(stream.Fd);
                 _room.Remove(stream.Fd);
                 StopReading(stream);
@@ -202,7 +217,7 @@ public sealed unsafe partial class StreamBackend : INetBackend
         _isConnected = false;
         if (_lostLimit.TryTake(out long suppressed))
         {
-            LogLost(_logger, _id, _path, reason, suppressed);
+            LogLost(_logger, _id, _source.Name, reason, suppressed);
         }
 
         _keeper.RetryAfter(_connectedAt);
@@ -220,9 +235,14 @@ public sealed unsafe partial class StreamBackend : INetBackend
         UnixStream? stream = null;
         try
         {
-            stream = UnixStream.TryConnect(_path);
+            stream = _source.TryConnect(out string obstacle);
             if (stream is null)
             {
+                if (_source.StartsProgram && _refusedLimit.TryTake(out long unsaid))
+                {
+                    LogRefused(_logger, _id, _source.Name, obstacle, unsaid);
+                }
+
                 return false;
             }
 
@@ -233,7 +253,7 @@ public sealed unsafe partial class StreamBackend : INetBackend
             stream?.Dispose();
             if (_refusedLimit.TryTake(out long hidden))
             {
-                LogRefused(_logger, _id, _path, e.Message, hidden);
+                LogRefused(_logger, _id, _source.Name, e.Message, hidden);
             }
 
             return false;
@@ -242,7 +262,7 @@ public sealed unsafe partial class StreamBackend : INetBackend
         Volatile.Write(ref _reconnects, _reconnects + 1);
         if (_foundLimit.TryTake(out long suppressed))
         {
-            LogFound(_logger, _id, _path, suppressed);
+            LogFound(_logger, _id, _source.Name, suppressed);
         }
 
         _connectionChanged?.Invoke();
@@ -268,7 +288,7 @@ public sealed unsafe partial class StreamBackend : INetBackend
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "{Device}: the network at {Socket} is gone: {Reason}; the link is down until somebody serves the socket again ({Suppressed} like it not shown)")]
+        Message = "{Device}: the network at {Socket} is gone: {Reason}; the link is down until the program there is back ({Suppressed} like it not shown)")]
     private static partial void LogLost(ILogger logger, string device, string socket, string reason, long suppressed);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Device}: the network at {Socket} is there again ({Suppressed} like it not shown)")]

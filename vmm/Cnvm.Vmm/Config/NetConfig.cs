@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace Cnvm.Vmm.Config;
 
-/// <summary>A virtio-net device: on a TAP interface, at a stream socket, or served by a vhost-user back end.</summary>
+/// <summary>A virtio-net device: on a TAP interface, through passt or another program at a stream socket, or served by a vhost-user back end.</summary>
 /// <param name="Tap">Name of the interface: attached if it exists, created if not; chosen by the kernel if null.</param>
 /// <param name="Ip">Address that the host's end gets; IPv4 or IPv6.</param>
 /// <param name="Mask">Netmask of <paramref name="Ip"/>.</param>
@@ -14,6 +14,7 @@ namespace Cnvm.Vmm.Config;
 /// Descriptors of open TAP queues in this process. In JSON only their number means something: descriptors come by SCM_RIGHTS.
 /// </param>
 /// <param name="Socket">In place of a TAP interface: a Unix socket where passt(1), or another program, takes and gives frames. cnvm's own.</param>
+/// <param name="Passt">In place of a TAP interface: a passt(1) that the VMM starts. cnvm's own.</param>
 public sealed record NetConfig(
     string? Tap = null,
     string? Ip = null,
@@ -35,8 +36,12 @@ public sealed record NetConfig(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool Iommu = false,
     ushort PciSegment = 0,
     byte? PciDeviceId = null,
-    string? Socket = null) : IPciDeviceConfig
+    string? Socket = null,
+    PasstConfig? Passt = null) : IPciDeviceConfig
 {
     public const ushort DefaultNumQueues = 2;
     public const ushort DefaultQueueSize = 256;
+
+    /// <summary>The other end is a program that takes and gives frames, and no interface of the host.</summary>
+    internal bool IsStream => Socket is not null || Passt is not null;
 }

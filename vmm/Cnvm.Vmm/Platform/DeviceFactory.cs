@@ -82,18 +82,7 @@ internal static class DeviceFactory
         string id = net.Id!;
         try
         {
-            INetBackend backend = net.Socket is { } socket ? StreamBackend.Connect(id, socket, logger) : TapBackend.Open(new TapOptions
-            {
-                Name = net.Tap,
-                Queues = net.NumQueues / 2,
-                // The configuration's descriptors outlive this machine, so that a reboot finds them open.
-                Descriptors = net.Fds is { } fds ? Array.ConvertAll(fds.ToArray(), FileDescriptor.Duplicate) : null,
-                Address = net.Ip is { } ip ? IPAddress.Parse(ip) : null,
-                Mask = net.Mask is { } mask ? IPAddress.Parse(mask) : null,
-                HostMac = net.HostMac is { } hostMac ? PhysicalAddress.Parse(hostMac) : null,
-                Mtu = net.Mtu,
-            });
-            return new NetDevice(OptionsOf(net), backend, logger);
+            return new NetDevice(OptionsOf(net), CreateNetBackend(id, net, logger), logger);
         }
         catch (Exception e) when (e is NetBackendException or LinuxException or IOException)
         {
@@ -101,13 +90,35 @@ internal static class DeviceFactory
         }
     }
 
+    private static INetBackend CreateNetBackend(string id, NetConfig net, ILogger logger) => net switch
+    {
+        { Passt: { } passt } => StreamBackend.Start(
+            id, new PasstOptions { TcpPorts = passt.TcpPorts ?? [], UdpPorts = passt.UdpPorts ?? [] }, logger),
+        { Socket: { } socket } => StreamBackend.Connect(id, socket, logger),
+        _ => TapBackend.Open(new TapOptions
+        {
+            Name = net.Tap,
+            Queues = net.NumQueues / 2,
+            // The configuration's descriptors outlive this machine, so that a reboot finds them open.
+            Descriptors = net.Fds is { } fds ? Array.ConvertAll(fds.ToArray(), FileDescriptor.Duplicate) : null,
+            Address = net.Ip is { } ip ? IPAddress.Parse(ip) : null,
+            Mask = net.Mask is { } mask ? IPAddress.Parse(mask) : null,
+            HostMac = net.HostMac is { } hostMac ? PhysicalAddress.Parse(hostMac) : null,
+            Mtu = net.Mtu,
+        }),
+    };
+
     /// <summary>
     /// Why an interface cannot be had by its name, or its socket by its path; null if it can, or if only somebody else has it by now. Nothing is said
     /// to a program at a socket, which may end with its first connection.
     /// </summary>
-    public static string? NetObstacle(NetConfig net) => net.Socket is { } socket
-        ? Path.Exists(socket) ? null : $"there is no socket {socket}: start the program that serves it first, for example passt -s {socket}"
-        : TapBackend.Obstacle(new TapOptions { Name = net.Tap, Queues = net.NumQueues / 2 });
+    public static string? NetObstacle(NetConfig net) => net switch
+    {
+        { Passt: not null } => StreamBackend.StartObstacle(),
+        { Socket: { } socket } =>
+            Path.Exists(socket) ? null : $"there is no socket {socket}: start the program that serves it first, for example passt -s {socket}",
+        _ => TapBackend.Obstacle(new TapOptions { Name = net.Tap, Queues = net.NumQueues / 2 }),
+    };
 
     /// <inheritdoc cref="CreateVhostUserDisk"/>
     public static VhostUserNetDevice CreateVhostUserNet(NetConfig net, GuestMemory memory, ILogger logger) => WithBackend(

@@ -1,0 +1,16 @@
+namespace Cnvm.Virtio.Net;
+
+/// <summary>How passt(1) is started.</summary>
+public sealed record PasstOptions
+{
+    public const string ProgramName = "passt";
+
+    /// <summary>The program; looked for in PATH if null.</summary>
+    public string? Program { get; init; }
+
+    /// <summary>Ports of the host that lead to the guest's, as its --tcp-ports takes them: <c>[ADDRESS/]PORTS[:GUEST PORTS]</c>.</summary>
+    public IReadOnlyList<string> TcpPorts { get; init; } = [];
+
+    /// <summary>The same for UDP.</summary>
+    public IReadOnlyList<string> UdpPorts { get; init; } = [];
+}
