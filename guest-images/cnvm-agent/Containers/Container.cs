@@ -11,7 +11,6 @@ internal sealed class Container : IDisposable
 {
     private const int MostProcesses = 1024;
     private readonly ContainerEnvironment _environment;
-    private readonly StagePlan _plan;
     private readonly ContainerProcess _first;
     private readonly Dictionary<string, ContainerProcess?> _others = [];
     private readonly FileDescriptor _pidNamespace;
@@ -22,7 +21,7 @@ internal sealed class Container : IDisposable
     private Container(string id, StagePlan plan, ControlGroup group, ContainerProcess first, IReadOnlyList<string> storages, ContainerEnvironment environment)
     {
         Id = id;
-        _plan = plan;
+        Plan = plan;
         Group = group;
         _first = first;
         Storages = storages;
@@ -32,6 +31,9 @@ internal sealed class Container : IDisposable
     }
 
     public string Id { get; }
+
+    /// <summary>Of the container with its first process.</summary>
+    public StagePlan Plan { get; }
 
     public ControlGroup Group { get; }
 
@@ -115,7 +117,7 @@ internal sealed class Container : IDisposable
         try
         {
             StagedProcess staged = _environment.Launcher.Launch(
-                plan with { SeccompFilter = _plan.SeccompFilter, SeccompFlags = _plan.SeccompFlags }, _pidNamespace, _namespaces, Group.Add);
+                plan with { SeccompFilter = Plan.SeccompFilter, SeccompFlags = Plan.SeccompFlags }, _pidNamespace, _namespaces, Group.Add);
             process = new ContainerProcess(processId, staged, _environment.Processes, _environment.Watch);
             process.Start();
             lock (_lock)

@@ -8,6 +8,10 @@ namespace Cnvm.Linux;
 public static unsafe partial class Children
 {
     public const int SIGKILL = 9;
+
+    /// <summary>A child is given so many descriptors at most; its program must not be found by a lower number.</summary>
+    public const int MostDescriptors = 32;
+
     private const int P_ALL = 0;
     private const int P_PID = 1;
     private const int WEXITED = 4;
@@ -26,12 +30,12 @@ public static unsafe partial class Children
     /// <summary>Starts a program in the calling thread's namespaces, with no signal blocked, ignored or handled.</summary>
     /// <param name="path">Path of the program; PATH is not searched.</param>
     /// <param name="arguments">With the program's name first.</param>
-    /// <param name="descriptors">Become 0, 1, 2 and so on there; stay the caller's. At most 32.</param>
+    /// <param name="descriptors">Become 0, 1, 2 and so on there; stay the caller's. At most <see cref="MostDescriptors"/>.</param>
     /// <returns>The process's number here.</returns>
     /// <exception cref="LinuxException">The program cannot be started.</exception>
     public static int Start(string path, IReadOnlyList<string> arguments, IReadOnlyList<string> environment, ReadOnlySpan<int> descriptors)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, 32);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MostDescriptors);
         using var words = new DetachedProcess.NativeStrings(arguments);
         using var variables = new DetachedProcess.NativeStrings(environment);
         var parked = new List<FileDescriptor>(descriptors.Length);

@@ -15,7 +15,8 @@ public sealed class ProgramCopy : IDisposable
     /// <exception cref="LinuxException">There is no memory, or no /proc.</exception>
     public ProgramCopy()
     {
-        _fd = new FileDescriptor(LinuxError.Check(Libc.memfd_create("cnvm-agent", Libc.MFD_CLOEXEC | Libc.MFD_ALLOW_SEALING), "memfd_create"));
+        using var made = new FileDescriptor(LinuxError.Check(Libc.memfd_create("cnvm-agent", Libc.MFD_CLOEXEC | Libc.MFD_ALLOW_SEALING), "memfd_create"));
+        _fd = new FileDescriptor(LinuxError.Check(Libc.fcntl(made.Value, Libc.F_DUPFD_CLOEXEC, Children.MostDescriptors), "duplicate a descriptor"));
         try
         {
             using var own = new FileDescriptor(LinuxError.Check(Libc.open("/proc/self/exe", Libc.O_RDONLY | Libc.O_CLOEXEC, 0), "open /proc/self/exe"));
