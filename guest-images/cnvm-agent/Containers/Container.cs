@@ -210,13 +210,9 @@ internal sealed class Container : IDisposable
             return;
         }
 
-        (string id, ContainerProcess? process) = _others.FirstOrDefault(o => o.Value is { IsWaited: true });
-        if (process is null)
-        {
-            throw new TtrpcException(TtrpcCode.ResourceExhausted, $"container {Id} has {MostProcesses} processes whose exit nobody has asked for");
-        }
-
-        _others.Remove(id);
+        ContainerProcess process = _others.Values.FirstOrDefault(p => p is { IsWaited: true })
+            ?? throw new TtrpcException(TtrpcCode.ResourceExhausted, $"container {Id} has {MostProcesses} processes whose exit nobody has asked for");
+        _others.Remove(process.Id);
         process.Dispose();
     }
 

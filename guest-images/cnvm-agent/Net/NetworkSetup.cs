@@ -75,7 +75,7 @@ internal sealed class NetworkSetup
                     ? string.Equals(l.HardwareAddress, wanted.HardwareAddress, StringComparison.OrdinalIgnoreCase)
                     : l.Name == wanted.Name)
                 ?? throw new LinuxException($"find the network interface {wanted.HardwareAddress} {wanted.Name}", Errno.ENODEV);
-            foreach (LinkAddress address in link.Addresses.Except(wanted.Addresses))
+            foreach (LinkAddress address in link.Addresses.Where(a => !wanted.Addresses.Any(w => w == a)))
             {
                 // What the kernel makes by itself (link-local addresses) is the kernel's.
                 if (!address.Address.IsIPv6LinkLocal)
@@ -97,7 +97,7 @@ internal sealed class NetworkSetup
             }
 
             SetLink(socket, link.Index, hasNoArp ? Up | NoArp : Up, hasNoArp ? Up | NoArp : Up, m => m);
-            return Links(socket).First(l => l.Index == link.Index);
+            return Links(socket).Find(l => l.Index == link.Index)!;
         }
     }
 
@@ -119,7 +119,7 @@ internal sealed class NetworkSetup
         lock (_lock)
         {
             using var socket = new RouteSocket();
-            foreach (RouteEntry old in Routes(socket).Except(wanted))
+            foreach (RouteEntry old in Routes(socket).Where(o => !wanted.Any(w => w == o)))
             {
                 // One may have gone together with another.
                 _ = ChangeRoute(socket, DeleteRoute, 0, old, Links(socket));
@@ -127,7 +127,7 @@ internal sealed class NetworkSetup
 
             List<LinkState> links = Links(socket);
             // What leads to gateways comes before what goes through them.
-            foreach (RouteEntry route in wanted.OrderBy(r => r.Gateway.Length > 0))
+            foreach (RouteEntry route in wanted.Where(r => r.Gateway.Length == 0).Concat(wanted.Where(r => r.Gateway.Length > 0)))
             {
                 int error = ChangeRoute(socket, NewRoute, RouteSocket.Create | RouteSocket.Replace, route, links);
                 if (error != 0)

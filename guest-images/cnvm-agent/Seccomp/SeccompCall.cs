@@ -27,7 +27,7 @@ internal sealed class SeccompCall(uint otherwise)
         {
             _always ??= action;
         }
-        else if (conditions.GroupBy(c => c.Index).Any(g => g.Count() > 1))
+        else if (conditions.Any(c => conditions.Any(o => !ReferenceEquals(o, c) && o.Index == c.Index)))
         {
             // libseccomp cannot have two comparisons of one argument in a rule, so engines mean alternatives.
             _rules.AddRange(conditions.Select(c => (new[] { c }, action)));

@@ -81,8 +81,13 @@ internal static class SeccompCompiler
         foreach (SeccompRule rule in profile.Rules)
         {
             uint action = ActionOf(rule.Action, rule.ErrorNumber);
-            foreach (int number in rule.Names.Select(SyscallNumbers.NumberOf).OfType<int>())
+            foreach (string name in rule.Names)
             {
+                if (SyscallNumbers.NumberOf(name) is not { } number)
+                {
+                    continue;
+                }
+
                 if (!calls.TryGetValue(number, out SeccompCall? call))
                 {
                     call = new SeccompCall(otherwise);
@@ -115,10 +120,21 @@ internal static class SeccompCompiler
             segments.RemoveAt(segments.Count - 1);
         }
 
-        if (segments.Count == 0 || !segments[^1].Leaf.SequenceEqual(leaf))
+        if (segments.Count == 0 || !IsSame(segments[^1].Leaf, leaf))
         {
             segments.Add((start, leaf));
         }
+    }
+
+    private static bool IsSame(List<sock_filter> left, List<sock_filter> right)
+    {
+        bool isSame = left.Count == right.Count;
+        for (int i = 0; isSame && i < left.Count; i++)
+        {
+            isSame = (left[i].code, left[i].jt, left[i].jf, left[i].k) == (right[i].code, right[i].jt, right[i].jf, right[i].k);
+        }
+
+        return isSame;
     }
 
     private static List<sock_filter> EmitRange(List<(uint Start, List<sock_filter> Leaf)> segments)

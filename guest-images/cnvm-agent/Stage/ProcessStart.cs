@@ -82,7 +82,7 @@ internal sealed class ProcessStart
             return name;
         }
 
-        string paths = environment.LastOrDefault(e => e.StartsWith("PATH=", StringComparison.Ordinal))?[5..] ?? DefaultPath;
+        string paths = environment.FirstOrDefault(e => e.StartsWith("PATH=", StringComparison.Ordinal))?[5..] ?? DefaultPath;
         int error = Errno.ENOENT;
         foreach (string folder in paths.Split(':'))
         {

@@ -36,15 +36,19 @@ internal static class UserDatabase
         var further = new List<uint>(plan.AdditionalGroups);
         if (parts.Length == 2)
         {
-            group = groups.Select(Fields).Where(f => f.Length >= 3 && f[0] == parts[1]).Select(f => Number(f[2])).FirstOrDefault()
-                ?? Number(parts[1])
+            string number = groups.Select(Fields).FirstOrDefault(f => f.Length >= 3 && f[0] == parts[1])?[2] ?? parts[1];
+            group = Number(number)
                 ?? throw new StageException($"group '{parts[1]}' is not in the container's /etc/group");
         }
         else if (user is not null)
         {
-            further.AddRange(groups.Select(Fields)
-                .Where(f => f.Length >= 4 && f[3].Split(',').Contains(user[0]))
-                .Select(f => Number(f[2])).OfType<uint>().Where(g => g != group).Take(MostGroups));
+            foreach (string[] fields in groups.Select(Fields).Where(f => f.Length >= 4 && f[3].Split(',').Contains(user[0])).Take(MostGroups))
+            {
+                if (Number(fields[2]) is { } member && member != group)
+                {
+                    further.Add(member);
+                }
+            }
         }
 
         return new UserEntry(id, group, further, user is { } u && u[5].Length > 0 ? u[5] : "/");
