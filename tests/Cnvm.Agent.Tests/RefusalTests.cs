@@ -11,7 +11,7 @@ public sealed class RefusalTests(AgentFixture agent) : IClassFixture<AgentFixtur
     public static TheoryData<string, string> Specifications() => new()
     {
         { "root", "root.path" },
-        { "missing-root", "open the folder" },
+        { "missing-root", "/no/such/folder is no folder" },
         { "args", "process.args is empty" },
         { "program", "executable file not found" },
         { "directory", "Permission denied" },
@@ -61,17 +61,17 @@ public sealed class RefusalTests(AgentFixture agent) : IClassFixture<AgentFixtur
     {
         TestContainer container = Make();
         string outside = Directory.CreateDirectory(Path.Combine(agent.Folder, "outside")).FullName;
-        Directory.Delete(Path.Combine(container.Root, "tmp"));
-        File.CreateSymbolicLink(Path.Combine(container.Root, "tmp"), outside);
+        Directory.CreateDirectory(container.Root + outside);
+        File.CreateSymbolicLink(Path.Combine(container.Root, "link"), outside);
         File.CreateSymbolicLink(Path.Combine(container.Root, "up"), "../../../../../..");
         (int code, string output, _) = await container.RunAsync("ls /up/mounted /up", s => s with
         {
-            Mounts = [.. s.Mounts, new Mount { Destination = "/tmp/made/here", Type = "tmpfs" }, new Mount { Destination = "/up/mounted", Type = "tmpfs" }],
+            Mounts = [.. s.Mounts, new Mount { Destination = "/link/made/here", Type = "tmpfs" }, new Mount { Destination = "/up/mounted", Type = "tmpfs" }],
         });
         Assert.Equal(0, code);
         Assert.Contains("bin\n", output);
         Assert.Empty(Directory.GetFileSystemEntries(outside));
-        Assert.True(Directory.Exists(container.Root + outside));
+        Assert.True(Directory.Exists(container.Root + outside + "/made/here"));
         Assert.True(Directory.Exists(container.Root + "/mounted"));
     }
 

@@ -30,7 +30,7 @@ internal sealed class TestContainer(AgentFixture agent, string id)
         Linux = new OciLinux
         {
             Namespaces = [.. ((string[])["pid", "ipc", "uts", "mount", "network", "cgroup"]).Select(t => new LinuxNamespace { Type = t })],
-            MaskedPaths = ["/proc/kcore", "/proc/acpi", "/sys/firmware"],
+            MaskedPaths = ["/proc/interrupts", "/proc/acpi", "/sys/firmware"],
             ReadonlyPaths = ["/proc/sys", "/proc/sysrq-trigger"],
         },
     };

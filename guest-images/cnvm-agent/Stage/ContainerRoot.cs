@@ -24,6 +24,11 @@ internal static class ContainerRoot
     public static void Build(StagePlan plan)
     {
         string path = plan.RootPath!;
+        if (!Directory.Exists(path))
+        {
+            throw new StageException($"root.path: {path} is no folder in the sandbox");
+        }
+
         Mounts.Mount(null, "/", null, Mounts.MS_REC | Mounts.MS_PRIVATE, null);
         // What becomes the root has to be a mount.
         Mounts.Mount(path, path, null, Mounts.MS_BIND | Mounts.MS_REC, null);
