@@ -4,7 +4,7 @@ using Cnvm.Linux.Abi;
 namespace Cnvm.Linux;
 
 /// <summary>Processes that this one starts and has to wait for, and those that come to it when their parents end.</summary>
-[Abi("sys/wait.h signal.h sys/prctl.h fcntl.h")]
+[Abi("sys/wait.h signal.h sys/prctl.h fcntl.h errno.h")]
 public static unsafe partial class Children
 {
     public const int SIGKILL = 9;

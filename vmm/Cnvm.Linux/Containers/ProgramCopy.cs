@@ -1,12 +1,9 @@
-using Cnvm.Linux.Abi;
-
 namespace Cnvm.Linux;
 
 /// <summary>
 /// A copy of this program in memory that nobody can change. What runs in a container can reach the file behind its ancestors'
 /// <c>/proc/PID/exe</c>; were that the program's own file, it could write the one that the next process is started from.
 /// </summary>
-[Abi("fcntl.h sys/mman.h")]
 public sealed class ProgramCopy : IDisposable
 {
     private const int Sealed = Libc.F_SEAL_SEAL | Libc.F_SEAL_SHRINK | Libc.F_SEAL_GROW | Libc.F_SEAL_WRITE;
