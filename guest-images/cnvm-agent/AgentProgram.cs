@@ -3,7 +3,6 @@ using Cnvm.GuestAgent.Io;
 using Cnvm.GuestAgent.Service;
 using Cnvm.Linux;
 using Cnvm.Ttrpc;
-using Microsoft.Extensions.Logging;
 
 namespace Cnvm.GuestAgent;
 
@@ -17,12 +16,12 @@ internal sealed class AgentProgram(AgentOptions options, ConsoleLog log)
     /// <exception cref="IOException">This machine lacks something.</exception>
     public async Task RunAsync()
     {
-        var watch = new DescriptorWatch();
+        var watch = new DescriptorWatch(new Epoll());
         using var sandbox = new Sandbox(options.ControlGroups, watch, log);
         var services = new AgentServices(sandbox, log);
         var server = new TtrpcServer(services.All, log);
         using SocketListener listener = options.Path is { } path ? SocketListener.AtPath(path) : SocketListener.AtVsockPort(options.Port);
-        log.LogInformation("cnvm-agent {Version} listens at {Place}", BuildVersion.Full, options.Path ?? $"vsock port {options.Port}");
+        log.Write($"cnvm-agent {BuildVersion.Full} listens at {options.Path ?? $"vsock port {options.Port}"}");
         using var ended = new CancellationTokenSource();
         var serving = new List<Task>();
         while (true)
@@ -61,7 +60,7 @@ internal sealed class AgentProgram(AgentOptions options, ConsoleLog log)
         }
         catch (IOException e)
         {
-            log.LogWarning(e, "a connection has failed");
+            log.Write($"a connection has failed: {e.Message}");
         }
         finally
         {

@@ -202,6 +202,7 @@ internal sealed class ControlGroup
         string path = $"{Folder}/cgroup.events";
         using var events = new FileDescriptor(LinuxError.Check(Libc.open(path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0), $"open {path}"));
         long deadline = Environment.TickCount64 + WaitMilliseconds;
+        byte[] content = new byte[256];
         while (!File.ReadAllLines(path).Contains(line))
         {
             int left = (int)(deadline - Environment.TickCount64);
@@ -211,7 +212,6 @@ internal sealed class ControlGroup
             }
 
             // A change makes the file ready for those that have not read it since.
-            Span<byte> content = stackalloc byte[256];
             _ = FileIo.Read(events.Value, content);
             if (!File.ReadAllLines(path).Contains(line))
             {

@@ -1,12 +1,11 @@
 using System.Threading.Channels;
 using Cnvm.GuestAgent.Io;
 using Cnvm.Linux;
-using Microsoft.Extensions.Logging;
 
 namespace Cnvm.GuestAgent.Cgroups;
 
 /// <summary>Containers that have lost a process because they had no memory left.</summary>
-internal sealed class OomWatch(DescriptorWatch watch, ILogger log)
+internal sealed class OomWatch(DescriptorWatch watch, ConsoleLog log)
 {
     private const int MostUnread = 1024;
     private readonly Channel<string> _events = Channel.CreateBounded<string>(
@@ -45,7 +44,7 @@ internal sealed class OomWatch(DescriptorWatch watch, ILogger log)
                     if (kills > known)
                     {
                         known = kills;
-                        log.LogInformation("container {Container}: a process was ended because the container's memory is used up", container);
+                        log.Write($"container {container}: a process was ended because the container's memory is used up");
                         _events.Writer.TryWrite(container);
                         continue;
                     }

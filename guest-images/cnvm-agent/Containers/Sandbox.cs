@@ -6,7 +6,6 @@ using Cnvm.GuestAgent.Stage;
 using Cnvm.GuestAgent.Storages;
 using Cnvm.Linux;
 using Cnvm.Ttrpc;
-using Microsoft.Extensions.Logging;
 
 namespace Cnvm.GuestAgent.Containers;
 
@@ -14,7 +13,7 @@ namespace Cnvm.GuestAgent.Containers;
 internal sealed class Sandbox : IDisposable
 {
     private const int MostContainers = 256;
-    private readonly ILogger _log;
+    private readonly ConsoleLog _log;
     private readonly StageLauncher _launcher;
     private readonly ContainerEnvironment _environment;
     private readonly FileDescriptor[] _namespaces;
@@ -24,7 +23,7 @@ internal sealed class Sandbox : IDisposable
 
     /// <param name="controlGroups">Folder of the control group that containers' are made in.</param>
     /// <exception cref="IOException">The kernel lacks something.</exception>
-    public Sandbox(string controlGroups, DescriptorWatch watch, ILogger log)
+    public Sandbox(string controlGroups, DescriptorWatch watch, ConsoleLog log)
     {
         _log = log;
         Watch = watch;
@@ -81,7 +80,7 @@ internal sealed class Sandbox : IDisposable
                 : Container.Create(id, processId.Length == 0 ? id : processId, plan, limits, held, null, _environment);
             _containers[id] = container;
             OutOfMemory.Watch(id, container.Group, container.Removed);
-            _log.LogInformation("container {Id}: made, process {Process}", id, container.ProcessId);
+            _log.Write($"container {id}: made, process {container.ProcessId}");
             _ = TellEndAsync(container);
         }
         catch
@@ -101,7 +100,7 @@ internal sealed class Sandbox : IDisposable
     public void Start(string id)
     {
         Find(id).Start();
-        _log.LogInformation("container {Id}: started", id);
+        _log.Write($"container {id}: started");
     }
 
     /// <exception cref="TtrpcException">There is no such container.</exception>
@@ -113,7 +112,7 @@ internal sealed class Sandbox : IDisposable
         if (_containers.TryRemove(id, out _))
         {
             Release(container.Storages);
-            _log.LogInformation("container {Id}: removed", id);
+            _log.Write($"container {id}: removed");
         }
     }
 
@@ -128,7 +127,7 @@ internal sealed class Sandbox : IDisposable
             }
             catch (Exception e) when (e is IOException or TtrpcException)
             {
-                _log.LogWarning(e, "container {Id}: not removed", id);
+                _log.Write($"container {id}: not removed: {e.Message}");
             }
         }
     }
@@ -190,7 +189,7 @@ internal sealed class Sandbox : IDisposable
             }
             catch (LinuxException e)
             {
-                _log.LogWarning(e, "storage {MountPoint}: not unmounted", mountPoint);
+                _log.Write($"storage {mountPoint}: not unmounted: {e.Message}");
             }
         }
     }
@@ -198,6 +197,6 @@ internal sealed class Sandbox : IDisposable
     private async Task TellEndAsync(Container container)
     {
         int code = await container.Exit.ConfigureAwait(false);
-        _log.LogInformation("container {Id}: ended with code {Code}", container.Id, code);
+        _log.Write($"container {container.Id}: ended with code {code}");
     }
 }

@@ -9,12 +9,16 @@ namespace Cnvm.GuestAgent.Io;
 internal sealed class DescriptorWatch
 {
     private const int EventsAtOnce = 64;
-    private readonly Epoll _epoll = new();
+    private readonly Epoll _epoll;
     private readonly Dictionary<int, TaskCompletionSource<bool>> _waits = [];
     private readonly Lock _lock = new();
 
-    /// <exception cref="LinuxException">No descriptor is left.</exception>
-    public DescriptorWatch() => new Thread(Run) { IsBackground = true, Name = "descriptors" }.Start();
+    /// <param name="epoll">Is this object's for the rest of the program.</param>
+    public DescriptorWatch(Epoll epoll)
+    {
+        _epoll = epoll;
+        new Thread(Run) { IsBackground = true, Name = "descriptors" }.Start();
+    }
 
     /// <summary>Waits for an event of a descriptor (EPOLL flags).</summary>
     /// <returns>False if the descriptor was given up with <see cref="Forget"/>.</returns>

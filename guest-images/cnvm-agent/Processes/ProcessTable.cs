@@ -9,8 +9,7 @@ namespace Cnvm.GuestAgent.Processes;
 internal sealed class ProcessTable
 {
     private readonly Dictionary<int, TaskCompletionSource<int>> _children = [];
-    private readonly SemaphoreSlim _started = new(0);
-    private readonly Lock _lock = new();
+    private readonly object _lock = new();
 
     public ProcessTable() => new Thread(Reap) { IsBackground = true, Name = "reaper" }.Start();
 
@@ -44,9 +43,9 @@ internal sealed class ProcessTable
             }
 
             _children.Add(id, exit);
+            Monitor.Pulse(_lock);
         }
 
-        _started.Release();
         return (id, exit.Task);
     }
 
@@ -69,7 +68,14 @@ internal sealed class ProcessTable
             if (Children.WaitForAny() is not { } end)
             {
                 // No children, so no orphans can come either until one is started.
-                _started.Wait();
+                lock (_lock)
+                {
+                    while (_children.Count == 0)
+                    {
+                        Monitor.Wait(_lock);
+                    }
+                }
+
                 continue;
             }
 

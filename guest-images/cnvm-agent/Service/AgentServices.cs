@@ -1,7 +1,7 @@
 using Cnvm.Agent.Protocol;
 using Cnvm.GuestAgent.Containers;
+using Cnvm.GuestAgent.Io;
 using Cnvm.Ttrpc;
-using Microsoft.Extensions.Logging;
 
 namespace Cnvm.GuestAgent.Service;
 
@@ -13,7 +13,7 @@ internal sealed class AgentServices
 
     private readonly SandboxCalls _sandbox;
 
-    public AgentServices(Sandbox sandbox, ILogger log)
+    public AgentServices(Sandbox sandbox, ConsoleLog log)
     {
         _sandbox = new SandboxCalls(sandbox, log);
         var agent = new TtrpcService(AgentService.Name);

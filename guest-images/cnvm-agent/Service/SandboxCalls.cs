@@ -3,15 +3,15 @@ using System.Text;
 using Cnvm.Agent.Protocol;
 using Cnvm.GuestAgent.Containers;
 using Cnvm.GuestAgent.Init;
+using Cnvm.GuestAgent.Io;
 using Cnvm.GuestAgent.Storages;
 using Cnvm.Linux;
 using Cnvm.Ttrpc;
-using Microsoft.Extensions.Logging;
 
 namespace Cnvm.GuestAgent.Service;
 
 /// <summary>Calls about the machine as a whole.</summary>
-internal sealed class SandboxCalls(Sandbox sandbox, ILogger log)
+internal sealed class SandboxCalls(Sandbox sandbox, ConsoleLog log)
 {
     private const string MemoryFolder = "/sys/devices/system/memory";
     private const int MostNameServers = 16;
@@ -65,13 +65,13 @@ internal sealed class SandboxCalls(Sandbox sandbox, ILogger log)
             _ = sandbox.Storages.Add(ContainerCalls.Read(storage));
         }
 
-        log.LogInformation("sandbox {Id}: made, {Storages} storages", request.SandboxId, request.Storages.Count);
+        log.Write($"sandbox {request.SandboxId}: made, {request.Storages.Count} storages");
     }
 
     private void Destroy()
     {
         sandbox.RemoveAll();
-        log.LogInformation("sandbox: ended on request");
+        log.Write("sandbox: ended on request");
         _destroyed.TrySetResult();
     }
 
