@@ -189,7 +189,8 @@ public sealed class AgentFixture : IAsyncLifetime
             return "this machine has no cgroup2 hierarchy";
         }
 
-        _groups = $"{hierarchy}/cnvm-agent-tests-{Environment.ProcessId}";
+        // Classes run beside one another in this process.
+        _groups = $"{hierarchy}/{Path.GetFileName(_folder)}";
         try
         {
             Directory.CreateDirectory(_groups);
