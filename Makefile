@@ -68,6 +68,14 @@ $(PAGES): out/share/man/man1/%.1: out/bin/cnvm
 	@mkdir -p $(@D)
 	@out/bin/cnvm __man $* >$@
 
+out/sandbox/cnvm-agent: $(call sources,guest-images/cnvm-agent api/Cnvm.Ttrpc api/Cnvm.Ttrpc.Generator api/Cnvm.Agent.Protocol vmm/Cnvm.Linux) $(BUILD_FILES)
+	@echo "build: publishing the guest agent (NativeAOT, $(AOT_FRAMEWORK), static)" >&2
+	@mkdir -p out/sandbox out/publish
+	@dotnet publish guest-images/cnvm-agent -c Release -f $(AOT_FRAMEWORK) -r linux-x64 -o out/publish/cnvm-agent -v q --nologo >out/publish/cnvm-agent.log 2>&1 \
+	    || { grep -E 'error|warning' out/publish/cnvm-agent.log | sort -u >&2 || cat out/publish/cnvm-agent.log >&2; exit 1; }
+	@install -m 755 out/publish/cnvm-agent/cnvm-agent $@
+	@echo "build: $@, $$(stat -c %s $@) bytes" >&2
+
 out/nested-host/cnvm-nested-host: $(call sources,tests/Cnvm.NestedHost) $(BUILD_FILES) tests/Directory.Build.props
 	@echo "build: nested host" >&2
 	@mkdir -p out/nested-host

@@ -24,6 +24,7 @@ public sealed class RoomTests
         ["Cnvm.CommandLine"] = ["Cnvm.Vmm"],
         ["cnvm-vhost-user-blk"] = ["Cnvm.Linux", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.CommandLine"],
         ["cnvm-vhost-user-fs"] = ["Cnvm.Linux", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.CommandLine"],
+        ["cnvm-agent"] = ["Cnvm.Linux", "Cnvm.Ttrpc", "Cnvm.Agent.Protocol"],
         ["cnvm-vmm"] = ["Cnvm.Arch", "Cnvm.Linux", "Cnvm.Hypervisor", "Cnvm.Hypervisor.Kvm", "Cnvm.Hypervisor.Soft", "Cnvm.Devices", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.Api", "Cnvm.CommandLine"],
     };
 

@@ -11,13 +11,13 @@ namespace Cnvm.Linux;
 [Abi("spawn.h sys/wait.h")]
 public sealed unsafe partial class DetachedProcess : IDisposable
 {
-    private const short POSIX_SPAWN_SETSIGDEF = 0x04;
-    private const short POSIX_SPAWN_SETSIGMASK = 0x08;
+    internal const short POSIX_SPAWN_SETSIGDEF = 0x04;
+    internal const short POSIX_SPAWN_SETSIGMASK = 0x08;
     private const short POSIX_SPAWN_SETSID = 0x80;
     private const int WNOHANG = 1;
-    private const int SignalBytes = 128;
+    internal const int SignalBytes = 128;
     private const long PidFdSendSignal = 424;
-    private const long PidFdOpen = 434;
+    internal const long PidFdOpen = 434;
     private const int SIGKILL = 9;
 
     /// <summary>Number that a descriptor which is handed over has in the new program: the first behind input, output and errors.</summary>
@@ -136,7 +136,7 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     public void Dispose() => _pidFd.Dispose();
 
     // These functions return the error number instead of setting errno.
-    private static void LinuxErrorOf(int error, string operation)
+    internal static void LinuxErrorOf(int error, string operation)
     {
         if (error != 0)
         {
@@ -145,34 +145,34 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     }
 
     [LibraryImport("libc")]
-    private static partial int posix_spawnattr_init(posix_spawnattr_t* attributes);
+    internal static partial int posix_spawnattr_init(posix_spawnattr_t* attributes);
 
     [LibraryImport("libc")]
-    private static partial int posix_spawnattr_destroy(posix_spawnattr_t* attributes);
+    internal static partial int posix_spawnattr_destroy(posix_spawnattr_t* attributes);
 
     [LibraryImport("libc")]
-    private static partial int posix_spawnattr_setflags(posix_spawnattr_t* attributes, short flags);
+    internal static partial int posix_spawnattr_setflags(posix_spawnattr_t* attributes, short flags);
 
     [LibraryImport("libc")]
-    private static partial int posix_spawnattr_setsigdefault(posix_spawnattr_t* attributes, byte* signals);
+    internal static partial int posix_spawnattr_setsigdefault(posix_spawnattr_t* attributes, byte* signals);
 
     [LibraryImport("libc")]
-    private static partial int posix_spawnattr_setsigmask(posix_spawnattr_t* attributes, byte* signals);
+    internal static partial int posix_spawnattr_setsigmask(posix_spawnattr_t* attributes, byte* signals);
 
     [LibraryImport("libc")]
-    private static partial int posix_spawn_file_actions_init(posix_spawn_file_actions_t* actions);
+    internal static partial int posix_spawn_file_actions_init(posix_spawn_file_actions_t* actions);
 
     [LibraryImport("libc")]
-    private static partial int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t* actions);
+    internal static partial int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t* actions);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t* actions, int fd, string path, int flags, uint mode);
 
     [LibraryImport("libc")]
-    private static partial int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t* actions, int fd, int newFd);
+    internal static partial int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t* actions, int fd, int newFd);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int posix_spawn(
+    internal static partial int posix_spawn(
         int* id, string path, posix_spawn_file_actions_t* actions, posix_spawnattr_t* attributes, byte** arguments, byte** environment);
 
     [LibraryImport("libc", SetLastError = true)]
@@ -180,7 +180,7 @@ public sealed unsafe partial class DetachedProcess : IDisposable
 
     // syscall is variadic in C; on x86-64 a variadic call passes integers as an ordinary one does.
     [LibraryImport("libc", SetLastError = true)]
-    private static partial long syscall(long number, long first, long second);
+    internal static partial long syscall(long number, long first, long second);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial long syscall(long number, long first, long second, long third, long fourth);
@@ -200,7 +200,7 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     }
 
     /// <summary>A vector of C strings that ends with null, as exec(3) takes it.</summary>
-    private sealed class NativeStrings : IDisposable
+    internal sealed class NativeStrings : IDisposable
     {
         private readonly int _count;
 

@@ -1,0 +1,97 @@
+using System.Buffers.Binary;
+using Cnvm.Linux;
+
+namespace Cnvm.GuestAgent.Net;
+
+/// <summary>Questions and orders to the kernel's network configuration (rtnetlink(7)). One thread.</summary>
+internal sealed class RouteSocket : IDisposable
+{
+    public const ushort Request = 1;
+    public const ushort Acknowledge = 4;
+    public const ushort Replace = 0x100;
+    public const ushort Create = 0x400;
+    private const ushort Dump = 0x300;
+    private const ushort ErrorType = 2;
+    private const ushort DoneType = 3;
+    private const int HeaderBytes = 16;
+    private const int BufferBytes = 1 << 16;
+    private readonly NetlinkSocket _socket = new(NetlinkSocket.NETLINK_ROUTE, 0);
+    private readonly byte[] _buffer = new byte[BufferBytes];
+    private uint _sequence;
+
+    /// <summary>Sends an order and waits for its outcome.</summary>
+    /// <param name="flags">Beyond request and acknowledge.</param>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public void Order(string what, ushort type, ushort flags, ReadOnlySpan<byte> body, Func<NetlinkMessage, NetlinkMessage> fill)
+    {
+        int error = TryOrder(type, flags, body, fill);
+        if (error != 0)
+        {
+            throw new LinuxException(what, error);
+        }
+    }
+
+    /// <returns>0, or the error number.</returns>
+    public int TryOrder(ushort type, ushort flags, ReadOnlySpan<byte> body, Func<NetlinkMessage, NetlinkMessage> fill)
+    {
+        _socket.Send(fill(new NetlinkMessage(type, (ushort)(flags | Request | Acknowledge), body)).Build(++_sequence));
+        int error = 0;
+        Receive((kind, content) =>
+        {
+            error = kind == ErrorType ? -BinaryPrimitives.ReadInt32LittleEndian(content) : error;
+            return kind != ErrorType;
+        });
+        return error;
+    }
+
+    /// <summary>Asks for everything of a kind.</summary>
+    /// <param name="bodyBytes">Length of the fixed part of answers.</param>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public List<NetlinkAnswer> List(string what, ushort type, ReadOnlySpan<byte> body, int bodyBytes)
+    {
+        _socket.Send(new NetlinkMessage(type, Request | Dump, body).Build(++_sequence));
+        var answers = new List<NetlinkAnswer>();
+        int error = 0;
+        Receive((kind, content) =>
+        {
+            if (kind is DoneType or ErrorType)
+            {
+                error = kind == ErrorType ? -BinaryPrimitives.ReadInt32LittleEndian(content) : 0;
+                return false;
+            }
+
+            answers.Add(new NetlinkAnswer(content, bodyBytes));
+            return true;
+        });
+        return error == 0 ? answers : throw new LinuxException(what, error);
+    }
+
+    public void Dispose() => _socket.Dispose();
+
+    private delegate bool Taker(ushort kind, ReadOnlySpan<byte> content);
+
+    private void Receive(Taker take)
+    {
+        while (true)
+        {
+            ReadOnlySpan<byte> rest = _buffer.AsSpan(0, _socket.Receive(_buffer));
+            while (rest.Length >= HeaderBytes)
+            {
+                int length = BinaryPrimitives.ReadInt32LittleEndian(rest);
+                if (length < HeaderBytes || length > rest.Length)
+                {
+                    throw new LinuxException("read an answer of rtnetlink", Errno.EPROTO);
+                }
+
+                // Answers to an order that failed half way may still be under way.
+                if (BinaryPrimitives.ReadUInt32LittleEndian(rest[8..]) == _sequence
+                    && !take(BinaryPrimitives.ReadUInt16LittleEndian(rest[4..]), rest[HeaderBytes..length]))
+                {
+                    return;
+                }
+
+                rest = rest[Math.Min(rest.Length, (length + 3) & ~3)..];
+            }
+        }
+    }
+}
