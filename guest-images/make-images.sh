@@ -10,6 +10,7 @@ trap 'kill "$small_kernel" 2>/dev/null || true' EXIT
 "$here/debian-kernel.sh"
 "$here/debian-kernel.sh" --nested
 "$here/sshd.sh"
+"$here/containerd.sh"
 "$here/debian-root.sh"
 "$here/payload.sh"
 trap - EXIT
