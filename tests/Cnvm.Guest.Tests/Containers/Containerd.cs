@@ -108,23 +108,35 @@ internal sealed partial class Containerd : IAsyncDisposable
     public string CtrRun(string id, string? command, string options = "--rm") => Ctr(
         $"run {options} {(Runtime is null ? "" : $"--runtime {Shell.Quote(Runtime)}")} {Image} {id} {(command is null ? "" : $"/bin/sh -c {Shell.Quote(command)}")}");
 
-    /// <summary>Runs a container to its end and removes it; the exit code is the container's, or 1 with an error.</summary>
-    public Task<CommandResult> RunContainerAsync(string id, string? command, string options = "", string? input = null) =>
-        TryRunAsync(CtrRun(id, command, "--rm " + options), input);
+    /// <summary>A further process in a container, run by its shell, as text.</summary>
+    public string CtrExec(string id, string command, string options = "") =>
+        Ctr($"task exec --exec-id {GuestHost.UniqueName("x")} {options} {id} /bin/sh -c {Shell.Quote(command)}");
+
+    /// <summary>
+    /// Runs a container to its end and removes it; the exit code is the container's, or 1 with an error. Its input does not end.
+    /// </summary>
+    /// <remarks>`ctr` loses the output of a process that is gone before it has opened the FIFO, so the container begins a little later.</remarks>
+    public Task<CommandResult> RunContainerAsync(string id, string command, string options = "") =>
+        TryRunAsync(CtrRun(id, "sleep 0.5; " + command, "--rm " + options));
 
     /// <summary>Starts a container that goes on.</summary>
     public Task StartContainerAsync(string id, string command, string options = "--null-io") => RunAsync(CtrRun(id, command, "--detach " + options));
 
-    /// <summary>Runs a further process in a container; the exit code is the process's, or 1 with an error.</summary>
-    public Task<CommandResult> ExecAsync(string id, string command, string options = "", string? input = null) =>
-        TryRunAsync(Ctr($"task exec --exec-id {GuestHost.UniqueName("x")} {options} {id} /bin/sh -c {Shell.Quote(command)}"), input);
+    /// <summary>Runs a further process in a container; the exit code is the process's, or 1 with an error. Its output may be lost.</summary>
+    public Task<CommandResult> ExecAsync(string id, string command) => TryRunAsync(CtrExec(id, command));
 
-    /// <summary>Output of a further process that must succeed, without white space around it.</summary>
-    public async Task<string> AskAsync(string id, string command)
+    /// <summary>Output and errors of a further process that must succeed, without white space around it.</summary>
+    public async Task<string> AskAsync(string id, string command, string options = "")
     {
-        CommandResult result = await ExecAsync(id, command);
-        Assert.True(result.ExitCode == 0, $"'{command}' in {id}: exit code {result.ExitCode}\n{result.Output}{result.Error}\n{await LogAsync()}");
-        return result.Output.Trim();
+        // It waits for the end of its input, which comes when its output has: `ctr` may lose both when they come before it is ready.
+        await using HostProcess process = await StartAsync(CtrExec(id, $"({command}) 2>&1; echo CNVM-END-$?.; cat >/dev/null", options));
+        await process.WaitForAsync("CNVM-END-", GuestVm.Patience);
+        await process.WaitForAsync(".", GuestVm.Patience);
+        process.CloseInput();
+        Match end = EndLine().Match(process.Output);
+        Assert.True(end.Groups[2].Value == "0", $"'{command}' in {id}: {process.Output}\n{await LogAsync()}");
+        Assert.Equal(0, await process.WaitForExitAsync(GuestVm.Patience));
+        return end.Groups[1].Value.Trim();
     }
 
     /// <summary>RUNNING, STOPPED, PAUSED ..., or an empty text when there is no such task.</summary>
@@ -144,12 +156,23 @@ internal sealed partial class Containerd : IAsyncDisposable
     }
 
     /// <summary>Ends a container's first process, and removes task and container.</summary>
-    public async Task RemoveAsync(string id)
+    /// <returns>The exit code of the container.</returns>
+    public async Task<int> EndAsync(string id, string signal = "SIGKILL")
     {
-        await TryRunAsync(Ctr($"task kill --signal SIGKILL {id}"));
+        await RunAsync(Ctr($"task kill --signal {signal} {id}"));
         await WaitForStatusAsync(id, "STOPPED");
-        await TryRunAsync(Ctr($"task delete {id}"));
+        return await RemoveAsync(id);
+    }
+
+    /// <summary>Removes task and container of one that has ended.</summary>
+    /// <returns>The exit code of the container.</returns>
+    public async Task<int> RemoveAsync(string id)
+    {
+        CommandResult delete = await TryRunAsync(Ctr($"task delete {id}"));
+        Assert.True(delete.ExitCode == 0, $"{delete}\n{await LogAsync()}");
         await RunAsync(Ctr($"container rm {id}"));
+        Match code = ExitCode().Match(delete.Error);
+        return code.Success ? int.Parse(code.Groups[1].Value, CultureInfo.InvariantCulture) : 0;
     }
 
     /// <summary>Kills containerd and waits until the next one answers.</summary>
@@ -169,7 +192,7 @@ internal sealed partial class Containerd : IAsyncDisposable
     public async Task AssertNothingIsLeftAsync()
     {
         string look = $$"""
-            ps -e -o pid=,comm=,args= | awk '$1 != 1 && $2 !~ /^(containerd|ps|awk|bash|sleep|nsenter)$/ { print "process " $0 }'
+            ps -e -o pid=,comm=,args= | awk '$1 != 1 && $2 !~ /^(containerd|ps|awk|bash|sleep|nsenter)$/ && !/ events$/ { print "process " $0 }'
             grep -F {{Directory}}/ /proc/self/mounts | sed 's/^/mount /'
             find /run/containerd -type p -o -type s | sed 's/^/pipe or socket /'
             find {{Bundles}} {{Directory}}/vms -mindepth 1 2>/dev/null | sed 's/^/file /'
@@ -244,4 +267,10 @@ internal sealed partial class Containerd : IAsyncDisposable
 
     [GeneratedRegex(@"CNVM-PROCESS-(\d+)\.")]
     private static partial Regex ProcessLine();
+
+    [GeneratedRegex(@"(.*)CNVM-END-(\d+)\.", RegexOptions.Singleline)]
+    private static partial Regex EndLine();
+
+    [GeneratedRegex(@"exit with non-zero exit code (\d+)")]
+    private static partial Regex ExitCode();
 }
