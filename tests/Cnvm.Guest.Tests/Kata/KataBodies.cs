@@ -33,7 +33,7 @@ internal static class KataBodies
         $$$"""
         {
           "cpus": {"boot_vcpus": 1, "max_vcpus": 2, "topology": {"threads_per_core": 1, "cores_per_die": 2, "dies_per_package": 1, "packages": 1}},
-          "memory": {"size": 0, "shared": true, "zones": [{"id": "mem0", "size": {{{MemoryBytes}}}, "file": "{{{memoryFile}}}", "shared": true}]},
+          "memory": {"size": 0, "zones": [{"id": "mem0", "size": {{{MemoryBytes}}}, "file": "{{{memoryFile}}}", "shared": true}]},
           "payload": {"kernel": "{{{Repository.Image("vmlinux-small")}}}", "initramfs": "{{{Repository.Image("initramfs.cpio")}}}", "cmdline": "panic=1 console=ttyS0,115200n8 quiet"},
           "rng": {"src": "/dev/urandom", "iommu": false},
           "serial": {"mode": "Tty"},

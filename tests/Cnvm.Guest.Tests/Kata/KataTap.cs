@@ -1,25 +1,43 @@
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using Cnvm.Linux;
-using ThreadNetwork = Cnvm.Virtio.Tests.Support.NetworkNamespace;
+using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Guest.Tests.Kata;
 
 /// <summary>A TAP interface as Kata's shim makes it for a pod: in the pod's network namespace, opened there, and handed over as a descriptor.</summary>
-internal static class KataTap
+internal static partial class KataTap
 {
-    /// <summary>
-    /// Makes a network namespace with one interface that answers at an address. Both live as long as the descriptor does, here or elsewhere.
-    /// </summary>
-    public static TapQueue Open(string address)
+    private const int CLONE_NEWNET = 0x40000000;
+
+    /// <summary>Makes an interface that answers at an address; it goes away with its last descriptor, here or elsewhere.</summary>
+    public static TapQueue Open(NetworkNamespace pod, string address)
     {
         TapQueue? tap = null;
-        ThreadNetwork.Run(() =>
-        {
-            tap = TapQueue.Open("kata%d", multiQueue: false);
+        ExceptionDispatchInfo? failure = null;
 
-            // A child belongs to the network namespace of the thread that starts it.
-            GuestPrograms.Output("ip", "address", "add", address, "dev", tap.Name);
-            GuestPrograms.Output("ip", "link", "set", tap.Name, "up");
+        // The thread stays in the pod's network namespace, and so it ends here.
+        Thread thread = new(() =>
+        {
+            try
+            {
+                using SafeFileHandle space = File.OpenHandle($"/run/netns/{pod.Name}");
+                Assert.Equal(0, setns(space, CLONE_NEWNET));
+                tap = TapQueue.Open("kata%d", multiQueue: false);
+            }
+            catch (Exception e)
+            {
+                failure = ExceptionDispatchInfo.Capture(e);
+            }
         });
-        return tap!;
+        thread.Start();
+        thread.Join();
+        failure?.Throw();
+        GuestPrograms.Output("ip", "-n", pod.Name, "address", "add", address, "dev", tap!.Name);
+        GuestPrograms.Output("ip", "-n", pod.Name, "link", "set", tap.Name, "up");
+        return tap;
     }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int setns(SafeFileHandle descriptor, int kind);
 }

@@ -31,8 +31,9 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         await using HostProcess folder = await ServeFolderAsync(scratch);
         await GuestPrograms.AddDiskAsync(scratch, Host);
         string vsockcheck = await GuestPrograms.AddToHostAsync(scratch, Host, "vsockcheck");
-        using TapQueue first = KataTap.Open("192.168.249.1/24"), second = KataTap.Open("192.168.250.1/24"), third = KataTap.Open("192.168.251.1/24");
-        await using GuestVm guest = await GuestVm.StartAsync(Host);
+        await using NetworkNamespace pod = await NetworkNamespace.CreateAsync(Host);
+        using TapQueue first = KataTap.Open(pod, "192.168.249.1/24"), second = KataTap.Open(pod, "192.168.250.1/24"), third = KataTap.Open(pod, "192.168.251.1/24");
+        await using GuestVm guest = await GuestVm.StartAsync(Host, pod.Name);
         using var pooled = new PlainClient(guest.Socket);
         Assert.Equal(200, Call(CallLimit, "vmm.ping", () => pooled.Go("GET", "vmm.ping")).Status);
 
@@ -43,11 +44,11 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         // All interfaces go over one connection of their own, each request with its descriptor in one message.
         using (var raw = new PlainClient(guest.Socket))
         {
-            Assert.Equal((204, ""), Call(CallLimit, "vm.add-net", () => raw.Go("PUT", "vm.add-net", KataBodies.Net("02:00:ca:fe:00:01"), first.Fd)));
-            Assert.Equal((204, ""), Call(CallLimit, "vm.add-net", () => raw.Go("PUT", "vm.add-net", KataBodies.Net("02:00:ca:fe:00:02"), second.Fd)));
+            Done(Call(CallLimit, "vm.add-net", () => raw.Go("PUT", "vm.add-net", KataBodies.Net("02:00:ca:fe:00:01"), first.Fd)));
+            Done(Call(CallLimit, "vm.add-net", () => raw.Go("PUT", "vm.add-net", KataBodies.Net("02:00:ca:fe:00:02"), second.Fd)));
         }
 
-        Assert.Equal((204, ""), pooled.Go("PUT", "vm.boot"));
+        Done(pooled.Go("PUT", "vm.boot"));
         Assert.InRange(start.Elapsed, TimeSpan.Zero, StartLimit);
         Assert.Equal("Running", Info(pooled).GetProperty("state").GetString());
 
@@ -66,7 +67,7 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         await guest.AskAsync("/run/vsockcheck serve vsock:0:1024 >/tmp/served 2>&1 & while ! grep -q serving /tmp/served; do usleep 50000; done");
         string dialled = (await Host.RunAsync($"{vsockcheck} client hybrid:{guest.Directory}/clh.sock:1024 4 10000", GuestVm.Patience)).Output;
         Assert.Contains(" errors=0 ", dialled, StringComparison.Ordinal);
-        Assert.Equal((204, ""), Call(HotplugLimit, "vm.remove-device", () => pooled.Go("PUT", "vm.remove-device", $$"""{"id":"{{id}}"}""")));
+        Done(Call(HotplugLimit, "vm.remove-device", () => pooled.Go("PUT", "vm.remove-device", $$"""{"id":"{{id}}"}""")));
         await guest.AskAsync($"while [ -e /sys/block/{device} ]; do usleep 50000; done");
 
         // A network that joins later comes with all earlier ones, sent once more.
@@ -84,9 +85,9 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         JsonElement info = Info(pooled);
         JsonElement memory = info.GetProperty("config").GetProperty("memory");
         Assert.Equal(memory.GetProperty("size").GetInt64(), info.GetProperty("memory_actual_size").GetInt64());
-        Assert.Equal((204, ""), Call(CallLimit, "vm.resize", () => pooled.Go("PUT", "vm.resize", """{"desired_vcpus":1}""")));
-        Assert.Equal((204, ""), Call(CallLimit, "vm.pause", () => pooled.Go("PUT", "vm.pause")));
-        Assert.Equal((204, ""), Call(CallLimit, "vm.resume", () => pooled.Go("PUT", "vm.resume")));
+        Done(Call(CallLimit, "vm.resize", () => pooled.Go("PUT", "vm.resize", """{"desired_vcpus":1}""")));
+        Done(Call(CallLimit, "vm.pause", () => pooled.Go("PUT", "vm.pause")));
+        Done(Call(CallLimit, "vm.resume", () => pooled.Go("PUT", "vm.resume")));
         await StopAsync(guest, () => pooled.Go("GET", "vmm.ping"), () => pooled.Go("PUT", "vmm.shutdown"));
     }
 
@@ -96,16 +97,17 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         await using var scratch = new ScratchDirectory(Host);
         await using HostProcess folder = await ServeFolderAsync(scratch);
         await GuestPrograms.AddDiskAsync(scratch, Host);
-        using TapQueue tap = KataTap.Open("192.168.249.1/24");
-        await using GuestVm guest = await GuestVm.StartAsync(Host);
+        await using NetworkNamespace pod = await NetworkNamespace.CreateAsync(Host);
+        using TapQueue tap = KataTap.Open(pod, "192.168.249.1/24");
+        await using GuestVm guest = await GuestVm.StartAsync(Host, pod.Name);
         using var client = new PlainClient(guest.Socket);
         JsonElement ping = JsonDocument.Parse(Call(CallLimit, "vmm.ping", () => client.ChRemote("GET", "vmm.ping")).Body).RootElement;
         Assert.DoesNotContain("tdx", ping.GetProperty("features").EnumerateArray().Select(f => f.GetString()));
 
         var start = Stopwatch.StartNew();
         Create((method, command, body) => client.ChRemote(method, command, body), KataBodies.Rust(guest.Directory, scratch.Path + "/image", scratch.Path + "/fs.sock"));
-        Assert.Equal((204, ""), Call(CallLimit, "vm.add-net", () => client.ChRemote("PUT", "vm.add-net", KataBodies.Net("02:00:ca:fe:00:01"), tap.Fd)));
-        Assert.Equal((204, ""), client.ChRemote("PUT", "vm.boot"));
+        Done(Call(CallLimit, "vm.add-net", () => client.ChRemote("PUT", "vm.add-net", KataBodies.Net("02:00:ca:fe:00:01"), tap.Fd)));
+        Done(client.ChRemote("PUT", "vm.boot"));
         Assert.InRange(start.Elapsed, TimeSpan.Zero, StartLimit);
         await guest.WaitForShellAsync();
         Assert.Equal("from-host", await guest.AskAsync("mkdir /shared && mount -t virtiofs kataShared /shared && cat /shared/file"));
@@ -113,10 +115,10 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
 
         (string id, string device) = await PlugDiskAsync(guest, () => client.ChRemote("PUT", "vm.add-disk", KataBodies.RustDisk(scratch.Path + "/programs")));
         await GuestPrograms.UnpackAsync(guest, device);
-        Assert.Equal((204, ""), Call(HotplugLimit, "vm.remove-device", () => client.ChRemote("PUT", "vm.remove-device", $$"""{"id":"{{id}}"}""")));
+        Done(Call(HotplugLimit, "vm.remove-device", () => client.ChRemote("PUT", "vm.remove-device", $$"""{"id":"{{id}}"}""")));
         await guest.AskAsync($"while [ -e /sys/block/{device} ]; do usleep 50000; done");
-        Assert.Equal((204, ""), Call(CallLimit, "vm.pause", () => client.ChRemote("PUT", "vm.pause")));
-        Assert.Equal((204, ""), Call(CallLimit, "vm.resume", () => client.ChRemote("PUT", "vm.resume")));
+        Done(Call(CallLimit, "vm.pause", () => client.ChRemote("PUT", "vm.pause")));
+        Done(Call(CallLimit, "vm.resume", () => client.ChRemote("PUT", "vm.resume")));
         await StopAsync(guest, () => client.ChRemote("GET", "vmm.ping"), () => client.ChRemote("PUT", "vmm.shutdown"));
     }
 
@@ -131,11 +133,11 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         {
             using var pooled = new PlainClient(guest.Socket);
             Create((method, command, body) => pooled.Go(method, command, body), KataBodies.Template(guest.Directory, scratch.Path + "/memory"), "cpus.max_vcpus");
-            Assert.Equal((204, ""), pooled.Go("PUT", "vm.boot"));
+            Done(pooled.Go("PUT", "vm.boot"));
             await guest.WaitForShellAsync();
             await guest.AskAsync("echo from-template >/root/file; sync");
-            Assert.Equal((204, ""), Call(CallLimit, "vm.pause", () => pooled.Go("PUT", "vm.pause")));
-            Assert.Equal((204, ""), pooled.Go("PUT", "vm.snapshot", $$"""{"destination_url":"file://{{scratch.Path}}/snapshot"}"""));
+            Done(Call(CallLimit, "vm.pause", () => pooled.Go("PUT", "vm.pause")));
+            Done(pooled.Go("PUT", "vm.snapshot", $$"""{"destination_url":"file://{{scratch.Path}}/snapshot"}"""));
             await StopAsync(guest, () => pooled.Go("GET", "vmm.ping"), () => pooled.Go("PUT", "vmm.shutdown"));
         }
 
@@ -153,14 +155,13 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
     {
         GuestVm clone = await GuestVm.StartAsync(Host);
         JsonNode config = JsonNode.Parse((await Host.RunAsync($"cat {template}/config.json")).OrThrow().Output)!;
-        config["memory"]!["shared"] = false;
         config["memory"]!["zones"]![0]!["shared"] = false;
         config["vsock"]!["socket"] = $"{clone.Directory}/clh.sock";
         (await Host.Commands.RunAsync($"cat >{template}/config.json", input: config.ToJsonString())).OrThrow();
         using var client = new PlainClient(clone.Socket);
-        Assert.Equal((204, ""), Call(StartLimit, "vm.restore", () => client.Go("PUT", "vm.restore", $$"""{"source_url":"file://{{template}}"}""")));
+        Done(Call(StartLimit, "vm.restore", () => client.Go("PUT", "vm.restore", $$"""{"source_url":"file://{{template}}"}""")));
         Assert.Equal("Paused", Info(client).GetProperty("state").GetString());
-        Assert.Equal((204, ""), Call(CallLimit, "vm.resume", () => client.Go("PUT", "vm.resume")));
+        Done(Call(CallLimit, "vm.resume", () => client.Go("PUT", "vm.resume")));
         return clone;
     }
 
@@ -176,7 +177,7 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         body["memory"]!.AsObject().Remove("hotplug_size");
         body["cpus"]!["max_vcpus"] = 1;
         body["cpus"]!["topology"]!["cores_per_die"] = 1;
-        Assert.Equal((204, ""), Call(CallLimit, "vm.create", () => call("PUT", "vm.create", body.ToJsonString(options))));
+        Done(Call(CallLimit, "vm.create", () => call("PUT", "vm.create", body.ToJsonString(options))));
     }
 
     private async Task<HostProcess> ServeFolderAsync(ScratchDirectory scratch)
@@ -215,6 +216,8 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         Assert.InRange(end.Elapsed, TimeSpan.Zero, EndLimit);
         await guest.AssertEndAsync();
     }
+
+    private static void Done((int Status, string Body) answer) => Assert.True(answer is (204, ""), $"{answer.Status} {answer.Body}");
 
     /// <summary>vm.info, within the driver's limit.</summary>
     private JsonElement Info(PlainClient client) => JsonDocument.Parse(Call(CallLimit, "vm.info", () => client.Go("GET", "vm.info")).Body).RootElement;
