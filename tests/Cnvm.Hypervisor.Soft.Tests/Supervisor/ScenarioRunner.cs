@@ -4,6 +4,7 @@ using System.Globalization;
 using Cnvm.Arch.Cpuid;
 using Cnvm.Arch.Registers;
 using Cnvm.Hypervisor.Memory;
+using Cnvm.Hypervisor.Soft.Platform;
 using Cnvm.Hypervisor.State;
 using Cnvm.Linux;
 
@@ -64,6 +65,8 @@ internal sealed class ScenarioRunner : IDisposable
             1 => e with { Ecx = e.Ecx & (k.Ecx | (1u << 31) | (1u << 24)), Edx = e.Edx & k.Edx },
             7 => e with { Ebx = e.Ebx & k.Ebx, Ecx = e.Ecx & k.Ecx },
             0xd => e with { Eax = e.Eax & k.Eax },
+            // Where halts can be ended by hypercalls they may end once for nothing after a restore, which every scenario begins with.
+            SoftCpuid.KvmFeatureLeaf => e with { Eax = e.Eax & ~SoftCpuid.KvmUnhalt },
             0x8000_0001 => e with { Ecx = e.Ecx & k.Ecx, Edx = e.Edx & k.Edx },
             0x8000_0008 => e with { Eax = 0x3000 | (k.Eax & 0xff), Ebx = 0 },
             0x8000_0021 => e with { Eax = 0, Ecx = 0 },

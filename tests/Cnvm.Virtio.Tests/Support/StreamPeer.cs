@@ -60,7 +60,18 @@ internal sealed class StreamPeer : IDisposable
     }
 
     /// <summary>Whether the other side has closed the connection, now or soon.</summary>
-    public bool IsClosed() => Connection.Poll(Timeout * 1000, SelectMode.SelectRead) && Connection.Receive(new byte[1], SocketFlags.Peek) == 0;
+    public bool IsClosed()
+    {
+        try
+        {
+            return Connection.Poll(Timeout * 1000, SelectMode.SelectRead) && Connection.Receive(new byte[1], SocketFlags.Peek) == 0;
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
+        {
+            // It was closed with bytes unread (unix(7)).
+            return true;
+        }
+    }
 
     public void Dispose()
     {
