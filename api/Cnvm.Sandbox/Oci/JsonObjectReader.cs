@@ -26,6 +26,8 @@ internal readonly struct JsonObjectReader
 
     public uint UInt(string name) => Find(name) is { } value ? value.GetUInt32() : 0;
 
+    public uint? OptionalUInt(string name) => Find(name)?.GetUInt32();
+
     public IReadOnlyList<string> Texts(string name)
     {
         var texts = new List<string>();

@@ -5,10 +5,10 @@ namespace Cnvm.Sandbox.Oci;
 // The object "linux" (config-linux.md).
 internal static partial class SpecReader
 {
-    private static Linux ReadLinux(JsonObjectReader o) => new()
+    private static OciLinux ReadLinux(JsonObjectReader o) => new()
     {
-        UIDMappings = o.Objects("uidMappings", ReadMapping),
-        GIDMappings = o.Objects("gidMappings", ReadMapping),
+        UidMappings = o.Objects("uidMappings", ReadMapping),
+        GidMappings = o.Objects("gidMappings", ReadMapping),
         Sysctl = o.Map("sysctl"),
         Resources = o.Object("resources", ReadResources),
         CgroupsPath = o.Text("cgroupsPath"),
@@ -16,7 +16,7 @@ internal static partial class SpecReader
         Devices = o.Objects("devices", static d => new LinuxDevice
         {
             Path = d.Text("path"), Type = d.Text("type"), Major = d.Long("major"), Minor = d.Long("minor"),
-            FileMode = d.UInt("fileMode"), UID = d.UInt("uid"), GID = d.UInt("gid"),
+            FileMode = d.UInt("fileMode"), Uid = d.UInt("uid"), Gid = d.UInt("gid"),
         }),
         Seccomp = o.Object("seccomp", ReadSeccomp),
         RootfsPropagation = o.Text("rootfsPropagation"),
@@ -27,7 +27,7 @@ internal static partial class SpecReader
 
     private static LinuxIDMapping ReadMapping(JsonObjectReader o) => new()
     {
-        HostID = o.UInt("hostID"), ContainerID = o.UInt("containerID"), Size = o.UInt("size"),
+        HostId = o.UInt("hostID"), ContainerId = o.UInt("containerID"), Size = o.UInt("size"),
     };
 
     private static LinuxResources ReadResources(JsonObjectReader o) => new()
@@ -39,9 +39,9 @@ internal static partial class SpecReader
         Memory = o.Object("memory", static m => new LinuxMemory
         {
             Limit = m.Long("limit"), Reservation = m.Long("reservation"), Swap = m.Long("swap"), Kernel = m.Long("kernel"),
-            KernelTCP = m.Long("kernelTCP"), Swappiness = m.ULong("swappiness"), DisableOOMKiller = m.Flag("disableOOMKiller"),
+            KernelTcp = m.Long("kernelTCP"), Swappiness = m.ULong("swappiness"), DisableOomKiller = m.Flag("disableOOMKiller"),
         }),
-        CPU = o.Object("cpu", static c => new LinuxCPU
+        Cpu = o.Object("cpu", static c => new LinuxCPU
         {
             Shares = c.ULong("shares"), Quota = c.Long("quota"), Period = c.ULong("period"), RealtimeRuntime = c.Long("realtimeRuntime"),
             RealtimePeriod = c.ULong("realtimePeriod"), Cpus = c.Text("cpus"), Mems = c.Text("mems"),
@@ -62,7 +62,7 @@ internal static partial class SpecReader
             {
                 Index = a.ULong("index"), Value = a.ULong("value"), ValueTwo = a.ULong("valueTwo"), Op = a.Text("op"),
             }),
-            ErrnoRet = s.UInt("errnoRet"),
+            Errnoret = s.OptionalUInt("errnoRet"),
         }),
     };
 }

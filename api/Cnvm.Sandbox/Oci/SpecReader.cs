@@ -64,7 +64,7 @@ internal static partial class SpecReader
         ConsoleSize = o.Object("consoleSize", static b => new Box { Height = b.UInt("height"), Width = b.UInt("width") }),
         User = o.Object("user", static u => new User
         {
-            UID = u.UInt("uid"), GID = u.UInt("gid"), AdditionalGids = u.UInts("additionalGids"), Username = u.Text("username"),
+            Uid = u.UInt("uid"), Gid = u.UInt("gid"), AdditionalGids = u.UInts("additionalGids"), Username = u.Text("username"),
         }) ?? new User(),
         Args = o.Texts("args"),
         Env = o.Texts("env"),
@@ -77,13 +77,15 @@ internal static partial class SpecReader
         Rlimits = o.Objects("rlimits", static r => new POSIXRlimit { Type = r.Text("type"), Hard = r.ULong("hard"), Soft = r.ULong("soft") }),
         NoNewPrivileges = o.Flag("noNewPrivileges"),
         ApparmorProfile = o.Text("apparmorProfile"),
-        OOMScoreAdj = o.Long("oomScoreAdj"),
+        OomScoreAdj = o.Long("oomScoreAdj"),
         SelinuxLabel = o.Text("selinuxLabel"),
     };
 
     private static Hooks ReadHooks(JsonObjectReader o) => new()
     {
         Prestart = o.Objects("prestart", ReadHook), Poststart = o.Objects("poststart", ReadHook), Poststop = o.Objects("poststop", ReadHook),
+        CreateRuntime = o.Objects("createRuntime", ReadHook), CreateContainer = o.Objects("createContainer", ReadHook),
+        StartContainer = o.Objects("startContainer", ReadHook),
     };
 
     private static Hook ReadHook(JsonObjectReader o) => new()
