@@ -127,7 +127,11 @@ public sealed partial class SandboxVm
                 await agent.DisposeAsync().ConfigureAwait(false);
             }
 
-            vmm?.Dispose();
+            if (vmm is not null)
+            {
+                await vmm.DisposeAsync().ConfigureAwait(false);
+            }
+
             passt?.Dispose();
             folder.Remove();
             switch (e)

@@ -137,7 +137,7 @@ public sealed partial class SandboxVm : IAsyncDisposable
         await _agent.DisposeAsync().ConfigureAwait(false);
         if (_vmm is not null)
         {
-            _vmm.Dispose();
+            await _vmm.DisposeAsync().ConfigureAwait(false);
             _passt?.Dispose();
             _folder.Remove();
         }
