@@ -122,14 +122,14 @@ public sealed partial class SandboxVm
         catch (Exception e)
         {
             string said = ConsoleEnd(folder);
-            if (agent is not null)
-            {
-                await agent.DisposeAsync().ConfigureAwait(false);
-            }
-
             if (vmm is not null)
             {
                 await vmm.DisposeAsync().ConfigureAwait(false);
+            }
+
+            if (agent is not null)
+            {
+                await agent.DisposeAsync().ConfigureAwait(false);
             }
 
             passt?.Dispose();
@@ -254,7 +254,14 @@ public sealed partial class SandboxVm
             Happened?.Invoke(e);
         };
         _ = _agent.Closed.ContinueWith(
-            _ => _vmm.Kill(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            _ =>
+            {
+                if (Volatile.Read(ref _disposed) == 0)
+                {
+                    _vmm.Kill();
+                }
+            },
+            CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
     }
 
     /// <summary>Makes the guest a sandbox: its clock and its random numbers are its own, its name, its folders.</summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text;
 using Cnvm.Agent.Protocol;
 using Cnvm.Sandbox.Tests.Support;
