@@ -29,6 +29,12 @@ internal static class RunCommand
             try
             {
                 folder.Write(settings);
+
+                // Before there is anything to clean up: whoever finds this without its process knows where to look.
+                folder.Write(new ContainerState
+                {
+                    Image = settings.Image, Created = DateTimeOffset.UtcNow, Pid = Environment.ProcessId, Sandbox = ContainerSession.FolderOf(settings.Name),
+                });
                 return settings.Detached ? StartKeeper(folder, settings) : Attend(folder, settings);
             }
             catch

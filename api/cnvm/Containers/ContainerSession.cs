@@ -1,4 +1,5 @@
 using System.Globalization;
+using Cnvm.Api.Registry;
 using Cnvm.Cli.Output;
 using Cnvm.Sandbox;
 using Cnvm.Sandbox.Images;
@@ -10,6 +11,9 @@ internal sealed class ContainerSession(RunSettings settings, ContainerFolder fol
 {
     private const int CannotRun = 126;
     private const int NotFound = 127;
+
+    /// <summary>The folder of a container's sandbox.</summary>
+    internal static string FolderOf(string name) => Path.Combine(VmRegistry.Folder, "sandboxes", name);
 
     /// <summary>Runs the container; returns its exit code.</summary>
     /// <param name="attend">What is done with its first process, before it starts; completes with the exit code.</param>
@@ -40,7 +44,6 @@ internal sealed class ContainerSession(RunSettings settings, ContainerFolder fol
             {
                 Volumes = volumes, Hostname = settings.Name, Privileged = settings.Privileged,
             }).ConfigureAwait(false);
-        int exitCode;
         try
         {
             await container.StartAsync().ConfigureAwait(false);
@@ -54,7 +57,7 @@ internal sealed class ContainerSession(RunSettings settings, ContainerFolder fol
 
         Task<int> attending = attend(container.Process);
         started();
-        exitCode = await attending.ConfigureAwait(false);
+        int exitCode = await attending.ConfigureAwait(false);
         folder.Write(state with { ExitCode = exitCode, Ended = DateTimeOffset.UtcNow });
         return exitCode;
     }
@@ -99,6 +102,7 @@ internal sealed class ContainerSession(RunSettings settings, ContainerFolder fol
         {
             Name = settings.Name, VmmPath = VmmProgram.Find(), Kernel = settings.Kernel, Initramfs = settings.Initramfs, Hypervisor = settings.Hypervisor,
             Cpus = settings.Cpus, MemoryBytes = settings.MemoryBytes, Folders = folders, Network = Network(),
+            Folder = FolderOf(settings.Name),
         };
     }
 
