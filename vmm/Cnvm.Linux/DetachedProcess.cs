@@ -8,16 +8,14 @@ namespace Cnvm.Linux;
 /// A program that was started: in a session of its own, so that it outlives this process and its terminal, with /dev/null as its input;
 /// or in this one.
 /// </summary>
-[Abi("spawn.h sys/wait.h errno.h")]
+[Abi("spawn.h sys/wait.h")]
 public sealed unsafe partial class DetachedProcess : IDisposable
 {
     private const short POSIX_SPAWN_SETSIGDEF = 0x04;
     private const short POSIX_SPAWN_SETSIGMASK = 0x08;
     private const short POSIX_SPAWN_SETSID = 0x80;
     private const int WNOHANG = 1;
-    private const int ESRCH = 3;
     private const int SignalBytes = 128;
-    private const long PidFdSendSignal = 424;
     private const long PidFdOpen = 434;
     private readonly FileDescriptor _pidFd;
 
@@ -52,14 +50,6 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     /// <inheritdoc cref="Start(string, IReadOnlyList{string}, int, int)"/>
     public static DetachedProcess StartHere(string path, IReadOnlyList<string> arguments, int input, int output, int errors) =>
         Start(path, arguments, input, output, errors, 0, []);
-
-    /// <summary>A process that somebody else has started, to signal it and to poll for its end; it has no exit code for this process.</summary>
-    /// <returns>Null if there is none of that number.</returns>
-    public static DetachedProcess? TryOpen(int id)
-    {
-        long opened = syscall(PidFdOpen, id, 0);
-        return opened < 0 ? null : new DetachedProcess(id, new FileDescriptor((int)opened));
-    }
 
     private static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int input, int output, int errors, short session, IReadOnlyList<int> inherited)
     {
@@ -127,17 +117,6 @@ public sealed unsafe partial class DetachedProcess : IDisposable
         return ended == 0 ? null : signal != 0 ? KilledBase + signal : (status >> 8) & 0xff;
     }
 
-    /// <summary>Sends a signal; does nothing if the process has ended.</summary>
-    /// <exception cref="LinuxException">The host refuses.</exception>
-    public void Signal(int signal)
-    {
-        // A process that nobody has waited for keeps its number, so this is never another one.
-        if (syscall(PidFdSendSignal, Fd, signal, 0, 0) < 0 && LinuxError.Last != ESRCH)
-        {
-            LinuxError.Throw($"send signal {signal} to process {Id}");
-        }
-    }
-
     /// <summary>Lets go of the process; it runs on.</summary>
     public void Dispose() => _pidFd.Dispose();
 
@@ -187,9 +166,6 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     // syscall is variadic in C; on x86-64 a variadic call passes integers as an ordinary one does.
     [LibraryImport("libc", SetLastError = true)]
     private static partial long syscall(long number, long first, long second);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial long syscall(long number, long first, long second, nint third, long fourth);
 
     [Abi("spawn.h", "posix_spawnattr_t")]
     [StructLayout(LayoutKind.Sequential)]

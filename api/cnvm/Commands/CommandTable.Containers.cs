@@ -9,7 +9,7 @@ internal static partial class CommandTable
     private static readonly Option Tty = new("--tty", null, "give the program a terminal") { Short = "-t" };
     private static readonly Option Variable = new("--env", "NAME=VALUE", "a variable; NAME alone takes the value from here") { Short = "-e", IsRepeatable = true };
     private static readonly Option WorkingDirectory = new("--workdir", "PATH", "folder in the container that the program begins in") { Short = "-w" };
-    private static readonly Option ProcessUser = new("--user", "USER[:GROUP]", "as whom it runs, by the container's names or by number") { Short = "-u" };
+    private static readonly Option ProcessUser = new("--user", "USER[:GROUP]", "as whom it runs, by names of the container or by number") { Short = "-u" };
 
     private static IReadOnlyList<Command> ContainerSection =>
     [
@@ -27,17 +27,17 @@ internal static partial class CommandTable
                 new("--rm", null, "of one in the background, leave nothing at its end"),
                 new("--volume", "HOST:GUEST[:ro]", "a folder of the host in the container (a file as root)") { Short = "-v", IsRepeatable = true },
                 Variable, WorkingDirectory, ProcessUser,
-                new("--publish", "HOST:GUEST", "a port of the host that is the container's, through passt; /udp behind it for UDP") { Short = "-p", IsRepeatable = true },
+                new("--publish", "HOST:GUEST", "a port of the host that leads to one of the container, through passt; /udp behind it for UDP") { Short = "-p", IsRepeatable = true },
                 new("--network", "NAME", "none (default), or passt, which --publish implies") { Choices = ["none", "passt"] },
-                new("--memory", "SIZE", "the VM's memory (512M)"),
-                new("--cpus", "N", "the VM's processors (1)"),
-                new("--entrypoint", "PROGRAM", "in place of the image's; its arguments are then COMMAND alone"),
+                new("--memory", "SIZE", "memory of the VM (512M)"),
+                new("--cpus", "N", "processors of the VM (1)"),
+                new("--entrypoint", "PROGRAM", "in place of that of the image; its arguments are then COMMAND alone"),
                 new("--rw-rootfs", null, "what the container writes goes to the folder IMAGE, instead of being forgotten"),
                 new("--privileged", null, "all capabilities, no hidden paths: root in a VM of its own"),
                 HostQuery.Hypervisor,
-                new("--kernel", "FILE", "the guest's kernel (vmlinux-small beside cnvm, or in CNVM_IMAGES)"),
+                new("--kernel", "FILE", "kernel of the guest (vmlinux-small beside cnvm, or in CNVM_IMAGES)"),
                 new("--initramfs", "FILE", "what the guest starts with (sandbox-initramfs.cpio, as the kernel)"),
-                new("--store", "FOLDER", "where images are unpacked (~/.cache/cnvm/images)"),
+                new("--store", "FOLDER", "where images are unpacked (in the cache of the user: .cache/cnvm/images)"),
             ],
             Details =
                 """
