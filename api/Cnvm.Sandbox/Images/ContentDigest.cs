@@ -15,5 +15,16 @@ internal readonly record struct ContentDigest(string Hex)
 
     public override string ToString() => Algorithm + Hex;
 
-    private static bool IsHex(ReadOnlySpan<char> digits) => !digits.ContainsAnyExcept("0123456789abcdef");
+    private static bool IsHex(ReadOnlySpan<char> digits)
+    {
+        foreach (char digit in digits)
+        {
+            if (!char.IsAsciiHexDigitLower(digit))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 }

@@ -174,7 +174,7 @@ internal sealed class Invocation
         (Command?.Options ?? []).Concat(Option.Global).FirstOrDefault(o => o.Name == name || (o.Short == name && o.Short is not null));
 
     /// <summary>A flag of cnvm-vmm goes on as it is, with its values; they end at the next dash. Wrong ones are refused later, as there.</summary>
-    private int TakeVmmFlag(IReadOnlyList<string> args, int index)
+    private int TakeVmmFlag(List<string> args, int index)
     {
         List<string> flags = [.. VmmFlags, args[index]];
         bool takesValues = Flags.Find(args[index])?.Arity is FlagArity.One or FlagArity.Many;
