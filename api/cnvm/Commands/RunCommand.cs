@@ -46,7 +46,9 @@ internal static class RunCommand
     }
 
     /// <summary><c>cnvm __container NAME</c>: the process that keeps a container in the background.</summary>
-    public static int Keep(Invocation invocation)
+    public static int Keep(Invocation invocation) => Guard(() => KeepInBackground(invocation));
+
+    private static int KeepInBackground(Invocation invocation)
     {
         var folder = new ContainerFolder(invocation.Operands[0]);
         RunSettings settings = folder.ReadSettings();

@@ -49,7 +49,7 @@ internal static class HelpText
         Files:
           $XDG_RUNTIME_DIR/cnvm, else /run/cnvm (root) or /tmp/cnvm-UID: running VMs, their sockets and logs
           (with CNVM_RUNTIME_DIR=/a/path: there, and only those are seen)
-          CNVM_VMM: the program that cnvm start, run and host-capabilities start, if it is not the cnvm-vmm beside cnvm or in PATH
+          CNVM_VMM: the program that VMs run in, if it is not the cnvm-vmm beside cnvm or in PATH
           CNVM_IMAGES: folder with the kernel and the initramfs of cnvm run; CNVM_CACHE: in place of ~/.cache/cnvm
         """;
 
