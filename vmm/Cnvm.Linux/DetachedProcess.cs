@@ -20,9 +20,6 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     internal const long PidFdOpen = 434;
     private const int SIGKILL = 9;
 
-    /// <summary>Number that a descriptor which is handed over has in the new program: the first behind input, output and errors.</summary>
-    public const int GivenFd = 3;
-
     private readonly FileDescriptor _pidFd;
 
     private DetachedProcess(int id, FileDescriptor pidFd)
@@ -43,20 +40,21 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     /// <param name="errors">Descriptor for errors; stays the caller's. May be the same.</param>
     /// <exception cref="LinuxException">The program cannot be started.</exception>
     public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors) =>
-        Start(path, arguments, -1, output, errors, -1, POSIX_SPAWN_SETSID);
+        Start(path, arguments, -1, output, errors, POSIX_SPAWN_SETSID, []);
 
-    /// <param name="given">A further descriptor, <see cref="GivenFd"/> there; stays the caller's.</param>
+    /// <summary>Starts a program that gets further descriptors of this process under the numbers that they have here.</summary>
+    /// <param name="inherited">Stay the caller's; numbers from 3.</param>
     /// <inheritdoc cref="Start(string, IReadOnlyList{string}, int, int)"/>
-    public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors, int given) =>
-        Start(path, arguments, -1, output, errors, given, POSIX_SPAWN_SETSID);
+    public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors, IReadOnlyList<int> inherited) =>
+        Start(path, arguments, -1, output, errors, POSIX_SPAWN_SETSID, inherited);
 
     /// <summary>Starts a program in this process's session: it has its terminal, and may ask there.</summary>
     /// <param name="input">Descriptor for input; stays the caller's.</param>
     /// <inheritdoc cref="Start(string, IReadOnlyList{string}, int, int)"/>
     public static DetachedProcess StartHere(string path, IReadOnlyList<string> arguments, int input, int output, int errors) =>
-        Start(path, arguments, input, output, errors, -1, 0);
+        Start(path, arguments, input, output, errors, 0, []);
 
-    private static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int input, int output, int errors, int given, short session)
+    private static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int input, int output, int errors, short session, IReadOnlyList<int> inherited)
     {
         var environment = new List<string>();
         foreach (System.Collections.DictionaryEntry entry in Environment.GetEnvironmentVariables())
@@ -91,10 +89,10 @@ public sealed unsafe partial class DetachedProcess : IDisposable
                 "posix_spawn_file_actions for the input");
             LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, output, 1), "posix_spawn_file_actions_adddup2");
             LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, errors, 2), "posix_spawn_file_actions_adddup2");
-            if (given >= 0)
+            foreach (int fd in inherited)
             {
-                // Also when it has that number already: then it is no longer closed on exec.
-                LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, given, GivenFd), "posix_spawn_file_actions_adddup2");
+                // Onto itself, which takes away that it is closed on exec.
+                LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, fd, fd), "posix_spawn_file_actions_adddup2");
             }
 
             int id;

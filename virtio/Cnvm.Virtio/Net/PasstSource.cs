@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Cnvm.Linux;
 
@@ -88,7 +89,7 @@ internal sealed class PasstSource : IStreamSource
         {
             try
             {
-                _process = DetachedProcess.Start(program, Arguments(), there.Value, there.Value, given.Value);
+                _process = DetachedProcess.Start(program, Arguments(given.Value), there.Value, there.Value, [given.Value]);
                 _errors = errors;
             }
             catch
@@ -99,9 +100,9 @@ internal sealed class PasstSource : IStreamSource
         }
     }
 
-    private List<string> Arguments()
+    private List<string> Arguments(int given)
     {
-        List<string> words = [PasstOptions.ProgramName, "--foreground", "--stderr", "--quiet", "--fd", $"{DetachedProcess.GivenFd}"];
+        List<string> words = [PasstOptions.ProgramName, "--foreground", "--stderr", "--quiet", "--fd", given.ToString(CultureInfo.InvariantCulture)];
         foreach (string ports in _options.TcpPorts)
         {
             words.AddRange(["--tcp-ports", ports]);
