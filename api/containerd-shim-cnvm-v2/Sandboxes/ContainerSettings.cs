@@ -1,0 +1,19 @@
+namespace Cnvm.Shim.Sandboxes;
+
+/// <summary>A container that is to be made.</summary>
+internal sealed record ContainerSettings
+{
+    public required string Id { get; init; }
+
+    /// <summary>OCI configuration as JSON.</summary>
+    public required ReadOnlyMemory<byte> Spec { get; init; }
+
+    /// <summary>Folder on the host that is the container's root.</summary>
+    public required string Rootfs { get; init; }
+
+    /// <summary>The folder that relative paths of the configuration start from.</summary>
+    public required string Bundle { get; init; }
+
+    /// <summary>The first process has a terminal.</summary>
+    public bool Terminal { get; init; }
+}
