@@ -18,16 +18,15 @@ internal static class DeleteCommand
     {
         string directory = arguments.Bundle.Length > 0 ? arguments.Bundle : Environment.CurrentDirectory;
         Bundle? bundle = File.Exists(Path.Combine(directory, "config.json")) ? Bundle.Load(directory) : null;
-        int process = 0;
         if (bundle?.PodId is null)
         {
             var identity = new ShimIdentity(arguments.Address, arguments.Namespace, arguments.Id);
-            process = factory.CleanUp(identity.SandboxDirectory);
+            factory.CleanUp(identity.SandboxDirectory);
             HostCgroup.Remove(bundle?.CgroupsPath ?? "");
             File.Delete(identity.Socket);
         }
 
         RootMount.Unmount(directory);
-        return new DeleteResponse { Pid = (uint)process, ExitStatus = KilledStatus, ExitedAt = ProtoTimestamp.From(DateTimeOffset.UtcNow) };
+        return new DeleteResponse { ExitStatus = KilledStatus, ExitedAt = ProtoTimestamp.From(DateTimeOffset.UtcNow) };
     }
 }

@@ -21,5 +21,8 @@ internal sealed record ShimIdentity(string Address, string Namespace, string Id)
     public string SandboxDirectory => Path.Combine(
         Environment.GetEnvironmentVariable("CNVM_RUNTIME_DIR") is { } chosen && Path.IsPathRooted(chosen) ? chosen : "/run/cnvm", "shim-" + Digest[..24]);
 
+    /// <summary>Name of the sandbox among the virtual machines of this host: containers of other namespaces may have the same identifier.</summary>
+    public string SandboxName => $"{Id[..Math.Min(Id.Length, 40)]}-{Digest[..8]}";
+
     private string Digest => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{Address}/{Namespace}/{Id}")));
 }

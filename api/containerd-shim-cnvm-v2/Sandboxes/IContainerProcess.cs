@@ -7,8 +7,7 @@ internal interface IContainerProcess
     Task<int> WaitAsync(CancellationToken cancellation);
 
     /// <param name="signal">Number, 1 to 64.</param>
-    /// <param name="all">To every process of the container.</param>
-    Task SignalAsync(int signal, bool all, CancellationToken cancellation);
+    Task SignalAsync(int signal, CancellationToken cancellation);
 
     /// <summary>Reads from stdout, or the terminal; 0 at its end.</summary>
     ValueTask<int> ReadOutputAsync(Memory<byte> buffer, CancellationToken cancellation);

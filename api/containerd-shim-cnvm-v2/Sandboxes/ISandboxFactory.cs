@@ -9,6 +9,6 @@ internal interface ISandboxFactory
 
     /// <summary>Ends a sandbox whose shim is gone: its VMM, its mounts, its folder. Does nothing if nothing is left.</summary>
     /// <param name="directory">The folder that the sandbox was started with.</param>
-    /// <returns>Process number of the VMM that the folder spoke of; 0 if it did not.</returns>
-    int CleanUp(string directory);
+    /// <exception cref="IOException">Something cannot be removed.</exception>
+    void CleanUp(string directory);
 }

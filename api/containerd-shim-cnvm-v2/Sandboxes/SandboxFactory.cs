@@ -1,7 +1,35 @@
+using Cnvm.Linux;
+using Cnvm.Sandbox;
 using Microsoft.Extensions.Logging;
+
 namespace Cnvm.Shim.Sandboxes;
+
+/// <summary>Sandboxes that are virtual machines.</summary>
 internal sealed class SandboxFactory(ILogger logger) : ISandboxFactory
 {
-    public Task<ISandbox> StartAsync(SandboxSettings settings, CancellationToken cancellation) => throw new IOException("none" + logger);
-    public int CleanUp(string directory) => 0;
+    public async Task<ISandbox> StartAsync(SandboxSettings settings, CancellationToken cancellation)
+    {
+        if (settings.RestoreFrom is { } state)
+        {
+            throw new SandboxException(SandboxErrorKind.Unsupported, $"a container cannot go on from the checkpoint in {state} yet");
+        }
+
+        PrivateDirectory.Open(Path.GetDirectoryName(settings.Directory)!, create: true)?.Dispose();
+        var options = new SandboxOptions
+        {
+            Name = settings.Name,
+            VmmPath = settings.Vmm,
+            Kernel = settings.Kernel ?? GuestImages.Find(GuestImages.Kernel),
+            Initramfs = settings.Initramfs ?? GuestImages.Find(GuestImages.Initramfs),
+            KernelArguments = settings.CommandLine,
+            Cpus = settings.Cpus,
+            MemoryBytes = (long)settings.Memory,
+            Hostname = settings.HostName.Length > 0 ? settings.HostName : null,
+            NetworkNamespace = settings.NetworkNamespace,
+            Folder = settings.Directory,
+        };
+        return new VmSandbox(await SandboxVm.StartAsync(options, cancellation), logger);
+    }
+
+    public void CleanUp(string directory) => SandboxVm.CleanUp(directory);
 }

@@ -3,8 +3,8 @@ namespace Cnvm.Shim.Sandboxes;
 /// <summary>How a sandbox's virtual machine is started.</summary>
 internal sealed record SandboxSettings
 {
-    /// <summary>Identifier of the pod, or of the only container.</summary>
-    public required string Id { get; init; }
+    /// <summary>Name among the virtual machines of this host.</summary>
+    public required string Name { get; init; }
 
     /// <summary>Folder for sockets and shared files; made by who starts the sandbox, removed with it.</summary>
     public required string Directory { get; init; }

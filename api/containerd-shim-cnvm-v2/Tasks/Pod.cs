@@ -162,7 +162,7 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
         ISandbox sandbox = await factory.StartAsync(
             new SandboxSettings
             {
-                Id = identity.Id,
+                Name = identity.SandboxName,
                 Directory = identity.SandboxDirectory,
                 Vmm = config.Vmm,
                 Kernel = config.Kernel,
@@ -216,7 +216,16 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
         {
             _sandbox = null;
             await _end.CancelAsync();
-            await sandbox.DisposeAsync();
+            try
+            {
+                await sandbox.DisposeAsync();
+            }
+            catch (IOException e)
+            {
+                // Its containers are gone all the same; the delete command tries again.
+                LogRemains(logger, identity.SandboxDirectory, e);
+            }
+
             _cgroup?.Remove();
             _cgroup = null;
         }
@@ -244,6 +253,9 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
 
     [LoggerMessage(Level = LogLevel.Information, Message = "starting the virtual machine of {Id} in {Directory}")]
     private static partial void LogStarting(ILogger logger, string id, string directory);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "something of the virtual machine is left in {Directory}")]
+    private static partial void LogRemains(ILogger logger, string directory, Exception reason);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "no more events about memory: {Reason}")]
     private static partial void LogNoMemoryEvents(ILogger logger, string reason);

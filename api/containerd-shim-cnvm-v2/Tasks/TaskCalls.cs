@@ -154,7 +154,13 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoo
                 End(task, process, 128 + request.Signal);
                 break;
             default:
-                await process.Guest!.SignalAsync((int)request.Signal, request.All, CancellationToken.None);
+                // What the kernel ends with a container's first process needs no signal of its own.
+                IEnumerable<TaskProcess> meant = request.All && request.Signal != SigKill ? task.Processes.Where(p => p.Status == ProcessStatus.Running) : [process];
+                foreach (TaskProcess one in meant)
+                {
+                    await one.Guest!.SignalAsync((int)request.Signal, CancellationToken.None);
+                }
+
                 break;
         }
 

@@ -49,9 +49,9 @@ internal sealed class ProcessContainer : IContainer
         return Task.FromResult<IContainerProcess>(made);
     }
 
-    public Task PauseAsync(CancellationToken cancellation) => _init.SignalAsync(Native.SigStop, true, cancellation);
+    public Task PauseAsync(CancellationToken cancellation) => _init.SignalAsync(Native.SigStop, cancellation);
 
-    public Task ResumeAsync(CancellationToken cancellation) => _init.SignalAsync(Native.SigCont, true, cancellation);
+    public Task ResumeAsync(CancellationToken cancellation) => _init.SignalAsync(Native.SigCont, cancellation);
 
     public Task UpdateAsync(ReadOnlyMemory<byte> resources, CancellationToken cancellation)
     {

@@ -50,7 +50,7 @@ internal sealed class ProcessOfContainer : IContainerProcess
         async Task<bool> EndsAsync() => await Task.WhenAny(_machineEnded, Task.Delay(200, cancellation)) == _machineEnded;
     }
 
-    public Task SignalAsync(int signal, bool all, CancellationToken cancellation)
+    public Task SignalAsync(int signal, CancellationToken cancellation)
     {
         if (_process is not null && Native.Kill(_process.Id, signal) != 0)
         {
