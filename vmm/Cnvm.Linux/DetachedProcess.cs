@@ -8,14 +8,16 @@ namespace Cnvm.Linux;
 /// A program that was started: in a session of its own, so that it outlives this process and its terminal, with /dev/null as its input;
 /// or in this one.
 /// </summary>
-[Abi("spawn.h sys/wait.h")]
+[Abi("spawn.h sys/wait.h errno.h")]
 public sealed unsafe partial class DetachedProcess : IDisposable
 {
     private const short POSIX_SPAWN_SETSIGDEF = 0x04;
     private const short POSIX_SPAWN_SETSIGMASK = 0x08;
     private const short POSIX_SPAWN_SETSID = 0x80;
     private const int WNOHANG = 1;
+    private const int ESRCH = 3;
     private const int SignalBytes = 128;
+    private const long PidFdSendSignal = 424;
     private const long PidFdOpen = 434;
     private readonly FileDescriptor _pidFd;
 
@@ -37,15 +39,29 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     /// <param name="errors">Descriptor for errors; stays the caller's. May be the same.</param>
     /// <exception cref="LinuxException">The program cannot be started.</exception>
     public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors) =>
-        Start(path, arguments, -1, output, errors, POSIX_SPAWN_SETSID);
+        Start(path, arguments, -1, output, errors, POSIX_SPAWN_SETSID, []);
+
+    /// <summary>Starts a program that gets further descriptors of this process under the numbers that they have here.</summary>
+    /// <param name="inherited">Stay the caller's; numbers from 3.</param>
+    /// <inheritdoc cref="Start(string, IReadOnlyList{string}, int, int)"/>
+    public static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int output, int errors, IReadOnlyList<int> inherited) =>
+        Start(path, arguments, -1, output, errors, POSIX_SPAWN_SETSID, inherited);
 
     /// <summary>Starts a program in this process's session: it has its terminal, and may ask there.</summary>
     /// <param name="input">Descriptor for input; stays the caller's.</param>
     /// <inheritdoc cref="Start(string, IReadOnlyList{string}, int, int)"/>
     public static DetachedProcess StartHere(string path, IReadOnlyList<string> arguments, int input, int output, int errors) =>
-        Start(path, arguments, input, output, errors, 0);
+        Start(path, arguments, input, output, errors, 0, []);
 
-    private static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int input, int output, int errors, short session)
+    /// <summary>A process that somebody else has started, to signal it and to poll for its end; it has no exit code for this process.</summary>
+    /// <returns>Null if there is none of that number.</returns>
+    public static DetachedProcess? TryOpen(int id)
+    {
+        long opened = syscall(PidFdOpen, id, 0);
+        return opened < 0 ? null : new DetachedProcess(id, new FileDescriptor((int)opened));
+    }
+
+    private static DetachedProcess Start(string path, IReadOnlyList<string> arguments, int input, int output, int errors, short session, IReadOnlyList<int> inherited)
     {
         var environment = new List<string>();
         foreach (System.Collections.DictionaryEntry entry in Environment.GetEnvironmentVariables())
@@ -80,6 +96,12 @@ public sealed unsafe partial class DetachedProcess : IDisposable
                 "posix_spawn_file_actions for the input");
             LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, output, 1), "posix_spawn_file_actions_adddup2");
             LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, errors, 2), "posix_spawn_file_actions_adddup2");
+            foreach (int fd in inherited)
+            {
+                // Onto itself, which takes away that it is closed on exec.
+                LinuxErrorOf(posix_spawn_file_actions_adddup2(&actions, fd, fd), "posix_spawn_file_actions_adddup2");
+            }
+
             int id;
             LinuxErrorOf(posix_spawn(&id, path, &actions, &attributes, words.Vector, variables.Vector), $"start {path}");
             return new DetachedProcess(id, new FileDescriptor((int)LinuxError.Check((nint)syscall(PidFdOpen, id, 0), "pidfd_open")));
@@ -103,6 +125,17 @@ public sealed unsafe partial class DetachedProcess : IDisposable
         int ended = LinuxError.Check(waitpid(Id, &status, WNOHANG), $"wait for process {Id}");
         int signal = status & 0x7f;
         return ended == 0 ? null : signal != 0 ? KilledBase + signal : (status >> 8) & 0xff;
+    }
+
+    /// <summary>Sends a signal; does nothing if the process has ended.</summary>
+    /// <exception cref="LinuxException">The host refuses.</exception>
+    public void Signal(int signal)
+    {
+        // A process that nobody has waited for keeps its number, so this is never another one.
+        if (syscall(PidFdSendSignal, Fd, signal, 0, 0) < 0 && LinuxError.Last != ESRCH)
+        {
+            LinuxError.Throw($"send signal {signal} to process {Id}");
+        }
     }
 
     /// <summary>Lets go of the process; it runs on.</summary>
@@ -154,6 +187,9 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     // syscall is variadic in C; on x86-64 a variadic call passes integers as an ordinary one does.
     [LibraryImport("libc", SetLastError = true)]
     private static partial long syscall(long number, long first, long second);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial long syscall(long number, long first, long second, nint third, long fourth);
 
     [Abi("spawn.h", "posix_spawnattr_t")]
     [StructLayout(LayoutKind.Sequential)]

@@ -1,0 +1,142 @@
+using System.Globalization;
+using Cnvm.Agent.Protocol;
+using Cnvm.Linux;
+using Cnvm.Sandbox.Machine;
+
+namespace Cnvm.Sandbox.Containers;
+
+/// <summary>What a container has of the host: its root file system and its volumes, and where they are in the guest.</summary>
+internal sealed class ContainerPlace
+{
+    private readonly SandboxOptions _options;
+    private readonly string _id;
+    private readonly string _host;
+    private int _volumes;
+
+    public ContainerPlace(SandboxOptions options, SandboxFolder folder, string id)
+    {
+        _options = options;
+        _id = id;
+        _host = Path.Combine(folder.Shared, id);
+    }
+
+    /// <summary>Makes the container's folder on the host: until it is removed, the name is taken.</summary>
+    /// <exception cref="SandboxException">It is taken already.</exception>
+    public void Claim()
+    {
+        if (Directory.Exists(_host))
+        {
+            throw new SandboxException(SandboxErrorKind.AlreadyExists, $"the sandbox has a container '{_id}' already");
+        }
+
+        Directory.CreateDirectory(_host);
+    }
+
+    /// <summary>What the agent has to mount before the container is made.</summary>
+    public List<Storage> Storages { get; } = [];
+
+    /// <summary>Makes the root file system reachable; returns its path in the guest.</summary>
+    /// <exception cref="SandboxException">The folder cannot be shared.</exception>
+    public string AddRootfs(ContainerRootfs rootfs)
+    {
+        if (!Directory.Exists(rootfs.Path))
+        {
+            throw new SandboxException(SandboxErrorKind.NotFound, $"there is no root file system at {rootfs.Path}");
+        }
+
+        string lower = Reach(rootfs.Path, "rootfs", rootfs.Access != RootfsAccess.ReadWrite);
+        if (rootfs.Access != RootfsAccess.Overlay)
+        {
+            return lower;
+        }
+
+        string writable = GuestPaths.WritableOf(_id);
+        string merged = GuestPaths.OverlayOf(_id);
+        Storages.Add(new Storage { Driver = "ephemeral", Source = "tmpfs", Fstype = "tmpfs", MountPoint = writable });
+        Storages.Add(new Storage
+        {
+            Driver = "overlayfs", Source = "overlay", Fstype = "overlay", MountPoint = merged,
+            Options = [$"lowerdir={lower}", $"upperdir={writable}/upper", $"workdir={writable}/work"],
+        });
+        return merged;
+    }
+
+    /// <summary>Makes a volume reachable; returns the mount that the container gets.</summary>
+    /// <param name="options">Further options of the mount.</param>
+    /// <exception cref="SandboxException">The file or folder cannot be shared.</exception>
+    public Mount AddVolume(ContainerVolume volume, IReadOnlyList<string> options)
+    {
+        if (!Path.Exists(volume.HostPath))
+        {
+            throw new SandboxException(SandboxErrorKind.NotFound, $"there is nothing at {volume.HostPath} for a volume");
+        }
+
+        string name = string.Create(CultureInfo.InvariantCulture, $"mounts/{_volumes++}");
+        string source = Reach(volume.HostPath, name, volume.ReadOnly);
+        List<string> all = ["rbind", volume.ReadOnly ? "ro" : "rw"];
+        foreach (string option in options)
+        {
+            if (!all.Contains(option) && option is not ("bind" or "ro" or "rw"))
+            {
+                all.Add(option);
+            }
+        }
+
+        return new Mount { Destination = volume.GuestPath, Source = source, Type = "bind", Options = all };
+    }
+
+    /// <summary>Takes away what was made for the container on the host.</summary>
+    public void Remove()
+    {
+        if (!Directory.Exists(_host))
+        {
+            return;
+        }
+
+        MountTable.UnmountBelow(_host);
+        using (DirectoryTree tree = DirectoryTree.Open(_host))
+        {
+            tree.RemoveBelow("", static _ => false);
+        }
+
+        Directory.Delete(_host);
+    }
+
+    /// <summary>Path in the guest of a file or folder of the host: a folder that the sandbox has anyway, or one that is mounted now.</summary>
+    private string Reach(string path, string name, bool readOnly)
+    {
+        path = Path.GetFullPath(path);
+        for (int i = 0; i < _options.Folders.Count; i++)
+        {
+            if (Path.GetFullPath(_options.Folders[i].Path) == path)
+            {
+                return !_options.Folders[i].ReadOnly || readOnly
+                    ? GuestPaths.FolderOf(i)
+                    : throw new SandboxException(SandboxErrorKind.Invalid, $"{path} was given to the sandbox read-only, and a container wants to write there");
+            }
+        }
+
+        string target = Path.Combine(_host, name);
+        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+        if (Directory.Exists(path))
+        {
+            Directory.CreateDirectory(target);
+        }
+        else
+        {
+            File.WriteAllBytes(target, []);
+        }
+
+        try
+        {
+            Mounts.Bind(path, target, readOnly);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.EPERM or Errno.EACCES)
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Host, $"{path} is not a folder that the sandbox was started with, and this process may not mount (root): {e.Message}", e);
+        }
+
+        return $"{GuestPaths.Shared}/{_id}/{name}";
+    }
+}

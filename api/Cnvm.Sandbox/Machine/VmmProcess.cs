@@ -1,0 +1,210 @@
+using System.Globalization;
+using System.IO.Pipes;
+using System.Text;
+using Cnvm.Linux;
+
+namespace Cnvm.Sandbox.Machine;
+
+/// <summary>
+/// A running cnvm-vmm. One thread hears its events and its end; whoever waits for something is told by the first of the two.
+/// </summary>
+internal sealed class VmmProcess : IDisposable
+{
+    private const int StackBytes = 256 << 10;
+    private const int MaxMessageBytes = 4000;
+    private const int MaxRemembered = 256;
+    private const int KillSignal = 9;
+    private const int GraceMilliseconds = 5000;
+    private readonly DetachedProcess _process;
+    private readonly AnonymousPipeServerStream _events;
+    private readonly string _log;
+    private readonly Thread _thread;
+    private readonly object _gate = new();
+    private readonly List<VmmEvent> _past = [];
+    private readonly List<(Func<VmmEvent, bool> Wanted, TaskCompletionSource Source)> _waiting = [];
+    private readonly TaskCompletionSource<SandboxEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private bool _isExpected;
+
+    private VmmProcess(DetachedProcess process, AnonymousPipeServerStream events, string log)
+    {
+        _process = process;
+        _events = events;
+        _log = log;
+        _thread = new Thread(Listen, StackBytes) { Name = "sandbox-vmm", IsBackground = true };
+        _thread.Start();
+    }
+
+    public int Id => _process.Id;
+
+    /// <summary>Completes when the process has ended; never fails.</summary>
+    public Task<SandboxEnd> Ended => _ended.Task;
+
+    /// <summary>Told of each event, on a thread that must not be kept.</summary>
+    public event Action<VmmEvent>? Happened;
+
+    /// <summary>Starts the program.</summary>
+    /// <param name="arguments">Without the program's name and the event monitor.</param>
+    /// <param name="log">File for what it says; replaced.</param>
+    /// <param name="networkNamespace">Path of the namespace that it runs in; null for this process's own.</param>
+    /// <param name="inherited">Descriptors that it gets; stay the caller's.</param>
+    /// <exception cref="IOException">It cannot be started.</exception>
+    public static VmmProcess Start(string program, IReadOnlyList<string> arguments, string log, string? networkNamespace, IReadOnlyList<int> inherited)
+    {
+        var events = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None);
+        try
+        {
+            const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            using FileStream output = new(
+                log, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, Share = FileShare.ReadWrite, UnixCreateMode = OwnerOnly });
+            int descriptor = (int)output.SafeFileHandle.DangerousGetHandle();
+            int monitor = (int)events.ClientSafePipeHandle.DangerousGetHandle();
+            string[] words = [VmmProgram.Name, .. arguments, "--event-monitor", string.Create(CultureInfo.InvariantCulture, $"fd={monitor}")];
+            DetachedProcess Launch() => DetachedProcess.Start(program, words, descriptor, descriptor, [.. inherited, monitor]);
+            DetachedProcess process = networkNamespace is null ? Launch() : NetworkNamespaces.Within(networkNamespace, Launch);
+            events.DisposeLocalCopyOfClientHandle();
+            return new VmmProcess(process, events, log);
+        }
+        catch
+        {
+            events.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Waits for an event, which may have been before.</summary>
+    /// <exception cref="SandboxException">The process ends first.</exception>
+    public async Task WaitForAsync(Func<VmmEvent, bool> wanted, CancellationToken cancellation)
+    {
+        var source = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_gate)
+        {
+            if (_past.Exists(e => wanted(e)))
+            {
+                return;
+            }
+
+            _waiting.Add((wanted, source));
+        }
+
+        await Task.WhenAny(source.Task, _ended.Task).WaitAsync(cancellation).ConfigureAwait(false);
+        if (!source.Task.IsCompleted)
+        {
+            throw Gone((await _ended.Task.ConfigureAwait(false)).Reason);
+        }
+    }
+
+    public static SandboxException Gone(string reason, Exception? inner = null) => new(SandboxErrorKind.Gone, reason, inner);
+
+    /// <summary>From now on the end is no surprise.</summary>
+    public void Expect() => Volatile.Write(ref _isExpected, true);
+
+    public void Kill()
+    {
+        if (!_ended.Task.IsCompleted)
+        {
+            _process.Signal(KillSignal);
+        }
+    }
+
+    /// <summary>Ends the process and waits for that.</summary>
+    public void Dispose()
+    {
+        Expect();
+        Kill();
+        if (_thread.Join(GraceMilliseconds))
+        {
+            _process.Dispose();
+            _events.Dispose();
+        }
+    }
+
+    private void Listen()
+    {
+        var parser = new VmmEventParser();
+        byte[] buffer = new byte[16 << 10];
+        int pipe = (int)_events.SafePipeHandle.DangerousGetHandle();
+        PollEntry[] entries = [new() { Fd = _process.Fd, Events = PollEntry.In }, new() { Fd = pipe, Events = PollEntry.In }];
+        string? fault = null;
+        while (true)
+        {
+            Poll.Wait(entries, -1);
+            if (entries[1].Returned != 0)
+            {
+                int count = FileIo.Read(pipe, buffer);
+                if (count > 0)
+                {
+                    try
+                    {
+                        parser.Add(buffer.AsSpan(0, count)).ForEach(Take);
+                        continue;
+                    }
+                    catch (SandboxException e)
+                    {
+                        fault = e.Message;
+                        _process.Signal(KillSignal);
+                    }
+                }
+
+                // No more events: what is left is the end.
+                entries[1].Fd = -1;
+            }
+
+            if (entries[0].Returned != 0)
+            {
+                End(_process.ExitCode() ?? 0, fault);
+                return;
+            }
+        }
+    }
+
+    private void Take(VmmEvent happened)
+    {
+        List<TaskCompletionSource> told = [];
+        lock (_gate)
+        {
+            if (_past.Count < MaxRemembered)
+            {
+                _past.Add(happened);
+            }
+
+            for (int i = _waiting.Count - 1; i >= 0; i--)
+            {
+                if (_waiting[i].Wanted(happened))
+                {
+                    told.Add(_waiting[i].Source);
+                    _waiting.RemoveAt(i);
+                }
+            }
+        }
+
+        told.ForEach(s => s.TrySetResult());
+        Happened?.Invoke(happened);
+    }
+
+    private void End(int exitCode, string? fault)
+    {
+        bool expected = Volatile.Read(ref _isExpected);
+        string how = expected ? "the sandbox was ended"
+            : exitCode > 128 ? string.Create(CultureInfo.InvariantCulture, $"{VmmProgram.Name} (process {Id}) was killed by signal {exitCode - 128}")
+            : string.Create(CultureInfo.InvariantCulture, $"{VmmProgram.Name} (process {Id}) ended with exit code {exitCode}");
+        string said = fault ?? LastWords();
+        _ended.TrySetResult(new SandboxEnd(exitCode, said.Length == 0 || expected ? how : $"{how}: {said}", expected));
+    }
+
+    /// <summary>The end of what it said.</summary>
+    private string LastWords()
+    {
+        try
+        {
+            using FileStream log = new(_log, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            log.Position = Math.Max(0, log.Length - MaxMessageBytes);
+            byte[] words = new byte[MaxMessageBytes];
+            int count = log.ReadAtLeast(words, words.Length, throwOnEndOfStream: false);
+            return Encoding.UTF8.GetString(words, 0, count).Trim();
+        }
+        catch (IOException e)
+        {
+            return $"its messages cannot be read: {e.Message}";
+        }
+    }
+}

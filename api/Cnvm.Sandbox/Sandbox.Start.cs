@@ -1,0 +1,290 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Cnvm.Agent.Protocol;
+using Cnvm.Sandbox.Agent;
+using Cnvm.Sandbox.Machine;
+using Cnvm.Ttrpc;
+
+namespace Cnvm.Sandbox;
+
+// How a sandbox comes to be.
+public sealed partial class Sandbox
+{
+    private const int MaxNameLength = 63;
+    private const int SeedBytes = 64;
+    private static readonly TimeSpan FirstRetry = TimeSpan.FromMilliseconds(2);
+    private static readonly TimeSpan LongestRetry = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>Starts a sandbox, or has one go on from a template; returns when its agent takes containers.</summary>
+    /// <exception cref="SandboxException">It cannot be started; nothing is left of it. The message has what the VMM and the guest said.</exception>
+    /// <exception cref="IOException">The host's file system refuses.</exception>
+    /// <exception cref="OperationCanceledException">It was given up; nothing is left of it.</exception>
+    public static async Task<Sandbox> StartAsync(SandboxOptions options, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return await LaunchAsync(options, static (sandbox, token) => sandbox.EnterAsync(token), cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Boots a guest as far as its agent and saves it, for sandboxes to go on from. They have its processors and its memory, and folders and
+    /// network of their own only where a container brings them.
+    /// </summary>
+    /// <param name="options">Without <see cref="SandboxOptions.Template"/>, folders and network.</param>
+    /// <param name="folder">Made if it is missing; must be empty.</param>
+    /// <param name="cancellation">Gives it up.</param>
+    /// <exception cref="SandboxException">The guest does not start, or cannot be saved.</exception>
+    public static async Task MakeTemplateAsync(SandboxOptions options, string folder, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Template is not null || options.Folders.Count > 0 || options.Network != SandboxNetwork.None)
+        {
+            throw new SandboxException(SandboxErrorKind.Invalid, "a template has no template, no folders and no network of its own: sandboxes that go on from it would share them");
+        }
+
+        Sandbox sandbox = await LaunchAsync(
+            options,
+            async (launched, token) =>
+            {
+                await launched.PauseAsync(token).ConfigureAwait(false);
+                await launched.SaveAsync(folder, token).ConfigureAwait(false);
+            },
+            cancellation).ConfigureAwait(false);
+        await sandbox.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>Connects to the agent of a sandbox that another process, or another object, keeps: for further processes in its containers.</summary>
+    /// <param name="folder">The sandbox's <see cref="Folder"/>.</param>
+    /// <param name="cancellation">Gives it up.</param>
+    /// <exception cref="SandboxException">There is no such sandbox, or it has ended.</exception>
+    public static async Task<Sandbox> AttachAsync(string folder, CancellationToken cancellation = default)
+    {
+        SandboxFolder place = SandboxFolder.Of(folder);
+        var options = new SandboxOptions();
+        Stream stream;
+        try
+        {
+            stream = await HybridVsock.TryConnectAsync(place.VsockSocket, AgentConnection.Port, cancellation).ConfigureAwait(false)
+                ?? throw VmmProcess.Gone($"no sandbox answers in {place.Path}");
+        }
+        catch (System.Net.Sockets.SocketException e)
+        {
+            throw VmmProcess.Gone($"no sandbox answers in {place.Path}: {e.Message}", e);
+        }
+
+        return new Sandbox(options, Path.GetFileName(place.Path), place, null, null, new AgentConnection(stream, null, options.CallTimeout));
+    }
+
+    /// <summary>Ends and removes what is left of a sandbox whose process has gone: its VMM, its mounts, its folder. Does nothing if nothing is left.</summary>
+    /// <param name="folder">The sandbox's <see cref="Folder"/>.</param>
+    /// <exception cref="IOException">Something cannot be removed.</exception>
+    public static void CleanUp(string folder)
+    {
+        SandboxFolder place = SandboxFolder.Of(folder);
+        place.KillVmm();
+        place.Remove();
+    }
+
+    private static async Task<Sandbox> LaunchAsync(SandboxOptions options, Func<Sandbox, CancellationToken, Task> enter, CancellationToken cancellation)
+    {
+        string name = NameOf(options);
+        ThrowIfInvalid(options);
+        string program = VmmProgram.Find(options.VmmPath);
+        SandboxFolder folder = SandboxFolder.Create(options.Folder ?? Path.Combine(RuntimeFolder.Ensure("sandboxes"), name));
+        VmmProcess? vmm = null;
+        PasstProcess? passt = null;
+        AgentConnection? agent = null;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(options.StartTimeout);
+        try
+        {
+            if (options.Template is { } template)
+            {
+                TemplateFolder.Prepare(template, folder);
+            }
+
+            List<string> words = options.Template is null
+                ? VmmCommandLine.ToBoot(options, name, folder)
+                : VmmCommandLine.ToRestore(options, name, folder);
+            if (options.Network is SandboxNetwork.Passt network)
+            {
+                passt = await PasstProcess.StartAsync(network, folder, options.NetworkNamespace, limit.Token).ConfigureAwait(false);
+            }
+
+            vmm = VmmProcess.Start(
+                program, words, folder.VmmLog, options.NetworkNamespace, options.Network is SandboxNetwork.TapDescriptors taps ? taps.Fds : []);
+            folder.WritePid(vmm.Id);
+            agent = await ConnectAsync(options, folder, vmm, limit.Token).ConfigureAwait(false);
+            var sandbox = new Sandbox(options, name, folder, vmm, passt, agent);
+            sandbox.Watch();
+            await enter(sandbox, limit.Token).ConfigureAwait(false);
+            return sandbox;
+        }
+        catch (Exception e)
+        {
+            string said = ConsoleEnd(folder);
+            if (agent is not null)
+            {
+                await agent.DisposeAsync().ConfigureAwait(false);
+            }
+
+            vmm?.Dispose();
+            passt?.Dispose();
+            folder.Remove();
+            switch (e)
+            {
+                case OperationCanceledException when !cancellation.IsCancellationRequested:
+                    throw new SandboxException(
+                        SandboxErrorKind.TimedOut,
+                        string.Create(CultureInfo.InvariantCulture, $"the sandbox did not start within {options.StartTimeout.TotalSeconds} seconds{said}"), e);
+                case SandboxException { Kind: SandboxErrorKind.Gone } gone:
+                    throw new SandboxException(SandboxErrorKind.Host, $"the sandbox did not start: {gone.Message}{said}", gone);
+                default:
+                    throw;
+            }
+        }
+    }
+
+    private static void ThrowIfInvalid(SandboxOptions options)
+    {
+        const long LeastMemory = 64L << 20;
+        if (options.Cpus < 1 || options.MemoryBytes < LeastMemory)
+        {
+            throw new SandboxException(SandboxErrorKind.Invalid, "a sandbox has at least one processor and 64 MiB of memory");
+        }
+
+        if (options.Template is not null && (options.Folders.Count > 0 || options.Network != SandboxNetwork.None))
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Invalid, "a sandbox from a template has no folders and no network besides those of the template: start it without one");
+        }
+
+        foreach (SharedFolder shared in options.Folders)
+        {
+            if (!Directory.Exists(shared.Path))
+            {
+                throw new SandboxException(SandboxErrorKind.NotFound, $"there is no folder {shared.Path} to share with the sandbox");
+            }
+        }
+    }
+
+    private static string NameOf(SandboxOptions options)
+    {
+        string name = options.Name ?? $"sandbox-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6))}";
+        return name.Length is > 0 and <= MaxNameLength && char.IsAsciiLetterOrDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_')
+            ? name
+            : throw new SandboxException(
+                SandboxErrorKind.Invalid, $"'{name}' is no name for a sandbox: it has 1 to {MaxNameLength} letters, digits, dots, dashes and underscores, and starts with a letter or digit");
+    }
+
+    /// <summary>Waits until the guest can be reached at all, and then for its agent, which listens a little later.</summary>
+    private static async Task<AgentConnection> ConnectAsync(SandboxOptions options, SandboxFolder folder, VmmProcess vmm, CancellationToken cancellation)
+    {
+        await vmm.WaitForAsync(
+            options.Template is null
+                ? static e => e is { Source: "virtio-device", Name: "activated" } && e.Properties.GetValueOrDefault("id", "").Contains("vsock", StringComparison.Ordinal)
+                : static e => e is { Source: "vm", Name: "resumed" },
+            cancellation).ConfigureAwait(false);
+        for (TimeSpan retry = FirstRetry; ; retry = retry * 2 < LongestRetry ? retry * 2 : LongestRetry)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            try
+            {
+                if (await HybridVsock.TryConnectAsync(folder.VsockSocket, AgentConnection.Port, cancellation).ConfigureAwait(false) is { } stream)
+                {
+                    var agent = new AgentConnection(stream, vmm.Ended, options.CallTimeout);
+                    try
+                    {
+                        await agent.HealthAsync<CheckRequest, HealthCheckResponse>("Check", new CheckRequest(), options.StartTimeout, cancellation).ConfigureAwait(false);
+                        return agent;
+                    }
+                    catch
+                    {
+                        await agent.DisposeAsync().ConfigureAwait(false);
+                        throw;
+                    }
+                }
+
+                // Either the VMM ends, or the guest is asked again a little later: it says to nobody that its agent listens.
+                SandboxEnd end = await vmm.Ended.WaitAsync(retry, cancellation).ConfigureAwait(false);
+                throw VmmProcess.Gone(end.Reason);
+            }
+            catch (TimeoutException)
+            {
+                continue;
+            }
+            catch (System.Net.Sockets.SocketException e)
+            {
+                SandboxEnd end = await vmm.Ended.WaitAsync(cancellation).ConfigureAwait(false);
+                throw VmmProcess.Gone(end.Reason, e);
+            }
+        }
+    }
+
+    /// <summary>The end of what the guest said, for who wants to know why it does not start.</summary>
+    private static string ConsoleEnd(SandboxFolder folder)
+    {
+        const int MaxBytes = 2000;
+        if (!File.Exists(folder.ConsoleLog))
+        {
+            return "";
+        }
+
+        using FileStream log = new(folder.ConsoleLog, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        log.Position = Math.Max(0, log.Length - MaxBytes);
+        byte[] words = new byte[MaxBytes];
+        int count = log.ReadAtLeast(words, words.Length, throwOnEndOfStream: false);
+        string text = System.Text.Encoding.UTF8.GetString(words, 0, count).Trim();
+        return text.Length == 0 ? "; the guest said nothing" : $"; the guest said last:\n{text}";
+    }
+
+    /// <summary>A guest without its agent, or in panic, is of no use: the sandbox ends.</summary>
+    private void Watch()
+    {
+        _vmm!.Happened += e =>
+        {
+            if (e is { Source: "guest", Name: "panic" })
+            {
+                _vmm.Kill();
+            }
+
+            Happened?.Invoke(e);
+        };
+        _ = _agent.Closed.ContinueWith(
+            _ => _vmm.Kill(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    /// <summary>Makes the guest a sandbox: its clock and its random numbers are its own, its name, its folders.</summary>
+    private async Task EnterAsync(CancellationToken cancellation)
+    {
+        if (_options.Template is not null)
+        {
+            TimeSpan now = DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch;
+            await _agent.CallAsync<SetGuestDateTimeRequest, Empty>(
+                "SetGuestDateTime",
+                new SetGuestDateTimeRequest { Sec = (long)now.TotalSeconds, Usec = (long)(now.TotalMicroseconds % 1_000_000) },
+                cancellation).ConfigureAwait(false);
+            await _agent.CallAsync<ReseedRandomDevRequest, Empty>(
+                "ReseedRandomDev", new ReseedRandomDevRequest { Data = RandomNumberGenerator.GetBytes(SeedBytes) }, cancellation).ConfigureAwait(false);
+        }
+
+        List<Storage> storages = [Share(GuestPaths.SharedTag, GuestPaths.Shared, readOnly: false)];
+        for (int i = 0; i < _options.Folders.Count; i++)
+        {
+            storages.Add(Share(GuestPaths.TagOf(i), GuestPaths.FolderOf(i), _options.Folders[i].ReadOnly));
+        }
+
+        await _agent.CallAsync<CreateSandboxRequest, Empty>(
+            "CreateSandbox",
+            new CreateSandboxRequest { Hostname = _options.Hostname ?? Name, Dns = _options.Dns, SandboxId = Name, Storages = storages },
+            cancellation).ConfigureAwait(false);
+        if (_passt is not null)
+        {
+            await PasstProcess.ConfigureGuestAsync(_agent, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private static Storage Share(string tag, string mountPoint, bool readOnly) => new()
+    {
+        Driver = "virtio-fs", Source = tag, Fstype = "virtiofs", MountPoint = mountPoint, Options = readOnly ? ["ro"] : [],
+    };
+}
