@@ -73,7 +73,7 @@ public sealed class ConfigurationTests
     [InlineData("io.kubernetes.cri.container-type", "sandbox", "io.kubernetes.cri.sandbox-id", "p", null)]
     [InlineData("io.kubernetes.cri-o.ContainerType", "container", "io.kubernetes.cri-o.SandboxID", "q", "q")]
     public void Annotations_say_which_pod_a_container_joins(string typeKey, string type, string idKey, string id, string? pod) =>
-        Assert.Equal(pod, Parse($$"""{"annotations":{"{{typeKey}}":"{{type}}","{{idKey}}":"{{id}}"}}""").PodId);
+        Assert.Equal(pod, Parse($$$"""{"annotations":{"{{{typeKey}}}":"{{{type}}}","{{{idKey}}}":"{{{id}}}"}}""").PodId);
 
     [Fact]
     public void A_pods_size_is_what_its_annotations_say()
