@@ -35,7 +35,7 @@ public sealed class Container
     /// <summary>Lets the first process run.</summary>
     /// <exception cref="SandboxException">The program cannot be started, or the sandbox has ended.</exception>
     public Task StartAsync(CancellationToken cancellation = default) =>
-        _agent.CallAsync<StartContainerRequest, Empty>("StartContainer", new StartContainerRequest { ContainerId = Id }, cancellation);
+        _agent.CallAsync<StartContainerRequest, Empty>(AgentService.StartContainer, new StartContainerRequest { ContainerId = Id }, cancellation);
 
     /// <summary>Starts a further process.</summary>
     /// <exception cref="SandboxException">The program cannot be started, or the container or the sandbox has ended.</exception>
@@ -61,17 +61,17 @@ public sealed class Container
     /// <summary>What the container uses.</summary>
     /// <exception cref="SandboxException">The container or the sandbox has ended.</exception>
     public Task<StatsContainerResponse> GetStatsAsync(CancellationToken cancellation = default) =>
-        _agent.CallAsync<StatsContainerRequest, StatsContainerResponse>("StatsContainer", new StatsContainerRequest { ContainerId = Id }, cancellation);
+        _agent.CallAsync<StatsContainerRequest, StatsContainerResponse>(AgentService.StatsContainer, new StatsContainerRequest { ContainerId = Id }, cancellation);
 
     /// <summary>Stops all processes of the container where they are.</summary>
     /// <exception cref="SandboxException">The guest cannot, or the container or the sandbox has ended.</exception>
     public Task PauseAsync(CancellationToken cancellation = default) =>
-        _agent.CallAsync<PauseContainerRequest, Empty>("PauseContainer", new PauseContainerRequest { ContainerId = Id }, cancellation);
+        _agent.CallAsync<PauseContainerRequest, Empty>(AgentService.PauseContainer, new PauseContainerRequest { ContainerId = Id }, cancellation);
 
     /// <summary>Lets the processes of a paused container go on.</summary>
     /// <inheritdoc cref="PauseAsync"/>
     public Task ResumeAsync(CancellationToken cancellation = default) =>
-        _agent.CallAsync<ResumeContainerRequest, Empty>("ResumeContainer", new ResumeContainerRequest { ContainerId = Id }, cancellation);
+        _agent.CallAsync<ResumeContainerRequest, Empty>(AgentService.ResumeContainer, new ResumeContainerRequest { ContainerId = Id }, cancellation);
 
     /// <summary>Changes what the container may use.</summary>
     /// <param name="resourcesJson">The JSON object <c>linux.resources</c> of the OCI runtime specification; what is left out stays as it is.</param>
@@ -79,13 +79,13 @@ public sealed class Container
     /// <exception cref="SandboxException">It is none, or the guest cannot.</exception>
     public Task UpdateAsync(ReadOnlyMemory<byte> resourcesJson, CancellationToken cancellation = default) =>
         _agent.CallAsync<UpdateContainerRequest, Empty>(
-            "UpdateContainer", new UpdateContainerRequest { ContainerId = Id, Resources = SpecReader.ReadResources(resourcesJson) }, cancellation);
+            AgentService.UpdateContainer, new UpdateContainerRequest { ContainerId = Id, Resources = SpecReader.ReadResources(resourcesJson) }, cancellation);
 
     /// <summary>Removes the container and what it had of the host. Its processes are killed if some are left.</summary>
     /// <exception cref="SandboxException">The guest cannot, or the sandbox has ended.</exception>
     public async Task RemoveAsync(CancellationToken cancellation = default)
     {
-        await _agent.CallAsync<RemoveContainerRequest, Empty>("RemoveContainer", new RemoveContainerRequest { ContainerId = Id }, cancellation).ConfigureAwait(false);
+        await _agent.CallAsync<RemoveContainerRequest, Empty>(AgentService.RemoveContainer, new RemoveContainerRequest { ContainerId = Id }, cancellation).ConfigureAwait(false);
         _place.Remove();
     }
 
@@ -93,7 +93,7 @@ public sealed class Container
     {
         ArgumentException.ThrowIfNullOrEmpty(id);
         await _agent.CallAsync<ExecProcessRequest, Empty>(
-            "ExecProcess", new ExecProcessRequest { ContainerId = Id, ExecId = id, Process = process }, cancellation).ConfigureAwait(false);
+            AgentService.ExecProcess, new ExecProcessRequest { ContainerId = Id, ExecId = id, Process = process }, cancellation).ConfigureAwait(false);
         return new SandboxProcess(_agent, Id, id, process.Terminal);
     }
 }

@@ -1,6 +1,6 @@
 namespace Cnvm.Sandbox;
 
-/// <summary>A container as somebody describes it who has no OCI runtime specification; see <see cref="Sandbox.CreateContainerAsync(string, ContainerOptions, CancellationToken)"/>.</summary>
+/// <summary>A container as somebody describes it who has no OCI runtime specification; see <see cref="SandboxVm.CreateContainerAsync(string, ContainerOptions, CancellationToken)"/>.</summary>
 /// <param name="Rootfs">Its root file system.</param>
 /// <param name="Process">Its first process.</param>
 public sealed record ContainerOptions(ContainerRootfs Rootfs, ProcessOptions Process)

@@ -31,7 +31,7 @@ internal sealed class ProcessInputStream(AgentConnection agent, string container
         {
             ReadOnlyMemory<byte> part = buffer[..Math.Min(buffer.Length, MostAtOnce)];
             WriteStreamResponse answer = await agent.WaitAsync<WriteStreamRequest, WriteStreamResponse>(
-                "WriteStdin", new WriteStreamRequest { ContainerId = container, ExecId = process, Data = part }, cancellationToken).ConfigureAwait(false);
+                AgentService.WriteStdin, new WriteStreamRequest { ContainerId = container, ExecId = process, Data = part }, cancellationToken).ConfigureAwait(false);
             if (answer.Len == 0 || answer.Len > part.Length)
             {
                 throw new SandboxException(SandboxErrorKind.Refused, $"the guest's agent: WriteStdin: {answer.Len} of {part.Length} bytes were taken");
@@ -86,7 +86,7 @@ internal sealed class ProcessInputStream(AgentConnection agent, string container
         try
         {
             await agent.CallAsync<CloseStdinRequest, Empty>(
-                "CloseStdin", new CloseStdinRequest { ContainerId = container, ExecId = process }, CancellationToken.None).ConfigureAwait(false);
+                AgentService.CloseStdin, new CloseStdinRequest { ContainerId = container, ExecId = process }, CancellationToken.None).ConfigureAwait(false);
         }
         catch (SandboxException e) when (e.Kind is SandboxErrorKind.NotFound or SandboxErrorKind.Gone)
         {

@@ -37,7 +37,7 @@ public sealed record SandboxOptions
     public IReadOnlyList<SharedFolder> Folders { get; init; } = [];
 
     /// <summary>
-    /// Folder that <see cref="Sandbox.MakeTemplateAsync"/> has filled: the sandbox goes on from there instead of booting. It stays as it is as long as a
+    /// Folder that <see cref="SandboxVm.MakeTemplateAsync"/> has filled: the sandbox goes on from there instead of booting. It stays as it is as long as a
     /// sandbox from it lives.
     /// </summary>
     public string? Template { get; init; }

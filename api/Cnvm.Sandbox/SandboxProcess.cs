@@ -18,8 +18,8 @@ public sealed class SandboxProcess
         Id = id;
         HasTerminal = terminal;
         StandardInput = new ProcessInputStream(agent, container, id);
-        StandardOutput = new ProcessOutputStream(agent, "ReadStdout", container, id);
-        StandardError = terminal ? Stream.Null : new ProcessOutputStream(agent, "ReadStderr", container, id);
+        StandardOutput = new ProcessOutputStream(agent, AgentService.ReadStdout, container, id);
+        StandardError = terminal ? Stream.Null : new ProcessOutputStream(agent, AgentService.ReadStderr, container, id);
         _exit = new Lazy<Task<int>>(AskForExitAsync);
     }
 
@@ -52,7 +52,7 @@ public sealed class SandboxProcess
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(signal);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(signal, 64);
         await _agent.CallAsync<SignalProcessRequest, Empty>(
-            "SignalProcess", new SignalProcessRequest { ContainerId = _container, ExecId = Id, Signal = (uint)signal }, cancellation).ConfigureAwait(false);
+            AgentService.SignalProcess, new SignalProcessRequest { ContainerId = _container, ExecId = Id, Signal = (uint)signal }, cancellation).ConfigureAwait(false);
     }
 
     /// <summary>Tells the process's terminal its size.</summary>
@@ -62,7 +62,7 @@ public sealed class SandboxProcess
         ArgumentOutOfRangeException.ThrowIfNegative(columns);
         ArgumentOutOfRangeException.ThrowIfNegative(rows);
         await _agent.CallAsync<TtyWinResizeRequest, Empty>(
-            "TtyWinResize",
+            AgentService.TtyWinResize,
             new TtyWinResizeRequest { ContainerId = _container, ExecId = Id, Row = (uint)rows, Column = (uint)columns },
             cancellation).ConfigureAwait(false);
     }
@@ -70,7 +70,7 @@ public sealed class SandboxProcess
     private async Task<int> AskForExitAsync()
     {
         WaitProcessResponse answer = await _agent.WaitAsync<WaitProcessRequest, WaitProcessResponse>(
-            "WaitProcess", new WaitProcessRequest { ContainerId = _container, ExecId = Id }, CancellationToken.None).ConfigureAwait(false);
+            AgentService.WaitProcess, new WaitProcessRequest { ContainerId = _container, ExecId = Id }, CancellationToken.None).ConfigureAwait(false);
         return answer.Status;
     }
 }

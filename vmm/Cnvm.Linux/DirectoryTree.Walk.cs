@@ -93,7 +93,8 @@ public sealed unsafe partial class DirectoryTree
         TryOpenBelow(name, flags, about) ?? throw new LinuxException($"open {about} below {_path}", Errno.ENOENT);
 
     /// <summary>Null if it is not there.</summary>
-    private FileDescriptor? TryOpenBelow(string name, int flags, string about)
+    /// <param name="otherwise">Another error that means so.</param>
+    private FileDescriptor? TryOpenBelow(string name, int flags, string about, int otherwise = Errno.ENOENT)
     {
         var how = new open_how { flags = (ulong)(flags | Libc.O_CLOEXEC), resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
         long result;
@@ -108,7 +109,7 @@ public sealed unsafe partial class DirectoryTree
         }
 
         return result >= 0 ? new FileDescriptor((int)result)
-            : LinuxError.Last == Errno.ENOENT ? null
+            : LinuxError.Last == Errno.ENOENT || LinuxError.Last == otherwise ? null
             : throw new LinuxException($"open {about} below {_path}", LinuxError.Last);
     }
 

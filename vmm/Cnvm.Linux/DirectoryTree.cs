@@ -216,14 +216,14 @@ public sealed unsafe partial class DirectoryTree : IDisposable
         }
     }
 
-    /// <summary>Removes everything below a directory but what somebody wants to keep; does nothing if it is not there.</summary>
+    /// <summary>Removes everything below a directory but what somebody wants to keep; does nothing if it is none.</summary>
     /// <param name="isKept">Is given names from the tree's root on; of a directory that is kept, everything below is looked at.</param>
     /// <exception cref="LinuxException">The host refuses.</exception>
     public void RemoveBelow(string name, Func<string, bool> isKept)
     {
         ArgumentNullException.ThrowIfNull(isKept);
         Forget();
-        using FileDescriptor? directory = TryOpenBelow(name, Libc.O_RDONLY | FileCalls.O_DIRECTORY, name);
+        using FileDescriptor? directory = TryOpenBelow(name, Libc.O_RDONLY | FileCalls.O_DIRECTORY | FileCalls.O_NOFOLLOW, name, Errno.ENOTDIR);
         if (directory is not null)
         {
             RemoveEntries(directory.Value, entry =>

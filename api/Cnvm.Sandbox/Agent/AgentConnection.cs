@@ -1,3 +1,4 @@
+using Cnvm.Agent.Protocol;
 using Cnvm.Sandbox.Machine;
 using Cnvm.Ttrpc;
 
@@ -6,9 +7,6 @@ namespace Cnvm.Sandbox.Agent;
 /// <summary>Calls to the agent of a guest. Any thread; calls run side by side.</summary>
 internal sealed class AgentConnection : IAsyncDisposable
 {
-    public const uint Port = 1024;
-    private const string Service = "grpc.AgentService";
-    private const string Health = "grpc.Health";
     private static readonly TimeSpan EndIsNear = TimeSpan.FromSeconds(2);
     private readonly TtrpcClient _client;
     private readonly Task<SandboxEnd>? _ended;
@@ -32,20 +30,20 @@ internal sealed class AgentConnection : IAsyncDisposable
     public Task<TResponse> CallAsync<TRequest, TResponse>(string method, TRequest request, CancellationToken cancellation)
         where TRequest : class, IProtoMessage<TRequest>
         where TResponse : class, IProtoMessage<TResponse> =>
-        CallAsync<TRequest, TResponse>(Service, method, request, _callTimeout, cancellation);
+        CallAsync<TRequest, TResponse>(AgentService.Name, method, request, _callTimeout, cancellation);
 
     /// <summary>A call that may take as long as the guest's programs do.</summary>
     /// <inheritdoc cref="CallAsync{TRequest, TResponse}(string, TRequest, CancellationToken)"/>
     public Task<TResponse> WaitAsync<TRequest, TResponse>(string method, TRequest request, CancellationToken cancellation)
         where TRequest : class, IProtoMessage<TRequest>
         where TResponse : class, IProtoMessage<TResponse> =>
-        CallAsync<TRequest, TResponse>(Service, method, request, null, cancellation);
+        CallAsync<TRequest, TResponse>(AgentService.Name, method, request, null, cancellation);
 
     /// <inheritdoc cref="CallAsync{TRequest, TResponse}(string, TRequest, CancellationToken)"/>
     public Task<TResponse> HealthAsync<TRequest, TResponse>(string method, TRequest request, TimeSpan timeout, CancellationToken cancellation)
         where TRequest : class, IProtoMessage<TRequest>
         where TResponse : class, IProtoMessage<TResponse> =>
-        CallAsync<TRequest, TResponse>(Health, method, request, timeout, cancellation);
+        CallAsync<TRequest, TResponse>(HealthService.Name, method, request, timeout, cancellation);
 
     public ValueTask DisposeAsync() => _client.DisposeAsync();
 

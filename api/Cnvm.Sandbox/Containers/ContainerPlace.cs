@@ -53,6 +53,8 @@ internal sealed class ContainerPlace
         string writable = GuestPaths.WritableOf(_id);
         string merged = GuestPaths.OverlayOf(_id);
         Storages.Add(new Storage { Driver = "ephemeral", Source = "tmpfs", Fstype = "tmpfs", MountPoint = writable });
+        Storages.Add(new Storage { Driver = "local", MountPoint = $"{writable}/upper", Options = ["mode=0755"] });
+        Storages.Add(new Storage { Driver = "local", MountPoint = $"{writable}/work", Options = ["mode=0755"] });
         Storages.Add(new Storage
         {
             Driver = "overlayfs", Source = "overlay", Fstype = "overlay", MountPoint = merged,
@@ -129,7 +131,7 @@ internal sealed class ContainerPlace
 
         try
         {
-            Mounts.Bind(path, target, readOnly);
+            HostMounts.Bind(path, target, readOnly);
         }
         catch (LinuxException e) when (e.Errno is Errno.EPERM or Errno.EACCES)
         {

@@ -8,26 +8,27 @@ namespace Cnvm.Sandbox.Images;
 /// <param name="refusal">What to say when there is more; null when the rest does not matter.</param>
 internal sealed class BoundedStream(Stream inner, long length, string? refusal) : ReadingStream
 {
-    private long _left = length;
+    private readonly long _length = length;
+    private long _read;
 
     public override int Read(Span<byte> buffer)
     {
-        if (_left == 0)
+        if (_read == _length)
         {
             if (refusal is not null && !buffer.IsEmpty)
             {
                 Span<byte> one = stackalloc byte[1];
                 if (inner.Read(one) > 0)
                 {
-                    throw new ImageException(string.Create(CultureInfo.InvariantCulture, $"{refusal} has more than {length} bytes"));
+                    throw new ImageException(string.Create(CultureInfo.InvariantCulture, $"{refusal} has more than {_length} bytes"));
                 }
             }
 
             return 0;
         }
 
-        int count = inner.Read(buffer[..(int)Math.Min(buffer.Length, _left)]);
-        _left -= count;
+        int count = inner.Read(buffer[..(int)Math.Min(buffer.Length, _length - _read)]);
+        _read += count;
         return count;
     }
 

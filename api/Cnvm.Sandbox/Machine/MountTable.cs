@@ -31,7 +31,7 @@ internal static class MountTable
     {
         foreach (string point in Below(folder))
         {
-            Mounts.Unmount(point);
+            HostMounts.Unmount(point);
         }
 
         if (Below(folder) is [{ } left, ..])

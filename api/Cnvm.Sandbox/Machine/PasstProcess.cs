@@ -64,18 +64,18 @@ internal sealed class PasstProcess : IDisposable
     public static async Task ConfigureGuestAsync(AgentConnection agent, CancellationToken cancellation)
     {
         await agent.CallAsync<UpdateInterfaceRequest, Interface>(
-            "UpdateInterface",
+            AgentService.UpdateInterface,
             new UpdateInterfaceRequest
             {
                 Interface = new Interface
                 {
                     Device = "eth0", Name = "eth0", HwAddr = VmmCommandLine.GuestMac, Mtu = 1500,
-                    IPAddresses = [new IPAddress { Family = IPFamily.V4, Address = Address, Mask = Mask }],
+                    IpAddresses = [new IPAddress { Family = IPFamily.V4, Address = Address, Mask = Mask }],
                 },
             },
             cancellation).ConfigureAwait(false);
         await agent.CallAsync<UpdateRoutesRequest, Routes>(
-            "UpdateRoutes",
+            AgentService.UpdateRoutes,
             new UpdateRoutesRequest { Routes = new Routes { Items = [new Route { Gateway = Gateway, Device = "eth0" }] } },
             cancellation).ConfigureAwait(false);
     }

@@ -8,13 +8,15 @@ namespace Cnvm.Sandbox.Machine;
 /// <summary>
 /// A running cnvm-vmm. One thread hears its events and its end; whoever waits for something is told by the first of the two.
 /// </summary>
-internal sealed class VmmProcess : IDisposable
+internal sealed class VmmProcess : IAsyncDisposable
 {
     private const int StackBytes = 256 << 10;
     private const int MaxMessageBytes = 4000;
     private const int MaxRemembered = 256;
     private const int KillSignal = 9;
-    private const int GraceMilliseconds = 5000;
+    private const int TerminateSignal = 15;
+    private const int JoinMilliseconds = 5000;
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);
     private readonly DetachedProcess _process;
     private readonly AnonymousPipeServerStream _events;
     private readonly string _log;
@@ -106,12 +108,25 @@ internal sealed class VmmProcess : IDisposable
         }
     }
 
-    /// <summary>Ends the process and waits for that.</summary>
-    public void Dispose()
+    /// <summary>Ends the process, which takes its sockets and its entry among the running VMs with it if it is quick enough.</summary>
+    public async ValueTask DisposeAsync()
     {
         Expect();
-        Kill();
-        if (_thread.Join(GraceMilliseconds))
+        if (!_ended.Task.IsCompleted)
+        {
+            _process.Signal(TerminateSignal);
+            try
+            {
+                await _ended.Task.WaitAsync(Grace).ConfigureAwait(false);
+            }
+            catch (TimeoutException)
+            {
+                Kill();
+            }
+        }
+
+        await _ended.Task.ConfigureAwait(false);
+        if (_thread.Join(JoinMilliseconds))
         {
             _process.Dispose();
             _events.Dispose();

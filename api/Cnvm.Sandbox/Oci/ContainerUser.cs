@@ -38,7 +38,7 @@ internal sealed record ContainerUser(uint User, uint Group, IReadOnlyList<uint> 
         var further = new List<uint>();
         foreach (string[] group in entry is null ? [] : Read(rootfs, "etc/group", GroupFields))
         {
-            if (group[3].Split(',').Contains(entry[0]) && Number(group[2]) is { } number)
+            if (group[3].Split(',').Contains(entry![0]) && Number(group[2]) is { } number)
             {
                 further.Add(number);
             }

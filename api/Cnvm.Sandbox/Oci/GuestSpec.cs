@@ -23,7 +23,7 @@ internal static class GuestSpec
             mounts.Add(place.AddVolume(volume, []));
         }
 
-        Linux linux = spec.Linux ?? new Linux();
+        OciLinux linux = spec.Linux ?? new OciLinux();
         return spec with
         {
             Root = new Root { Path = root, Readonly = readOnly || (spec.Root?.Readonly ?? false) },

@@ -46,7 +46,7 @@ internal static class SpecDefaults
             Mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
             Mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", options.Privileged ? "rw" : "ro"),
         ],
-        Linux = new Linux
+        Linux = new OciLinux
         {
             Namespaces = [Namespace("pid"), Namespace("ipc"), Namespace("uts"), Namespace("mount")],
             MaskedPaths = options.Privileged ? [] : MaskedPaths,
@@ -142,7 +142,7 @@ internal static class SpecDefaults
         variables.Add(variable);
     }
 
-    private static User Of(ContainerUser user) => new() { UID = user.User, GID = user.Group, AdditionalGids = user.Groups };
+    private static User Of(ContainerUser user) => new() { Uid = user.User, Gid = user.Group, AdditionalGids = user.Groups };
 
     private static Mount Mount(string destination, string type, string source, params string[] options) =>
         new() { Destination = destination, Type = type, Source = source, Options = options };

@@ -12,6 +12,7 @@ internal static partial class CommandTable
     public static IReadOnlyList<(string Title, IReadOnlyList<Command> Commands)> Sections { get; } =
     [
         ("Start and find", StartAndFind),
+        ("Containers", ContainerSection),
         ("Life cycle", LifeCycle),
         ("Look inside", LookInside),
         ("Change a VM", Change),
@@ -49,10 +50,11 @@ internal static partial class CommandTable
                   cnvm start web --kernel vmlinux --cmdline 'console=ttyS0 root=/dev/vda1 rw' --disk path=debian.ext4
                 """,
         },
-        new("ps", "list the VMs that run", ListCommand.Run)
+        new("ps", "list the VMs that run, and the containers of cnvm run", ListCommand.Run)
         {
             Vm = VmUse.None,
-            Options = [new("--quiet", null, "names only") { Short = "-q" }],
+            Options = [new("--quiet", null, "names of VMs only") { Short = "-q" }],
+            Details = "Containers stand in a table of their own, with those that have ended until cnvm rm removes them.",
         },
         new("console", "attach to the VM's console; Ctrl-] detaches", ConsoleCommand.Run)
         {
@@ -72,7 +74,7 @@ internal static partial class CommandTable
                 input, until the VMM ends or a signal comes (timeout 10 cnvm console web < lines).
                 """,
         },
-        new("logs", "show what the VMM of a VM said that cnvm start started", LogsCommand.Run) { Vm = VmUse.Name },
+        new("logs", "show what a container said, or the VMM of a VM that cnvm start started", LogsCommand.Run) { Vm = VmUse.Name },
         new("wait", "wait until the VM has ended, or is in a state", WaitCommand.Run)
         {
             Vm = VmUse.Optional,

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
 using Cnvm.Api.Registry;
+using Cnvm.Cli.Containers;
 using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 
@@ -47,7 +48,31 @@ internal static class ListCommand
         }
 
         Stdio.Print(table.ToString());
+        PrintContainers();
         return ExitCode.Success;
+    }
+
+    private static void PrintContainers()
+    {
+        var table = new Table("CONTAINER", "STATE", ">PID", ">CREATED", "IMAGE", "COMMAND");
+        bool any = false;
+        foreach (ContainerFolder folder in ContainerFolder.List())
+        {
+            any = true;
+            ContainerState state = folder.ReadState();
+            table.Add(
+                folder.Name,
+                state.ExitCode is { } code ? string.Create(CultureInfo.InvariantCulture, $"ended ({code})") : "running",
+                state.ExitCode is null ? state.Pid.ToString(CultureInfo.InvariantCulture) : "-",
+                Units.Duration(DateTimeOffset.UtcNow - state.Created),
+                state.Image,
+                Printable.Line(string.Join(' ', state.Command)));
+        }
+
+        if (any)
+        {
+            Stdio.Print($"\n{table}");
+        }
     }
 
     private static byte[] Json((VmEntry Entry, VmSummary Vm)[] rows)
@@ -77,9 +102,31 @@ internal static class ListCommand
                 writer.WriteEndObject();
             }
 
+            foreach (ContainerFolder folder in ContainerFolder.List())
+            {
+                WriteContainer(writer, folder);
+            }
+
             writer.WriteEndArray();
         }
 
         return buffer.WrittenSpan.ToArray();
+    }
+
+    /// <summary>Containers that have ended have no VM any more; the others' VMs stand in the list already.</summary>
+    private static void WriteContainer(Utf8JsonWriter writer, ContainerFolder folder)
+    {
+        ContainerState state = folder.ReadState();
+        writer.WriteStartObject();
+        writer.WriteString("container", folder.Name);
+        writer.WriteString("state", state.ExitCode is null ? "running" : "ended");
+        if (state.ExitCode is { } code)
+        {
+            writer.WriteNumber("exit_code", code);
+        }
+
+        writer.WriteString("image", state.Image);
+        writer.WriteString("created", state.Created);
+        writer.WriteEndObject();
     }
 }

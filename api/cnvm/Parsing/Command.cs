@@ -20,6 +20,9 @@ internal sealed record Command(string Name, string Summary, Func<Invocation, int
     /// <summary>Every word is an operand, and there may be any number.</summary>
     public bool TakesAnyWords { get; init; }
 
+    /// <summary>What follows the first word is another program's command line, whatever it looks like; short options may stand together (-it).</summary>
+    public bool EndsWithCommandLine { get; init; }
+
     /// <summary>Further lines of its help.</summary>
     public string Details { get; init; } = "";
 

@@ -9,6 +9,7 @@ namespace Cnvm.Cli.Parsing;
 internal sealed class Invocation
 {
     private readonly Dictionary<string, string> _options = [];
+    private readonly Dictionary<string, List<string>> _repeated = [];
     private readonly List<string> _words = [];
 
     private Invocation()
@@ -59,6 +60,9 @@ internal sealed class Invocation
     /// <summary>An option's value; null if it was not given.</summary>
     public string? Value(string option) => _options.GetValueOrDefault(option);
 
+    /// <summary>All values of an option that may be given several times, in their order.</summary>
+    public IReadOnlyList<string> Values(string option) => _repeated.GetValueOrDefault(option) ?? [];
+
     /// <summary>The value of an option that has to be given.</summary>
     /// <exception cref="CliException">It was not given.</exception>
     public string Required(string option) => Value(option) ?? throw CliException.Usage($"{option} is missing (see cnvm {Command!.Name} --help)");
@@ -75,12 +79,15 @@ internal sealed class Invocation
         ? null
         : OptionString.ParseSize(text) ?? throw CliException.Usage($"{option}: '{text}' is no size such as 4096, 512K, 128M, 2G or 1T");
 
-    private void Read(IReadOnlyList<string> args)
+    private void Read(IReadOnlyList<string> given)
     {
         bool onlyWords = false;
+        List<string> args = [.. given];
         for (int i = 0; i < args.Count; i++)
         {
+            Separate(args, i);
             string word = args[i];
+            onlyWords |= Command is { EndsWithCommandLine: true } && _words.Count > 0;
             if (onlyWords || word.Length < 2 || word[0] != '-')
             {
                 TakeWord(word);
@@ -117,11 +124,50 @@ internal sealed class Invocation
                 value = ++i < args.Count ? args[i] : throw CliException.Usage($"{name} needs a value: {name} {option.Value}");
             }
 
-            if (!_options.TryAdd(option.Name, value ?? "") && option.Value is not null)
+            if (option.IsRepeatable)
+            {
+                Add(option.Name, value!);
+            }
+            else if (!_options.TryAdd(option.Name, value ?? "") && option.Value is not null)
             {
                 throw CliException.Usage($"{option.Name} is given twice");
             }
         }
+    }
+
+    private void Add(string option, string value)
+    {
+        if (!_repeated.TryGetValue(option, out List<string>? values))
+        {
+            _repeated.Add(option, values = []);
+        }
+
+        values.Add(value);
+    }
+
+    /// <summary>Takes short options that stand together, as -it, apart: all but the last take no value.</summary>
+    private void Separate(List<string> args, int index)
+    {
+        string word = args[index];
+        if (Command is not { EndsWithCommandLine: true } || _words.Count > 0 || word.Length < 3 || word[0] != '-' || word[1] == '-'
+            || word.Contains('=', StringComparison.Ordinal))
+        {
+            return;
+        }
+
+        var letters = new List<string>();
+        foreach (char letter in word.AsSpan(1))
+        {
+            if (FindOption($"-{letter}") is not { } option || (option.Value is not null && letters.Count < word.Length - 2))
+            {
+                return;
+            }
+
+            letters.Add($"-{letter}");
+        }
+
+        args.RemoveAt(index);
+        args.InsertRange(index, letters);
     }
 
     private Option? FindOption(string name) =>

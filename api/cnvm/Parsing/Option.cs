@@ -21,6 +21,9 @@ internal sealed record Option(string Name, string? Value, string Help)
     /// <summary>One letter with its dash; null for none.</summary>
     public string? Short { get; init; }
 
+    /// <summary>It may be given several times; <see cref="Invocation.Values"/> has all values.</summary>
+    public bool IsRepeatable { get; init; }
+
     /// <summary>Words that the value is one of, for completion.</summary>
     public IReadOnlyList<string> Choices { get; init; } = [];
 }

@@ -8,7 +8,7 @@ using Cnvm.Ttrpc;
 namespace Cnvm.Sandbox;
 
 // How a sandbox comes to be.
-public sealed partial class Sandbox
+public sealed partial class SandboxVm
 {
     private const int MaxNameLength = 63;
     private const int SeedBytes = 64;
@@ -19,7 +19,7 @@ public sealed partial class Sandbox
     /// <exception cref="SandboxException">It cannot be started; nothing is left of it. The message has what the VMM and the guest said.</exception>
     /// <exception cref="IOException">The host's file system refuses.</exception>
     /// <exception cref="OperationCanceledException">It was given up; nothing is left of it.</exception>
-    public static async Task<Sandbox> StartAsync(SandboxOptions options, CancellationToken cancellation = default)
+    public static async Task<SandboxVm> StartAsync(SandboxOptions options, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         return await LaunchAsync(options, static (sandbox, token) => sandbox.EnterAsync(token), cancellation).ConfigureAwait(false);
@@ -41,7 +41,7 @@ public sealed partial class Sandbox
             throw new SandboxException(SandboxErrorKind.Invalid, "a template has no template, no folders and no network of its own: sandboxes that go on from it would share them");
         }
 
-        Sandbox sandbox = await LaunchAsync(
+        SandboxVm sandbox = await LaunchAsync(
             options,
             async (launched, token) =>
             {
@@ -56,14 +56,14 @@ public sealed partial class Sandbox
     /// <param name="folder">The sandbox's <see cref="Folder"/>.</param>
     /// <param name="cancellation">Gives it up.</param>
     /// <exception cref="SandboxException">There is no such sandbox, or it has ended.</exception>
-    public static async Task<Sandbox> AttachAsync(string folder, CancellationToken cancellation = default)
+    public static async Task<SandboxVm> AttachAsync(string folder, CancellationToken cancellation = default)
     {
         SandboxFolder place = SandboxFolder.Of(folder);
         var options = new SandboxOptions();
         Stream stream;
         try
         {
-            stream = await HybridVsock.TryConnectAsync(place.VsockSocket, AgentConnection.Port, cancellation).ConfigureAwait(false)
+            stream = await HybridVsock.TryConnectAsync(place.VsockSocket, AgentService.Port, cancellation).ConfigureAwait(false)
                 ?? throw VmmProcess.Gone($"no sandbox answers in {place.Path}");
         }
         catch (System.Net.Sockets.SocketException e)
@@ -71,7 +71,7 @@ public sealed partial class Sandbox
             throw VmmProcess.Gone($"no sandbox answers in {place.Path}: {e.Message}", e);
         }
 
-        return new Sandbox(options, Path.GetFileName(place.Path), place, null, null, new AgentConnection(stream, null, options.CallTimeout));
+        return new SandboxVm(options, Path.GetFileName(place.Path), place, null, null, new AgentConnection(stream, null, options.CallTimeout));
     }
 
     /// <summary>Ends and removes what is left of a sandbox whose process has gone: its VMM, its mounts, its folder. Does nothing if nothing is left.</summary>
@@ -84,7 +84,7 @@ public sealed partial class Sandbox
         place.Remove();
     }
 
-    private static async Task<Sandbox> LaunchAsync(SandboxOptions options, Func<Sandbox, CancellationToken, Task> enter, CancellationToken cancellation)
+    private static async Task<SandboxVm> LaunchAsync(SandboxOptions options, Func<SandboxVm, CancellationToken, Task> enter, CancellationToken cancellation)
     {
         string name = NameOf(options);
         ThrowIfInvalid(options);
@@ -114,7 +114,7 @@ public sealed partial class Sandbox
                 program, words, folder.VmmLog, options.NetworkNamespace, options.Network is SandboxNetwork.TapDescriptors taps ? taps.Fds : []);
             folder.WritePid(vmm.Id);
             agent = await ConnectAsync(options, folder, vmm, limit.Token).ConfigureAwait(false);
-            var sandbox = new Sandbox(options, name, folder, vmm, passt, agent);
+            var sandbox = new SandboxVm(options, name, folder, vmm, passt, agent);
             sandbox.Watch();
             await enter(sandbox, limit.Token).ConfigureAwait(false);
             return sandbox;
@@ -127,7 +127,11 @@ public sealed partial class Sandbox
                 await agent.DisposeAsync().ConfigureAwait(false);
             }
 
-            vmm?.Dispose();
+            if (vmm is not null)
+            {
+                await vmm.DisposeAsync().ConfigureAwait(false);
+            }
+
             passt?.Dispose();
             folder.Remove();
             switch (e)
@@ -189,12 +193,12 @@ public sealed partial class Sandbox
             cancellation.ThrowIfCancellationRequested();
             try
             {
-                if (await HybridVsock.TryConnectAsync(folder.VsockSocket, AgentConnection.Port, cancellation).ConfigureAwait(false) is { } stream)
+                if (await HybridVsock.TryConnectAsync(folder.VsockSocket, AgentService.Port, cancellation).ConfigureAwait(false) is { } stream)
                 {
                     var agent = new AgentConnection(stream, vmm.Ended, options.CallTimeout);
                     try
                     {
-                        await agent.HealthAsync<CheckRequest, HealthCheckResponse>("Check", new CheckRequest(), options.StartTimeout, cancellation).ConfigureAwait(false);
+                        await agent.HealthAsync<CheckRequest, HealthCheckResponse>(HealthService.Check, new CheckRequest(), options.StartTimeout, cancellation).ConfigureAwait(false);
                         return agent;
                     }
                     catch
@@ -260,11 +264,11 @@ public sealed partial class Sandbox
         {
             TimeSpan now = DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch;
             await _agent.CallAsync<SetGuestDateTimeRequest, Empty>(
-                "SetGuestDateTime",
+                AgentService.SetGuestDateTime,
                 new SetGuestDateTimeRequest { Sec = (long)now.TotalSeconds, Usec = (long)(now.TotalMicroseconds % 1_000_000) },
                 cancellation).ConfigureAwait(false);
             await _agent.CallAsync<ReseedRandomDevRequest, Empty>(
-                "ReseedRandomDev", new ReseedRandomDevRequest { Data = RandomNumberGenerator.GetBytes(SeedBytes) }, cancellation).ConfigureAwait(false);
+                AgentService.ReseedRandomDev, new ReseedRandomDevRequest { Data = RandomNumberGenerator.GetBytes(SeedBytes) }, cancellation).ConfigureAwait(false);
         }
 
         List<Storage> storages = [Share(GuestPaths.SharedTag, GuestPaths.Shared, readOnly: false)];
@@ -274,7 +278,7 @@ public sealed partial class Sandbox
         }
 
         await _agent.CallAsync<CreateSandboxRequest, Empty>(
-            "CreateSandbox",
+            AgentService.CreateSandbox,
             new CreateSandboxRequest { Hostname = _options.Hostname ?? Name, Dns = _options.Dns, SandboxId = Name, Storages = storages },
             cancellation).ConfigureAwait(false);
         if (_passt is not null)

@@ -6,7 +6,7 @@ using Cnvm.Ttrpc;
 namespace Cnvm.Sandbox;
 
 // Containers.
-public sealed partial class Sandbox
+public sealed partial class SandboxVm
 {
     private const int MaxContainerName = 128;
 
@@ -37,10 +37,9 @@ public sealed partial class Sandbox
     /// <summary>A container that is there already, by whoever made it: of a sandbox that was attached to.</summary>
     /// <param name="id">Its name in the sandbox.</param>
     /// <param name="rootfs">Its root file system on the host, where users are looked up.</param>
-    /// <param name="terminal">Its first process has a terminal.</param>
-    /// <param name="template">What further processes take over from the first one: variables, user, folder.</param>
-    internal Container OpenContainer(string id, string rootfs, bool terminal, ProcessOptions template) => new(
-        _agent, id, new ContainerPlace(_options, _folder, id), SpecDefaults.FirstProcess(template with { Terminal = terminal }, rootfs), rootfs);
+    /// <param name="first">What further processes take over from the first one: variables, user, folder.</param>
+    internal Container OpenContainer(string id, string rootfs, ProcessOptions first) => new(
+        _agent, id, new ContainerPlace(_options, _folder, id), SpecDefaults.FirstProcess(first, rootfs), rootfs);
 
     private async Task<Container> CreateAsync(
         string id, Spec spec, ContainerRootfs rootfs, IReadOnlyList<ContainerVolume> volumes, CancellationToken cancellation)
@@ -63,8 +62,8 @@ public sealed partial class Sandbox
             string root = place.AddRootfs(rootfs);
             Spec inGuest = GuestSpec.Of(spec, root, rootfs.Access == RootfsAccess.ReadOnly, place, id, volumes);
             await _agent.CallAsync<CreateContainerRequest, Empty>(
-                "CreateContainer",
-                new CreateContainerRequest { ContainerId = id, ExecId = id, Storages = place.Storages, OCI = inGuest },
+                AgentService.CreateContainer,
+                new CreateContainerRequest { ContainerId = id, ExecId = id, Storages = place.Storages, Oci = inGuest },
                 cancellation).ConfigureAwait(false);
             return new Container(_agent, id, place, process, rootfs.Path);
         }

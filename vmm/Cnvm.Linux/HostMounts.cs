@@ -5,7 +5,7 @@ namespace Cnvm.Linux;
 
 /// <summary>Mounts in this process's mount namespace (mount(2), umount2(2)). They need CAP_SYS_ADMIN.</summary>
 [Abi("sys/mount.h")]
-public static partial class Mounts
+public static partial class HostMounts
 {
     private const nuint MS_RDONLY = 1;
     private const nuint MS_NOSUID = 2;

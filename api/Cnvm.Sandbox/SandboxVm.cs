@@ -9,7 +9,7 @@ namespace Cnvm.Sandbox;
 /// A virtual machine that containers run in: a <c>cnvm-vmm</c> process of its own, and the agent in its guest. Any thread. Whatever is called when
 /// the VMM or the agent has gone, or goes, fails with <see cref="SandboxErrorKind.Gone"/>. Dispose it to end it; nothing of it is left then.
 /// </summary>
-public sealed partial class Sandbox : IAsyncDisposable
+public sealed partial class SandboxVm : IAsyncDisposable
 {
     private readonly SandboxOptions _options;
     private readonly SandboxFolder _folder;
@@ -19,7 +19,7 @@ public sealed partial class Sandbox : IAsyncDisposable
     private readonly VmmApi _api;
     private int _disposed;
 
-    private Sandbox(SandboxOptions options, string name, SandboxFolder folder, VmmProcess? vmm, PasstProcess? passt, AgentConnection agent)
+    private SandboxVm(SandboxOptions options, string name, SandboxFolder folder, VmmProcess? vmm, PasstProcess? passt, AgentConnection agent)
     {
         _options = options;
         Name = name;
@@ -54,7 +54,7 @@ public sealed partial class Sandbox : IAsyncDisposable
     /// <summary>What the agent says of itself and its guest.</summary>
     /// <exception cref="SandboxException">The agent refuses, or has gone.</exception>
     public Task<GuestDetailsResponse> GetGuestDetailsAsync(CancellationToken cancellation = default) =>
-        _agent.CallAsync<GuestDetailsRequest, GuestDetailsResponse>("GetGuestDetails", new GuestDetailsRequest(), cancellation);
+        _agent.CallAsync<GuestDetailsRequest, GuestDetailsResponse>(AgentService.GetGuestDetails, new GuestDetailsRequest(), cancellation);
 
     /// <summary>Stops the guest's processors; <see cref="ResumeAsync"/> lets them go on.</summary>
     /// <exception cref="SandboxException">The VMM refuses, or has gone.</exception>
@@ -85,7 +85,7 @@ public sealed partial class Sandbox : IAsyncDisposable
     /// <returns>The container's name. Ask again for the next time.</returns>
     /// <exception cref="SandboxException">The sandbox ends first.</exception>
     public async Task<string> WaitForOutOfMemoryAsync(CancellationToken cancellation = default) =>
-        (await _agent.WaitAsync<GetOOMEventRequest, OOMEvent>("GetOOMEvent", new GetOOMEventRequest(), cancellation).ConfigureAwait(false)).ContainerId;
+        (await _agent.WaitAsync<GetOOMEventRequest, OOMEvent>(AgentService.GetOOMEvent, new GetOOMEventRequest(), cancellation).ConfigureAwait(false)).ContainerId;
 
     /// <summary>Copies a regular file into the guest, whose folders are made if they are missing.</summary>
     /// <param name="source">File of this host.</param>
@@ -114,7 +114,7 @@ public sealed partial class Sandbox : IAsyncDisposable
             }
 
             await _agent.CallAsync<CopyFileRequest, Empty>(
-                "CopyFile",
+                AgentService.CopyFile,
                 new CopyFileRequest
                 {
                     Path = guestPath, FileSize = size, FileMode = mode, DirMode = FolderMode, Uid = 0, Gid = 0, Offset = offset, Data = part.AsMemory(0, count),
@@ -137,7 +137,7 @@ public sealed partial class Sandbox : IAsyncDisposable
         await _agent.DisposeAsync().ConfigureAwait(false);
         if (_vmm is not null)
         {
-            _vmm.Dispose();
+            await _vmm.DisposeAsync().ConfigureAwait(false);
             _passt?.Dispose();
             _folder.Remove();
         }

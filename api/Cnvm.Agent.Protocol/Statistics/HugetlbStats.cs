@@ -1,0 +1,20 @@
+using Cnvm.Ttrpc;
+
+namespace Cnvm.Agent.Protocol;
+
+/// <summary>Huge pages of one size, in bytes.</summary>
+[ProtoMessage]
+public sealed partial record HugetlbStats
+{
+    /// <summary>How much.</summary>
+    [ProtoMember(1)]
+    public ulong Usage { get; init; }
+
+    /// <summary>The most there was.</summary>
+    [ProtoMember(2)]
+    public ulong MaxUsage { get; init; }
+
+    /// <summary>How often the limit was reached.</summary>
+    [ProtoMember(3)]
+    public ulong Failcnt { get; init; }
+}
