@@ -11,8 +11,8 @@ namespace Cnvm.Shim;
 /// </summary>
 internal static class StartCommand
 {
-    /// <summary>What a process that serves says first; anything else is why it does not.</summary>
-    public const string Ready = "ready";
+    /// <summary>What a process that serves says; anything else is why it does not.</summary>
+    public const string Ready = "ready\n";
 
     private const int MostBytes = 64 * 1024;
 
@@ -58,17 +58,27 @@ internal static class StartCommand
         using DetachedProcess process = DetachedProcess.Start(program, words, output, output);
         pipe.DisposeLocalCopyOfClientHandle();
         Protect(process.Id);
-        string answer = ReadToEnd(pipe);
+        string answer = ReadAnswer(pipe);
         if (answer != Ready)
         {
             throw new ShimException(answer.Length > 0 ? $"the shim did not start: {answer.Trim()}" : "the shim ended at its start without a word");
         }
     }
 
-    private static string ReadToEnd(Stream stream)
+    // To the end only when it ends: a runtime may keep copies of its process's first descriptors.
+    private static string ReadAnswer(Stream stream)
     {
         byte[] bytes = new byte[MostBytes];
-        int count = stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
+        int count = 0;
+        while (count < bytes.Length && stream.Read(bytes, count, bytes.Length - count) is > 0 and int read)
+        {
+            count += read;
+            if (System.Text.Encoding.UTF8.GetString(bytes, 0, count) == Ready)
+            {
+                return Ready;
+            }
+        }
+
         return System.Text.Encoding.UTF8.GetString(bytes, 0, count);
     }
 

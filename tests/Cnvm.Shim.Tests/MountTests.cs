@@ -62,7 +62,7 @@ public sealed class MountTests : IDisposable
         ThrowUnlessMounts();
         string layers = MakeFolder("layers-with-a-long-name-so-that-few-of-them-are-more-than-the-kernel-takes");
         List<string> lower = [];
-        for (int i = 0; i < 40; i++)
+        for (int i = 0; i < 60; i++)
         {
             lower.Add(MakeFolder(Path.Combine(layers, $"{i}")));
             File.WriteAllText(Path.Combine(lower[i], $"file{i}"), "");
@@ -81,7 +81,7 @@ public sealed class MountTests : IDisposable
             throw new SkipException($"overlays cannot be made on this host's {_directory}: {e.Message}");
         }
 
-        Assert.Equal(40, Directory.GetFiles(root.Path).Length);
+        Assert.Equal(60, Directory.GetFiles(root.Path).Length);
         root.Unmount();
         Assert.Empty(Directory.GetFiles(root.Path));
         root.Unmount();
