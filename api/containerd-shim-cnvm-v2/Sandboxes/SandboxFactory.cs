@@ -14,7 +14,13 @@ internal sealed class SandboxFactory(ILogger logger) : ISandboxFactory
             throw new SandboxException(SandboxErrorKind.Unsupported, $"a container cannot go on from the checkpoint in {state} yet");
         }
 
-        PrivateDirectory.Open(Path.GetDirectoryName(settings.Directory)!, create: true)?.Dispose();
+        // As the list of running machines makes it, which is there as well.
+        string parent = Path.GetDirectoryName(settings.Directory)!;
+        if (!Directory.Exists(parent))
+        {
+            PrivateDirectory.Open(parent, create: true)?.Dispose();
+        }
+
         var options = new SandboxOptions
         {
             Name = settings.Name,
