@@ -28,7 +28,7 @@ PAGES := $(PROGRAMS:%=out/share/man/man1/%.1)
 build: $(PROGRAMS:%=out/bin/%) $(PAGES) ## publish the NativeAOT programs into out/bin/, their man pages into out/share/man/
 	@:
 
-images: deps ## guest kernels and images into out/images/
+images: deps out/sandbox/cnvm-agent ## guest kernels and images into out/images/
 	@guest-images/make-images.sh
 
 test: ## everything, as continuous integration runs it

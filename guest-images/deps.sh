@@ -11,7 +11,7 @@ packages=(
     # images
     cpio busybox-static mmdebstrap e2fsprogs kmod xz-utils lz4 zstd
     # the nested KVM host, tests, benchmarks
-    qemu-system-x86 qemu-utils dropbear-bin openssh-client socat passt iproute2 iputils-ping fio acpica-tools util-linux procps
+    qemu-system-x86 qemu-utils libseccomp2 dropbear-bin openssh-client socat passt iproute2 iputils-ping fio acpica-tools util-linux procps
     # the oracle of the tests for protocol buffers
     protobuf-compiler
 )

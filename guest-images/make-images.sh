@@ -7,9 +7,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 small_kernel=$!
 trap 'kill "$small_kernel" 2>/dev/null || true' EXIT
 "$here/initramfs.sh"
+"$here/sandbox-initramfs.sh"
 "$here/debian-kernel.sh"
 "$here/debian-kernel.sh" --nested
 "$here/sshd.sh"
+"$here/containerd.sh"
 "$here/debian-root.sh"
 "$here/payload.sh"
 trap - EXIT

@@ -1,0 +1,93 @@
+using System.Globalization;
+using Cnvm.Nested;
+using Xunit.Abstractions;
+
+namespace Cnvm.Guest.Tests.Containers;
+
+/// <summary>Containers in virtual machines by containerd-shim-cnvm-v2: the list that runc passes, and what only a machine has.</summary>
+public abstract class ShimTests(GuestHostFixture fixture, ITestOutputHelper output) : ContainerTests(fixture, output)
+{
+    private const int MaxShimKiB = 12 * 1024;
+
+    protected override string? Runtime
+    {
+        get
+        {
+            string shim = Environment.GetEnvironmentVariable("CNVM_SHIM")
+                ?? Path.Combine(Path.GetDirectoryName(GuestHostFixture.Vmm)!, "containerd-shim-cnvm-v2");
+            Skip.If(!File.Exists(shim), $"{shim} is missing: 'make build' makes it");
+            string initramfs = Path.Combine(Repository.Images, "sandbox-initramfs.cpio");
+            Skip.If(!File.Exists(initramfs), $"{initramfs} is missing: 'make images' makes it");
+            return shim;
+        }
+    }
+
+    [GuestFact]
+    public async Task A_container_is_a_machine_below_its_control_group_and_the_shim_is_small()
+    {
+        await using Containerd containerd = await StartAsync();
+        await StartCountingAsync(containerd, "machine");
+
+        string kernel = await containerd.AskAsync("machine", "uname -r");
+        Assert.Contains("-cnvm", kernel, StringComparison.Ordinal);
+        Assert.NotEqual(await containerd.RunAsync("uname -r"), kernel);
+        Assert.Equal("1", await containerd.RunAsync("pgrep --count --exact cnvm-vmm"));
+        Assert.Contains($"/{containerd.Name}/", await containerd.RunAsync("cat /proc/$(pgrep --exact cnvm-vmm)/cgroup"), StringComparison.Ordinal);
+        string shim = await containerd.RunAsync("awk '/^VmRSS/ { print $2 }' /proc/$(pgrep --full 'containerd-shim-cnvm-v2.* machine( |$)')/status");
+        Output.WriteLine($"shim: {shim} KiB resident");
+        Assert.InRange(int.Parse(shim, CultureInfo.InvariantCulture), 1024, MaxShimKiB);
+        Assert.Equal(137, await containerd.EndAsync("machine"));
+        await containerd.AssertNothingIsLeftAsync();
+    }
+
+    [GuestFact]
+    public async Task A_machine_that_is_killed_takes_its_container_and_no_other()
+    {
+        await using Containerd containerd = await StartAsync();
+        await StartCountingAsync(containerd, "spared");
+        string spared = await containerd.RunAsync("pgrep --exact cnvm-vmm");
+        await StartCountingAsync(containerd, "killed");
+        await using HostProcess exec = await containerd.StartAsync(containerd.Ctr("task exec --exec-id sleeper killed /bin/sh -c 'echo sleeps; exec sleep 1000'"));
+        await exec.WaitForAsync("sleeps", GuestVm.Patience);
+
+        await containerd.RunAsync($"kill -KILL $(pgrep --exact cnvm-vmm | grep -vx {spared})");
+
+        await containerd.WaitForStatusAsync("killed", "STOPPED");
+        Assert.NotEqual(0, await exec.WaitForExitAsync(GuestVm.Patience));
+        Assert.Equal(137, await containerd.RemoveAsync("killed"));
+        await GoesOnAsync(containerd, "spared");
+        CommandResult again = await containerd.RunContainerAsync("killed", "exit 6");
+        Assert.True(again.ExitCode == 6, $"{again}\n{await containerd.LogAsync()}");
+        Assert.Equal(137, await containerd.EndAsync("spared"));
+        await containerd.AssertNothingIsLeftAsync();
+    }
+
+    [GuestFact]
+    public async Task A_container_goes_on_from_a_checkpoint()
+    {
+        await using Containerd containerd = await StartAsync();
+        await StartCountingAsync(containerd, "saved");
+        await containerd.AskAsync("saved", "echo kept >/root/kept");
+
+        await containerd.RunAsync(containerd.Ctr("container checkpoint --rw --image --task saved local/checkpoint:latest"));
+        await GoesOnAsync(containerd, "saved");
+        Assert.Equal(137, await containerd.EndAsync("saved"));
+
+        // It counts on from where it was, and does not begin again.
+        await using HostProcess restored = await containerd.StartAsync(containerd.Ctr("container restore --rw --live again local/checkpoint:latest"));
+        await containerd.WaitForStatusAsync("again", "RUNNING");
+        Assert.Equal("kept", await containerd.AskAsync("again", "cat /root/kept"));
+        await containerd.RunAsync(containerd.Ctr("task kill --signal SIGTERM again"));
+        Assert.Equal(9, await restored.WaitForExitAsync(GuestVm.Patience));
+        Assert.DoesNotContain("at 1\n", restored.Output, StringComparison.Ordinal);
+        await containerd.RemoveAsync("again");
+        await containerd.AssertNothingIsLeftAsync();
+    }
+
+    private protected override async Task AssertPodAsync(Containerd containerd)
+    {
+        Assert.Equal("1", await containerd.RunAsync("pgrep --count --exact cnvm-vmm"));
+        Assert.Equal(
+            await containerd.AskAsync("first", "cat /proc/sys/kernel/random/boot_id"), await containerd.AskAsync("second", "cat /proc/sys/kernel/random/boot_id"));
+    }
+}
