@@ -62,7 +62,7 @@ internal readonly struct OciNode(JsonElement value, string path)
         return value.TryGetProperty(name, out JsonElement member) && member.ValueKind != JsonValueKind.Null ? new OciNode(member, memberPath) : null;
     }
 
-    private IReadOnlyList<T> List<T>(string name, Func<OciNode, T> read)
+    private T[] List<T>(string name, Func<OciNode, T> read)
     {
         if (Member(name) is not { } node)
         {
@@ -72,10 +72,12 @@ internal readonly struct OciNode(JsonElement value, string path)
         {
             throw node.Unexpected("a list");
         }
-        var list = new List<T>(node.Value.GetArrayLength());
+        var list = new T[node.Value.GetArrayLength()];
+        int count = 0;
         foreach (JsonElement element in node.Value.EnumerateArray())
         {
-            list.Add(read(new OciNode(element, string.Create(CultureInfo.InvariantCulture, $"{node.Path}[{list.Count}]"))));
+            list[count] = read(new OciNode(element, string.Create(CultureInfo.InvariantCulture, $"{node.Path}[{count}]")));
+            count++;
         }
         return list;
     }

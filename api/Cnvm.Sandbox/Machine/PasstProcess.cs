@@ -27,7 +27,7 @@ internal sealed class PasstProcess : IDisposable
         string program = folders.Select(f => Path.Combine(f, Name)).FirstOrDefault(File.Exists)
             ?? throw new SandboxException(
                 SandboxErrorKind.Host, $"{Name} is not in PATH: the guest's network needs it (Debian's package {Name}); without network and ports it is not needed");
-        List<string> words = [Name, "--foreground", "--quiet", "--socket", folder.PasstSocket, "--address", Address, "--netmask", Mask, "--gateway", Gateway];
+        List<string> words = [Name, "--foreground", "--stderr", "--quiet", "--socket", folder.PasstSocket, "--address", Address, "--netmask", Mask, "--gateway", Gateway];
         if (PrivateDirectory.UserId == 0)
         {
             // It would become nobody, who cannot make its socket in the sandbox's folder.

@@ -20,6 +20,8 @@ internal static class ListCommand
             throw CliException.Usage($"{Option.ApiSocket} has no meaning here; cnvm show takes it");
         }
 
+        // First: the VMs of containers whose process was killed are ended by looking.
+        IReadOnlyList<(string Name, ContainerState State)> containers = [.. ContainerFolder.List().Select(c => (c.Name, c.ReadState()))];
         IReadOnlyList<VmEntry> entries = VmRegistry.List();
         if (invocation.Has("--quiet"))
         {
@@ -30,7 +32,7 @@ internal static class ListCommand
         (VmEntry Entry, VmSummary Vm)[] rows = [.. entries.Select(e => (e, VmSummary.Ask(e, AnswerMilliseconds)))];
         if (invocation.Json)
         {
-            Stdio.Print(Json(rows));
+            Stdio.Print(Json(rows, containers));
             return ExitCode.Success;
         }
 
@@ -48,20 +50,17 @@ internal static class ListCommand
         }
 
         Stdio.Print(table.ToString());
-        PrintContainers();
+        PrintContainers(containers);
         return ExitCode.Success;
     }
 
-    private static void PrintContainers()
+    private static void PrintContainers(IReadOnlyList<(string Name, ContainerState State)> containers)
     {
         var table = new Table("CONTAINER", "STATE", ">PID", ">CREATED", "IMAGE", "COMMAND");
-        bool any = false;
-        foreach (ContainerFolder folder in ContainerFolder.List())
+        foreach ((string name, ContainerState state) in containers)
         {
-            any = true;
-            ContainerState state = folder.ReadState();
             table.Add(
-                folder.Name,
+                name,
                 state.ExitCode is { } code ? string.Create(CultureInfo.InvariantCulture, $"ended ({code})") : "running",
                 state.ExitCode is null ? state.Pid.ToString(CultureInfo.InvariantCulture) : "-",
                 Units.Duration(DateTimeOffset.UtcNow - state.Created),
@@ -69,13 +68,13 @@ internal static class ListCommand
                 Printable.Line(string.Join(' ', state.Command)));
         }
 
-        if (any)
+        if (containers.Count > 0)
         {
             Stdio.Print($"\n{table}");
         }
     }
 
-    private static byte[] Json((VmEntry Entry, VmSummary Vm)[] rows)
+    private static byte[] Json((VmEntry Entry, VmSummary Vm)[] rows, IReadOnlyList<(string Name, ContainerState State)> containers)
     {
         var buffer = new ArrayBufferWriter<byte>();
         using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true }))
@@ -102,9 +101,9 @@ internal static class ListCommand
                 writer.WriteEndObject();
             }
 
-            foreach (ContainerFolder folder in ContainerFolder.List())
+            foreach ((string name, ContainerState state) in containers)
             {
-                WriteContainer(writer, folder);
+                WriteContainer(writer, name, state);
             }
 
             writer.WriteEndArray();
@@ -114,11 +113,10 @@ internal static class ListCommand
     }
 
     /// <summary>Containers that have ended have no VM any more; the others' VMs stand in the list already.</summary>
-    private static void WriteContainer(Utf8JsonWriter writer, ContainerFolder folder)
+    private static void WriteContainer(Utf8JsonWriter writer, string name, ContainerState state)
     {
-        ContainerState state = folder.ReadState();
         writer.WriteStartObject();
-        writer.WriteString("container", folder.Name);
+        writer.WriteString("container", name);
         writer.WriteString("state", state.ExitCode is null ? "running" : "ended");
         if (state.ExitCode is { } code)
         {

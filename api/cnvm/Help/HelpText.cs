@@ -29,6 +29,8 @@ internal static class HelpText
           cnvm power-button web       ask the guest to shut down
           cnvm wait web               until it has
           cnvm shutdown-vmm web       or end it at once
+        An image as a VM:
+          cnvm run -it debian bash    debian: a folder with an OCI image layout
         """;
 
     public const string ExitCodes =
@@ -37,8 +39,9 @@ internal static class HelpText
           0  done
           1  the VMM refused or could not be reached, a file could not be used, or the answer of check is no
           2  the command line is wrong; nothing was done
-          3  no running VM is meant, or it is not clear which
+          3  no running VM or container is meant, or it is not clear which
           4  what was waited for did not happen in time
+          cnvm run and cnvm exec end as their program does, or with 125 to 127 (see cnvm run --help)
         """;
 
     public const string Files =
@@ -46,7 +49,8 @@ internal static class HelpText
         Files:
           $XDG_RUNTIME_DIR/cnvm, else /run/cnvm (root) or /tmp/cnvm-UID: running VMs, their sockets and logs
           (with CNVM_RUNTIME_DIR=/a/path: there, and only those are seen)
-          CNVM_VMM: the program that cnvm start and host-capabilities start, if it is not the cnvm-vmm beside cnvm or in PATH
+          CNVM_VMM: the program that cnvm start, run and host-capabilities start, if it is not the cnvm-vmm beside cnvm or in PATH
+          CNVM_IMAGES: folder with the kernel and the initramfs of cnvm run; CNVM_CACHE: in place of ~/.cache/cnvm
         """;
 
     private const int SummaryColumn = 36;

@@ -10,10 +10,4 @@ internal sealed record ContainerSettings
 
     /// <summary>Folder on the host that is the container's root.</summary>
     public required string Rootfs { get; init; }
-
-    /// <summary>The folder that relative paths of the configuration start from.</summary>
-    public required string Bundle { get; init; }
-
-    /// <summary>The first process has a terminal.</summary>
-    public bool Terminal { get; init; }
 }

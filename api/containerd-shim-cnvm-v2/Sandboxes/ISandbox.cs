@@ -9,7 +9,7 @@ internal interface ISandbox : IAsyncDisposable
     /// <summary>Ends when the VMM has; what waits for its containers fails then.</summary>
     Task Ended { get; }
 
-    /// <summary>Makes a container whose first process waits for its start.</summary>
+    /// <summary>Makes a container whose first process waits for its start; the one that the sandbox went on with runs already, and its start does nothing.</summary>
     /// <exception cref="IOException">The guest refuses, or is gone.</exception>
     Task<IContainer> CreateAsync(ContainerSettings settings, CancellationToken cancellation);
 
@@ -17,6 +17,8 @@ internal interface ISandbox : IAsyncDisposable
     Task<string> WaitForOutOfMemoryAsync(CancellationToken cancellation);
 
     /// <summary>Saves the machine's state, with all that runs in it, into a folder; it goes on then.</summary>
+    /// <param name="container">The only container, for who goes on from there.</param>
     /// <param name="directory">Exists and is empty.</param>
-    Task SaveAsync(string directory, CancellationToken cancellation);
+    /// <exception cref="IOException">The machine refuses, or the disk is full.</exception>
+    Task SaveAsync(string container, string directory, CancellationToken cancellation);
 }

@@ -9,11 +9,6 @@ internal sealed class SandboxFactory(ILogger logger) : ISandboxFactory
 {
     public async Task<ISandbox> StartAsync(SandboxSettings settings, CancellationToken cancellation)
     {
-        if (settings.RestoreFrom is { } state)
-        {
-            throw new SandboxException(SandboxErrorKind.Unsupported, $"a container cannot go on from the checkpoint in {state} yet");
-        }
-
         // As the list of running machines makes it, which is there as well.
         string parent = Path.GetDirectoryName(settings.Directory)!;
         if (!Directory.Exists(parent))
@@ -33,8 +28,16 @@ internal sealed class SandboxFactory(ILogger logger) : ISandboxFactory
             Hostname = settings.HostName.Length > 0 ? settings.HostName : null,
             NetworkNamespace = settings.NetworkNamespace,
             Folder = settings.Directory,
+            Template = settings.RestoreFrom,
         };
-        return new VmSandbox(await SandboxVm.StartAsync(options, cancellation), logger);
+        if (settings.RestoreFrom is null)
+        {
+            return new VmSandbox(await SandboxVm.StartAsync(options, cancellation), null, logger);
+        }
+
+        (SandboxVm vm, Container first) = await SandboxVm.RestoreAsync(
+            options, VmSandbox.SavedContainer(settings.RestoreFrom), settings.First.Spec, VmSandbox.RootOf(settings.First), cancellation);
+        return new VmSandbox(vm, first, logger);
     }
 
     public void CleanUp(string directory) => SandboxVm.CleanUp(directory);

@@ -34,4 +34,7 @@ internal sealed record SandboxSettings
 
     /// <summary>Folder with a state that <see cref="ISandbox.SaveAsync"/> saved, to go on from; null: the guest boots.</summary>
     public string? RestoreFrom { get; init; }
+
+    /// <summary>The first container, which the state's one goes on as.</summary>
+    public required ContainerSettings First { get; init; }
 }

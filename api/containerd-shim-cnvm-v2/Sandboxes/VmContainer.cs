@@ -4,11 +4,13 @@ using Cnvm.Shim.Metrics;
 namespace Cnvm.Shim.Sandboxes;
 
 /// <summary>A container in a virtual machine.</summary>
-internal sealed class VmContainer(Container container) : IContainer
+/// <param name="container">The library's.</param>
+/// <param name="isRunning">It goes on from a saved state.</param>
+internal sealed class VmContainer(Container container, bool isRunning) : IContainer
 {
     public IContainerProcess Init { get; } = new VmProcess(container.Process);
 
-    public Task StartAsync(CancellationToken cancellation) => container.StartAsync(cancellation);
+    public Task StartAsync(CancellationToken cancellation) => isRunning ? Task.CompletedTask : container.StartAsync(cancellation);
 
     public async Task<IContainerProcess> ExecAsync(string id, ReadOnlyMemory<byte> process, CancellationToken cancellation) =>
         new VmProcess(await container.ExecAsync(id, process, cancellation));

@@ -50,10 +50,14 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
             try
             {
                 streams = makeStreams();
-                ISandbox sandbox = _sandbox ??= await StartSandboxAsync(request, bundle);
-                IContainer container = await sandbox.CreateAsync(
-                    new ContainerSettings { Id = request.Id, Spec = bundle.Spec, Rootfs = rootfs.Path, Bundle = request.Bundle, Terminal = request.Terminal },
-                    CancellationToken.None);
+                var settings = new ContainerSettings { Id = request.Id, Spec = bundle.Spec, Rootfs = rootfs.Path };
+                if (request.Checkpoint.Length > 0 && _sandbox is not null)
+                {
+                    throw new TtrpcException(TtrpcCode.FailedPrecondition, $"container {request.Id}: a checkpoint is a whole virtual machine's, and the pod has one already");
+                }
+
+                ISandbox sandbox = _sandbox ??= await StartSandboxAsync(request, bundle, settings);
+                IContainer container = await sandbox.CreateAsync(settings, CancellationToken.None);
                 var task = new ContainerTask(
                     request.Id, request.Bundle, container, new TaskProcess("", request, default, streams) { Guest = container.Init }, rootfs);
                 _tasks[request.Id] = task;
@@ -112,7 +116,7 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
                     TtrpcCode.FailedPrecondition, $"container {task.Id} shares its virtual machine with {_tasks.Count - 1} others: only one that is alone can be saved");
             }
 
-            await _sandbox!.SaveAsync(directory, cancellation);
+            await _sandbox!.SaveAsync(task.Id, directory, cancellation);
         }
         finally
         {
@@ -155,7 +159,7 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
         _end.Dispose();
     }
 
-    private async Task<ISandbox> StartSandboxAsync(CreateTaskRequest request, Bundle bundle)
+    private async Task<ISandbox> StartSandboxAsync(CreateTaskRequest request, Bundle bundle, ContainerSettings first)
     {
         ShimConfig config = OptionsOf(request.Options);
         LogStarting(logger, identity.Id, identity.SandboxDirectory);
@@ -173,6 +177,7 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
                 HostName = bundle.HostName,
                 NetworkNamespace = bundle.NetworkNamespace,
                 RestoreFrom = request.Checkpoint.Length > 0 ? request.Checkpoint : null,
+                First = first,
             },
             CancellationToken.None);
         try

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text;
 using Cnvm.Agent.Protocol;
 using Cnvm.Sandbox.Tests.Support;
@@ -232,6 +231,29 @@ public sealed class SandboxTests : IDisposable
         Assert.InRange(vmm.Agent!.Single<SetGuestDateTimeRequest>().Sec, DateTimeOffset.UtcNow.ToUnixTimeSeconds() - 60, DateTimeOffset.UtcNow.ToUnixTimeSeconds());
         Assert.True(vmm.Agent.Single<ReseedRandomDevRequest>().Data.Length >= 32);
     }
+
+    [SkippableFact]
+    public async Task The_vmm_runs_in_the_network_namespace_that_was_named()
+    {
+        Skip.IfNot(Environment.IsPrivilegedProcess, "only root can enter a network namespace");
+        await using var vmm = new FakeVmm();
+        IOException missing = await Assert.ThrowsAnyAsync<IOException>(() => SandboxVm.StartAsync(vmm.Options with { NetworkNamespace = "/run/netns/missing" }));
+        Assert.Contains("/run/netns/missing", missing.Message, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(vmm.Options.Folder));
+        using var holder = System.Diagnostics.Process.Start("unshare", ["--net", "sleep", "300"]);
+        try
+        {
+            Assert.True(SpinWait.SpinUntil(() => NetworkOf(holder.Id) != NetworkOf(Environment.ProcessId), TimeSpan.FromSeconds(20)));
+            await using SandboxVm sandbox = await vmm.StartAsync(vmm.Options with { NetworkNamespace = $"/proc/{holder.Id}/ns/net" });
+            Assert.Equal(NetworkOf(holder.Id), NetworkOf(sandbox.VmmProcessId));
+        }
+        finally
+        {
+            holder.Kill();
+        }
+    }
+
+    private static string? NetworkOf(int process) => new FileInfo($"/proc/{process}/ns/net").LinkTarget;
 
     private static async Task WriteAsync(Stream input, byte[] data)
     {

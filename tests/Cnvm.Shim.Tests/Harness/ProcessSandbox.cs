@@ -42,10 +42,10 @@ internal sealed class ProcessSandbox : ISandbox
 
     public async Task<string> WaitForOutOfMemoryAsync(CancellationToken cancellation) => await OutOfMemory.Reader.ReadAsync(cancellation);
 
-    public Task SaveAsync(string directory, CancellationToken cancellation)
+    public Task SaveAsync(string container, string directory, CancellationToken cancellation)
     {
         Saved.Add(directory);
-        File.WriteAllText(Path.Combine(directory, "state"), "saved");
+        File.WriteAllText(Path.Combine(directory, "state"), container);
         return Task.CompletedTask;
     }
 

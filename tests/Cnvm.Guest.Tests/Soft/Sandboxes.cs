@@ -1,0 +1,144 @@
+using Cnvm.Sandbox;
+
+namespace Cnvm.Guest.Tests.Soft;
+
+/// <summary>Containers in sandboxes of the library, with the real agent.</summary>
+public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFixture>
+{
+    [SkippableFact]
+    public async Task A_container_prints_takes_input_and_ends_with_its_exit_code()
+    {
+        SandboxFixture.SkipWithout();
+        SandboxOptions options = fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] };
+        string folder = options.Folder!;
+        await using (SandboxVm sandbox = await SandboxVm.StartAsync(options))
+        {
+            Container container = await sandbox.CreateContainerAsync(
+                "first", new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", "cat; echo problem >&2; echo x >/made; cat /made; exit 42"])));
+            await container.StartAsync();
+            await container.Process.StandardInput.WriteAsync("input\n"u8.ToArray());
+            await container.Process.StandardInput.DisposeAsync();
+            Assert.Equal("input\nx\n", await new StreamReader(container.Process.StandardOutput).ReadToEndAsync());
+            Assert.Equal("problem\n", await new StreamReader(container.Process.StandardError).ReadToEndAsync());
+            Assert.Equal(42, await container.Process.WaitAsync());
+            await container.RemoveAsync();
+
+            // What a container wrote is gone with it, and the folder is as it was.
+            Assert.Equal("no", await AskAsync(sandbox, "second", "[ -e /made ] && echo yes || echo no"));
+            Assert.False(File.Exists(Path.Combine(fixture.Rootfs, "made")));
+        }
+
+        Assert.False(Directory.Exists(folder));
+    }
+
+    [SkippableFact]
+    public async Task Further_processes_terminals_signals_and_a_killed_vmm()
+    {
+        SandboxFixture.SkipWithout();
+        await using SandboxVm sandbox = await SandboxVm.StartAsync(fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] });
+        Container container = await StartAsync(sandbox, "c", "sleep 1000");
+        SandboxProcess terminal = await container.ExecAsync(new ProcessOptions(["sh", "-c", "stty size; tty; exit 3"]) { Terminal = true });
+        await terminal.ResizeAsync(100, 40);
+        string said = await new StreamReader(terminal.StandardOutput).ReadToEndAsync();
+        Assert.Equal(3, await terminal.WaitAsync());
+        Assert.Contains("/dev/pts/", said, StringComparison.Ordinal);
+        SandboxProcess sleeping = await container.ExecAsync(new ProcessOptions(["sleep", "1000"]));
+        await sleeping.SignalAsync(9);
+        Assert.Equal(137, await sleeping.WaitAsync());
+        SandboxException missing = await Assert.ThrowsAsync<SandboxException>(() => container.ExecAsync(new ProcessOptions(["nosuch"])));
+        Assert.Contains("nosuch", missing.Message, StringComparison.Ordinal);
+
+        Task<int> waiting = container.Process.WaitAsync();
+        using (var vmm = System.Diagnostics.Process.GetProcessById(sandbox.VmmProcessId))
+        {
+            vmm.Kill();
+        }
+
+        SandboxException gone = await Assert.ThrowsAsync<SandboxException>(() => waiting.WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.Equal(SandboxErrorKind.Gone, gone.Kind);
+        Assert.Contains("signal 9", gone.Message, StringComparison.Ordinal);
+    }
+
+    [SkippableFact]
+    public async Task Sandboxes_go_on_from_a_template_with_a_clock_and_folders_of_their_own()
+    {
+        SandboxFixture.SkipWithout();
+        Skip.IfNot(Environment.IsPrivilegedProcess, "only root can mount folders into a sandbox that runs");
+        string template = fixture.PathOf("template");
+        await SandboxVm.MakeTemplateAsync(fixture.Options, template);
+        SandboxOptions options = fixture.Options with { Template = template, Kernel = null, Initramfs = null };
+        await using SandboxVm one = await SandboxVm.StartAsync(options);
+        await using SandboxVm two = await SandboxVm.StartAsync(options with { Folder = fixture.PathOf("two") });
+        foreach (SandboxVm sandbox in (SandboxVm[])[one, two])
+        {
+            long now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+            Assert.InRange(long.Parse(await AskAsync(sandbox, "clock", "date +%s")), now - 5, now + 60);
+        }
+
+        string rootfs = one.Folder;
+        await one.DisposeAsync();
+        Assert.False(Directory.Exists(rootfs));
+        Assert.True(File.Exists(Path.Combine(fixture.Rootfs, "bin", "busybox")));
+        Assert.Equal("still", await AskAsync(two, "still", "echo still"));
+    }
+
+    [SkippableFact]
+    public void The_sample_program_runs()
+    {
+        SandboxFixture.SkipWithout();
+        string sample = Path.Combine(AppContext.BaseDirectory, "Cnvm.Sandbox.Sample");
+        (int exitCode, string output, string error) = fixture.Run(
+            sample, null, SandboxFixture.Kernel, SandboxFixture.Initramfs, fixture.Rootfs, "sh", "-c", "echo from the sample; exit 7");
+        Assert.Equal((7, "from the sample\n", ""), (exitCode, output, error));
+    }
+
+    [SkippableFact]
+    public void Cnvm_run_prints_and_passes_the_exit_code_on()
+    {
+        SandboxFixture.SkipWithout(SandboxFixture.Cli);
+        Assert.Equal(
+            (42, "hello\ninput\n", "error\n"),
+            fixture.Run(
+                SandboxFixture.Cli, "input\n", "run", "-i", "--hypervisor", "soft", fixture.Rootfs, "sh", "-c", "echo hello; cat; echo error >&2; exit 42"));
+        (int exitCode, _, string error) = fixture.Run(SandboxFixture.Cli, null, "run", "--hypervisor", "soft", fixture.Rootfs, "nosuch");
+        Assert.Equal((127, true), (exitCode, error.Contains("nosuch", StringComparison.Ordinal)));
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(fixture.Runtime, "sandboxes")));
+    }
+
+    [SkippableFact]
+    public void A_container_in_the_background_is_listed_entered_read_stopped_and_removed()
+    {
+        SandboxFixture.SkipWithout(SandboxFixture.Cli);
+        string script = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.2; done";
+        Assert.Equal((0, "web\n", ""), Cnvm("run", "-d", "--name", "web", "--hypervisor", "soft", fixture.Rootfs, "sh", "-c", script));
+        Assert.Matches(@"(?m)^web +running +[0-9]+ ", Cnvm("ps").Output);
+        Assert.Equal((5, "A\n", ""), Cnvm("exec", "-e", "X=A", "web", "sh", "-c", "echo $X; exit 5"));
+        Assert.Equal(1, Cnvm("rm", "web").ExitCode);
+        Assert.Equal((0, "", ""), Cnvm("stop", "web"));
+        Assert.Matches(@"(?m)^web +ended \(3\) ", Cnvm("ps").Output);
+        string said = Cnvm("logs", "web").Output;
+        Assert.Contains("up\n", said, StringComparison.Ordinal);
+        Assert.Contains("bye\n", said, StringComparison.Ordinal);
+        Assert.Equal((0, "", ""), Cnvm("rm", "web"));
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(fixture.Runtime, "containers")));
+    }
+
+    private (int ExitCode, string Output, string Error) Cnvm(params string[] arguments) => fixture.Run(SandboxFixture.Cli, null, arguments);
+
+    private async Task<Container> StartAsync(SandboxVm sandbox, string id, string script)
+    {
+        Container container = await sandbox.CreateContainerAsync(
+            id, new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", script])));
+        await container.StartAsync();
+        return container;
+    }
+
+    private async Task<string> AskAsync(SandboxVm sandbox, string id, string script)
+    {
+        Container container = await StartAsync(sandbox, id, script);
+        string output = await new StreamReader(container.Process.StandardOutput).ReadToEndAsync();
+        Assert.Equal(0, await container.Process.WaitAsync());
+        await container.RemoveAsync();
+        return output.Trim();
+    }
+}
