@@ -18,7 +18,6 @@ internal static class ShimHelp
           For Kubernetes, in /etc/containerd/config.toml:
             [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.cnvm]
               runtime_type = "io.containerd.cnvm.v2"
-              pod_annotations = ["io.katacontainers.*"]
               [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.cnvm.options]
                 ConfigPath = "/etc/cnvm/sandbox.toml"
           and a RuntimeClass with the handler 'cnvm'.
@@ -47,8 +46,9 @@ internal static class ShimHelp
           -h, --help             this text
 
         What it does not have:
-          Hooks, the 'binary://' scheme of outputs, and root file systems on loop devices. A checkpoint is the whole
-          virtual machine's state, of a container that is alone in it.
+          A network interface in the guest for what the network namespace has, hooks, the 'binary://' scheme of outputs,
+          and root file systems on loop devices. A checkpoint is the whole virtual machine's state, of a container that
+          is alone in it.
 
         Exit code: 0; 1 after an error; 2 after a wrong command line.
         """;
