@@ -9,7 +9,7 @@ internal interface ISandbox : IAsyncDisposable
     /// <summary>Ends when the VMM has; what waits for its containers fails then.</summary>
     Task Ended { get; }
 
-    /// <summary>Makes a container whose first process waits for its start; the one that the sandbox went on with runs already, and its start does nothing.</summary>
+    /// <summary>Makes a container whose first process waits for its start; the one that the sandbox went on with is paused until then, or runs already.</summary>
     /// <exception cref="IOException">The guest refuses, or is gone.</exception>
     Task<IContainer> CreateAsync(ContainerSettings settings, CancellationToken cancellation);
 

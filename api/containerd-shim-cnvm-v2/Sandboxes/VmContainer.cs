@@ -10,7 +10,8 @@ internal sealed class VmContainer(Container container, bool isRunning) : IContai
 {
     public IContainerProcess Init { get; } = new VmProcess(container.Process);
 
-    public Task StartAsync(CancellationToken cancellation) => isRunning ? Task.CompletedTask : container.StartAsync(cancellation);
+    // Who has a container saved pauses it for that time, and so it is in the state.
+    public Task StartAsync(CancellationToken cancellation) => isRunning ? container.ResumeAsync(cancellation) : container.StartAsync(cancellation);
 
     public async Task<IContainerProcess> ExecAsync(string id, ReadOnlyMemory<byte> process, CancellationToken cancellation) =>
         new VmProcess(await container.ExecAsync(id, process, cancellation));
