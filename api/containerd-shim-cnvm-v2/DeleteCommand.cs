@@ -21,7 +21,7 @@ internal static class DeleteCommand
         if (bundle?.PodId is null)
         {
             var identity = new ShimIdentity(arguments.Address, arguments.Namespace, arguments.Id);
-            factory.CleanUp(identity.SandboxDirectory);
+            factory.CleanUp(identity.SandboxDirectory, identity.SandboxName);
             HostCgroup.Remove(bundle?.CgroupsPath ?? "");
             File.Delete(identity.Socket);
         }

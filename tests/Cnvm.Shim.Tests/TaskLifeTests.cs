@@ -117,7 +117,7 @@ public sealed class TaskLifeTests
         await shim.CreateAsync("deleted", "exit 1");
         Assert.Null((await shim.Client.DeleteAsync("deleted")).ExitedAt);
         await shim.Client.DeleteAsync("killed");
-        Assert.False(shim.Factory.Sandboxes.SelectMany(s => s.Containers).Any(c => c.InitProcess.HasRun));
+        Assert.DoesNotContain(shim.Factory.Sandboxes.SelectMany(s => s.Containers), c => c.InitProcess.HasRun);
     }
 
     [Fact]

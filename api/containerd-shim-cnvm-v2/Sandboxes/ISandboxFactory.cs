@@ -9,6 +9,7 @@ internal interface ISandboxFactory
 
     /// <summary>Ends a sandbox whose shim is gone: its VMM, its mounts, its folder. Does nothing if nothing is left.</summary>
     /// <param name="directory">The folder that the sandbox was started with.</param>
+    /// <param name="name">Its name.</param>
     /// <exception cref="IOException">Something cannot be removed.</exception>
-    void CleanUp(string directory);
+    void CleanUp(string directory, string name);
 }

@@ -32,13 +32,20 @@ internal sealed class SandboxFactory(ILogger logger) : ISandboxFactory
         };
         if (settings.RestoreFrom is null)
         {
-            return new VmSandbox(await SandboxVm.StartAsync(options, cancellation), null, logger);
+            return new VmSandbox(await SandboxVm.StartAsync(options, cancellation), null, EntryOf(settings.Directory, settings.Name), logger);
         }
 
         (SandboxVm vm, Container first) = await SandboxVm.RestoreAsync(
             options, VmSandbox.SavedContainer(settings.RestoreFrom), settings.First.Spec, VmSandbox.RootOf(settings.First), cancellation);
-        return new VmSandbox(vm, first, logger);
+        return new VmSandbox(vm, first, EntryOf(settings.Directory, settings.Name), logger);
     }
 
-    public void CleanUp(string directory) => SandboxVm.CleanUp(directory);
+    public void CleanUp(string directory, string name)
+    {
+        SandboxVm.CleanUp(directory);
+        File.Delete(EntryOf(directory, name));
+    }
+
+    /// <summary>What a VMM that was killed leaves in the list of running machines.</summary>
+    private static string EntryOf(string directory, string name) => Path.Combine(Path.GetDirectoryName(directory)!, name + ".json");
 }

@@ -10,13 +10,16 @@ internal sealed partial class VmSandbox : ISandbox
     private const string NameFile = "container";
 
     private readonly SandboxVm _vm;
+    private readonly string _entry;
     private Container? _restored;
 
     /// <param name="vm">Owned from now on.</param>
     /// <param name="restored">The container that it went on with; null if it booted.</param>
-    public VmSandbox(SandboxVm vm, Container? restored, ILogger logger)
+    /// <param name="entry">File that goes with the machine, if the VMM does not remove it itself.</param>
+    public VmSandbox(SandboxVm vm, Container? restored, string entry, ILogger logger)
     {
         _vm = vm;
+        _entry = entry;
         _restored = restored;
         _ = LogEndAsync(vm, logger);
     }
@@ -51,7 +54,11 @@ internal sealed partial class VmSandbox : ISandbox
     /// <summary>What a container writes to its root is containerd's to keep.</summary>
     public static ContainerRootfs RootOf(ContainerSettings settings) => new(settings.Rootfs, RootfsAccess.ReadWrite);
 
-    public ValueTask DisposeAsync() => _vm.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _vm.DisposeAsync();
+        File.Delete(_entry);
+    }
 
     private static async Task LogEndAsync(SandboxVm vm, ILogger logger)
     {

@@ -23,5 +23,5 @@ internal sealed class ProcessSandboxFactory : ISandboxFactory
         return Task.FromResult<ISandbox>(sandbox);
     }
 
-    public void CleanUp(string directory) => throw new NotSupportedException("what is left of a process is nothing");
+    public void CleanUp(string directory, string name) => throw new NotSupportedException("what is left of a process is nothing");
 }
