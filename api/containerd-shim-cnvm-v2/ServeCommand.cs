@@ -21,6 +21,7 @@ internal static partial class ServeCommand
         ShimServer server;
         try
         {
+            SmallPages.UseForProcess();
             OpenFileLimit.Raise();
             server = ShimServer.Bind(arguments.Socket);
         }
@@ -45,7 +46,7 @@ internal static partial class ServeCommand
 
     private static async Task ServeAsync(ShimArguments arguments, ShimServer server, ILogger logger)
     {
-        var identity = new ShimIdentity(arguments.Address, arguments.Namespace, arguments.Id);
+        ShimIdentity identity = ShimIdentity.OfSocket(arguments.Address, arguments.Namespace, arguments.Id, arguments.Socket);
         string events = Environment.GetEnvironmentVariable("TTRPC_ADDRESS") is { Length: > 0 } address ? address : arguments.Address + ".ttrpc";
         using var stop = new CancellationTokenSource();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);

@@ -10,6 +10,11 @@ namespace Cnvm.Shim;
 internal sealed record ShimIdentity(string Address, string Namespace, string Id)
 {
     private const string SocketDirectory = "/run/containerd/s";
+    private string? _digest;
+
+    /// <summary>Of a process that was told its socket, whose name is the digest: the library that computes one would be half of what such a process has in memory.</summary>
+    public static ShimIdentity OfSocket(string address, string containerdNamespace, string id, string socket) =>
+        new(address, containerdNamespace, id) { _digest = Path.GetFileName(socket) };
 
     /// <summary>Path of the socket that the shim serves: containerd's convention, so that whoever knows the names finds it (runtime/v2/shim/util_unix.go).</summary>
     public string Socket => Path.Combine(SocketDirectory, Digest);
@@ -24,5 +29,5 @@ internal sealed record ShimIdentity(string Address, string Namespace, string Id)
     /// <summary>Name of the sandbox among the virtual machines of this host: containers of other namespaces may have the same identifier.</summary>
     public string SandboxName => $"{Id[..Math.Min(Id.Length, 40)]}-{Digest[..8]}";
 
-    private string Digest => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{Address}/{Namespace}/{Id}")));
+    private string Digest => _digest ??= Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{Address}/{Namespace}/{Id}")));
 }
