@@ -22,7 +22,7 @@ help: ## this list
 deps: ## install the Debian packages that are missing (root or sudo)
 	@guest-images/deps.sh
 
-PROGRAMS := cnvm-vmm cnvm cnvm-vhost-user-blk cnvm-vhost-user-fs
+PROGRAMS := cnvm-vmm cnvm cnvm-vhost-user-blk cnvm-vhost-user-fs containerd-shim-cnvm-v2
 PAGES := $(PROGRAMS:%=out/share/man/man1/%.1)
 
 build: $(PROGRAMS:%=out/bin/%) $(PAGES) ## publish the NativeAOT programs into out/bin/, their man pages into out/share/man/

@@ -84,7 +84,8 @@ public sealed partial class SandboxVm
         place.Remove();
     }
 
-    private static async Task<SandboxVm> LaunchAsync(SandboxOptions options, Func<SandboxVm, CancellationToken, Task> enter, CancellationToken cancellation)
+    private static async Task<SandboxVm> LaunchAsync(
+        SandboxOptions options, Func<SandboxVm, CancellationToken, Task> enter, CancellationToken cancellation, Action<SandboxFolder>? share = null)
     {
         string name = NameOf(options);
         ThrowIfInvalid(options);
@@ -101,6 +102,8 @@ public sealed partial class SandboxVm
             {
                 TemplateFolder.Prepare(template, folder);
             }
+
+            share?.Invoke(folder);
 
             List<string> words = options.Template is null
                 ? VmmCommandLine.ToBoot(options, name, folder)
@@ -269,13 +272,7 @@ public sealed partial class SandboxVm
     {
         if (_options.Template is not null)
         {
-            TimeSpan now = DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch;
-            await _agent.CallAsync<SetGuestDateTimeRequest, Empty>(
-                AgentService.SetGuestDateTime,
-                new SetGuestDateTimeRequest { Sec = (long)now.TotalSeconds, Usec = (long)(now.TotalMicroseconds % 1_000_000) },
-                cancellation).ConfigureAwait(false);
-            await _agent.CallAsync<ReseedRandomDevRequest, Empty>(
-                AgentService.ReseedRandomDev, new ReseedRandomDevRequest { Data = RandomNumberGenerator.GetBytes(SeedBytes) }, cancellation).ConfigureAwait(false);
+            await RenewAsync(cancellation).ConfigureAwait(false);
         }
 
         List<Storage> storages = [Share(GuestPaths.SharedTag, GuestPaths.Shared, readOnly: false)];
@@ -292,6 +289,18 @@ public sealed partial class SandboxVm
         {
             await PasstProcess.ConfigureGuestAsync(_agent, cancellation).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Gives a guest that was saved the time of now, and random numbers that no other one from there has.</summary>
+    private async Task RenewAsync(CancellationToken cancellation)
+    {
+        TimeSpan now = DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch;
+        await _agent.CallAsync<SetGuestDateTimeRequest, Empty>(
+            AgentService.SetGuestDateTime,
+            new SetGuestDateTimeRequest { Sec = (long)now.TotalSeconds, Usec = (long)(now.TotalMicroseconds % 1_000_000) },
+            cancellation).ConfigureAwait(false);
+        await _agent.CallAsync<ReseedRandomDevRequest, Empty>(
+            AgentService.ReseedRandomDev, new ReseedRandomDevRequest { Data = RandomNumberGenerator.GetBytes(SeedBytes) }, cancellation).ConfigureAwait(false);
     }
 
     private static Storage Share(string tag, string mountPoint, bool readOnly) => new()

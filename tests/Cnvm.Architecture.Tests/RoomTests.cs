@@ -22,6 +22,7 @@ public sealed class RoomTests
         ["Cnvm.Api"] = ["Cnvm.Linux", "Cnvm.Vmm"],
         ["Cnvm.Sandbox"] = ["Cnvm.Linux", "Cnvm.Ttrpc", "Cnvm.Agent.Protocol"],
         ["cnvm"] = ["Cnvm.Linux", "Cnvm.Vmm", "Cnvm.Api", "Cnvm.CommandLine", "Cnvm.Sandbox"],
+        ["containerd-shim-cnvm-v2"] = ["Cnvm.Linux", "Cnvm.CommandLine", "Cnvm.Sandbox", "Cnvm.Agent.Protocol", "Cnvm.Ttrpc", "Cnvm.Ttrpc.Generator"],
         ["Cnvm.CommandLine"] = ["Cnvm.Vmm"],
         ["cnvm-vhost-user-blk"] = ["Cnvm.Linux", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.CommandLine"],
         ["cnvm-vhost-user-fs"] = ["Cnvm.Linux", "Cnvm.Virtio", "Cnvm.Vmm", "Cnvm.CommandLine"],

@@ -19,5 +19,9 @@ public sealed class FileDescriptor : SafeHandle
     /// <exception cref="LinuxException">The descriptor is not open, or none is left.</exception>
     public static int Duplicate(int fd) => LinuxError.Check(Libc.fcntl(fd, Libc.F_DUPFD_CLOEXEC, 0), $"duplicate descriptor {fd}");
 
+    /// <summary>Makes <paramref name="number"/> a descriptor of the same open file as <paramref name="fd"/>, kept on exec; what it was before is closed (dup2(2)).</summary>
+    /// <exception cref="LinuxException">The descriptor is not open.</exception>
+    public static void Replace(int number, int fd) => LinuxError.Check(Libc.dup2(fd, number), $"make descriptor {number} one of {fd}");
+
     protected override bool ReleaseHandle() => Libc.close((int)handle) == 0;
 }

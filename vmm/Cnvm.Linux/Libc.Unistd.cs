@@ -14,6 +14,9 @@ public static unsafe partial class Libc
     internal static partial int close(int fd);
 
     [LibraryImport(Library, SetLastError = true)]
+    internal static partial int dup2(int fd, int number);
+
+    [LibraryImport(Library, SetLastError = true)]
     public static partial nint read(int fd, void* buffer, nuint count);
 
     [LibraryImport(Library, SetLastError = true)]

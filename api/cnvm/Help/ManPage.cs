@@ -17,6 +17,7 @@ internal static class ManPage
                 OfHelp(CommandLine.BlockBackendOptions.Program, "serve a disk image by vhost-user", CommandLine.BlockBackendHelp.Text),
             CommandLine.FsBackendOptions.Program =>
                 OfHelp(CommandLine.FsBackendOptions.Program, "serve a shared folder by vhost-user", CommandLine.FsBackendHelp.Text),
+            CommandLine.ShimHelp.Program => OfHelp(CommandLine.ShimHelp.Program, "run containerd's containers in virtual machines", CommandLine.ShimHelp.Text),
             _ => throw CliException.Usage($"there is no man page of '{invocation.Operands[0]}'"),
         });
         return ExitCode.Success;

@@ -1,0 +1,125 @@
+using Cnvm.Shim.Messages;
+using Cnvm.Shim.Tests.Harness;
+using Cnvm.Ttrpc;
+
+namespace Cnvm.Shim.Tests;
+
+/// <summary>stdin, stdout and stderr with the traps that containerd's clients set.</summary>
+public sealed class StreamTests
+{
+    [Fact]
+    public async Task Streams_without_names_hold_up_nobody()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        // More than a pipe holds, so that somebody has to read it.
+        await shim.RunAsync("c1", "cat; head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; exit 4");
+        Assert.Equal(4u, (await shim.Client.WaitAsync("c1")).ExitStatus);
+        await shim.Client.DeleteAsync("c1");
+    }
+
+    [Fact]
+    public async Task Input_ends_when_it_is_closed_and_not_when_a_client_leaves()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        string stdin = shim.MakeFifo();
+        string stdout = shim.MakeFifo();
+        Task<string> output = ShimHarness.ReadAllAsync(stdout);
+        await shim.RunAsync("c1", "cat; echo end", new(stdin, stdout));
+
+        await File.WriteAllTextAsync(stdin, "one\n");
+        await File.WriteAllTextAsync(stdin, "two\n");
+        await using (var third = new FileStream(stdin, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, 0))
+        {
+            // What a client still has to say comes, although no more clients do.
+            await shim.Client.CloseInputAsync("c1");
+            third.Write("three\n"u8);
+        }
+
+        Assert.Equal(0u, (await shim.Client.WaitAsync("c1")).ExitStatus);
+        await shim.Client.DeleteAsync("c1");
+        Assert.Equal("one\ntwo\nthree\nend\n", await output);
+    }
+
+    [Fact]
+    public async Task Output_goes_on_when_its_reader_goes_and_another_comes()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        string stdin = shim.MakeFifo();
+        string stdout = shim.MakeFifo();
+        Task<string> first = Task.Run(() =>
+        {
+            using StreamReader reader = File.OpenText(stdout);
+            return reader.ReadLine()!;
+        });
+        await shim.RunAsync("c1", "echo one; read x; echo two; read x", new(stdin, stdout));
+        Assert.Equal("one", await first.WaitAsync(ShimHarness.Patience));
+
+        await File.WriteAllTextAsync(stdin, "\n");
+        Task<string> second = Task.Run(() =>
+        {
+            using StreamReader reader = File.OpenText(stdout);
+            return reader.ReadLine()!;
+        });
+        Assert.Equal("two", await second.WaitAsync(ShimHarness.Patience));
+        await File.WriteAllTextAsync(stdin, "\n");
+        Assert.Equal(0u, (await shim.Client.WaitAsync("c1")).ExitStatus);
+        await shim.Client.DeleteAsync("c1");
+    }
+
+    [Fact]
+    public async Task Output_that_nobody_reads_keeps_no_container_from_being_deleted()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        string stdout = shim.MakeFifo();
+        await shim.RunAsync("c1", "exec head -c 10000000 /dev/zero", new(null, stdout));
+        await shim.Client.KillAsync("c1", Native.SigKill);
+        await shim.Client.WaitAsync("c1");
+        await shim.Client.DeleteAsync("c1");
+    }
+
+    [Fact]
+    public async Task A_terminal_has_one_output_and_a_size()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        string stdin = shim.MakeFifo();
+        string stdout = shim.MakeFifo();
+        Task<string> output = ShimHarness.ReadAllAsync(stdout);
+        await shim.CreateAsync("c1", "echo out; echo err >&2; read x", new(stdin, stdout), terminal: true);
+        var size = new ResizePtyRequest { Id = "c1", Width = 132, Height = 50 };
+        await shim.Client.CallAsync<ResizePtyRequest, Empty>("ResizePty", size);
+        await shim.Client.StartAsync("c1");
+        await shim.Client.CallAsync<ResizePtyRequest, Empty>("ResizePty", size);
+
+        ProcessOfContainer process = shim.Factory.Sandboxes[0].Containers.Single().InitProcess;
+        Assert.Equal((132u, 50u), process.Size);
+        Assert.True((await shim.Client.StateAsync("c1")).Terminal);
+        await File.WriteAllTextAsync(stdin, "\n");
+        await shim.Client.WaitAsync("c1");
+        await shim.Client.DeleteAsync("c1");
+        Assert.Equal("out\nerr\n", await output);
+        Assert.False(process.IsInputClosed);
+
+        await shim.CreateAsync("c2", ":");
+        Assert.Equal(TtrpcCode.FailedPrecondition, await ShimHarness.CodeOfAsync(shim.Client.CallAsync<ResizePtyRequest, Empty>("ResizePty", size with { Id = "c2" })));
+    }
+
+    [Fact]
+    public async Task Output_may_go_to_a_file_and_to_nothing_that_the_shim_does_not_have()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync("pod");
+        string file = Path.Combine(shim.Directory, "log file");
+        string address = new Uri(file).AbsoluteUri;
+        await shim.CreateAsync("keeper", ":");
+        for (int i = 0; i < 2; i++)
+        {
+            await shim.RunAsync("c1", "echo out; echo err >&2", new(null, address, address));
+            await shim.Client.WaitAsync("c1");
+            await shim.Client.DeleteAsync("c1");
+        }
+
+        Assert.Equal(["err", "err", "out", "out"], File.ReadAllLines(file).Order());
+        Assert.Equal(TtrpcCode.InvalidArgument, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, "binary:///bin/true"))));
+        Assert.Equal(TtrpcCode.InvalidArgument, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, "relative"))));
+        Assert.Equal(TtrpcCode.NotFound, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, shim.Directory + "/nothing"))));
+    }
+}
