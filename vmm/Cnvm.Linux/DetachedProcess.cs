@@ -16,9 +16,7 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     private const short POSIX_SPAWN_SETSID = 0x80;
     private const int WNOHANG = 1;
     internal const int SignalBytes = 128;
-    private const long PidFdSendSignal = 424;
     internal const long PidFdOpen = 434;
-    private const int SIGKILL = 9;
 
     private readonly FileDescriptor _pidFd;
 
@@ -120,16 +118,6 @@ public sealed unsafe partial class DetachedProcess : IDisposable
         return ended == 0 ? null : signal != 0 ? KilledBase + signal : (status >> 8) & 0xff;
     }
 
-    /// <summary>Ends the process at once, if it still runs.</summary>
-    /// <exception cref="LinuxException">It belongs to somebody else.</exception>
-    public void Kill()
-    {
-        if (syscall(PidFdSendSignal, Fd, SIGKILL, 0, 0) < 0 && LinuxError.Last != Errno.ESRCH)
-        {
-            throw new LinuxException($"end process {Id}", LinuxError.Last);
-        }
-    }
-
     /// <summary>Lets go of the process; it runs on.</summary>
     public void Dispose() => _pidFd.Dispose();
 
@@ -179,9 +167,6 @@ public sealed unsafe partial class DetachedProcess : IDisposable
     // syscall is variadic in C; on x86-64 a variadic call passes integers as an ordinary one does.
     [LibraryImport("libc", SetLastError = true)]
     internal static partial long syscall(long number, long first, long second);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial long syscall(long number, long first, long second, long third, long fourth);
 
     [Abi("spawn.h", "posix_spawnattr_t")]
     [StructLayout(LayoutKind.Sequential)]

@@ -80,7 +80,7 @@ public sealed class SandboxTests : IDisposable
         byte[] buffer = new byte[3];
         using (var limit = new CancellationTokenSource(50))
         {
-            await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await container.Process.StandardOutput.ReadAsync(buffer, limit.Token));
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => container.Process.StandardOutput.ReadAsync(buffer, limit.Token).AsTask());
         }
 
         await container.Process.StandardInput.WriteAsync("abcdef"u8.ToArray());

@@ -13,6 +13,7 @@ internal sealed class PasstSource : IStreamSource
     public const string Missing = "there is no passt in PATH: install it (Debian: apt install passt), or give the interface a tap";
 
     private const int EndMilliseconds = 2000;
+    private const int KillSignal = 9;
     private const int MaxWords = 400;
 
     private readonly PasstOptions _options;
@@ -124,7 +125,7 @@ internal sealed class PasstSource : IStreamSource
             PollEntry ended = new() { Fd = process.Fd, Events = PollEntry.In };
             if (Poll.Wait(new Span<PollEntry>(ref ended), EndMilliseconds) == 0)
             {
-                process.Kill();
+                process.Signal(KillSignal);
                 _ = Poll.Wait(new Span<PollEntry>(ref ended), -1);
             }
 
