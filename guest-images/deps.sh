@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 packages=(
     # NativeAOT's linker, the small kernel, the payload
-    gcc libc6-dev binutils make bison flex bc libelf-dev libssl-dev zlib1g-dev perl
+    gcc libc6-dev binutils make bison flex bc libelf-dev libssl-dev libzstd-dev zlib1g-dev perl
     # images
     cpio busybox-static mmdebstrap e2fsprogs kmod xz-utils lz4 zstd
     # the nested KVM host, tests, benchmarks

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
@@ -120,12 +121,13 @@ public sealed unsafe partial class ZstdStream : SpanStream
     [LibraryImport(Library)]
     private static partial nint ZSTD_getErrorName(nuint result);
 
-    // ZSTD_inBuffer and ZSTD_outBuffer (zstd.h) have the same layout.
+    /// <summary>ZSTD_inBuffer and ZSTD_outBuffer, which have the same layout.</summary>
+    [Abi("zstd.h", "ZSTD_inBuffer")]
     [StructLayout(LayoutKind.Sequential)]
     private struct ZstdBuffer
     {
-        public byte* Data;
-        public nuint Size;
-        public nuint Position;
+        [AbiField("src")] public byte* Data;
+        [AbiField("size")] public nuint Size;
+        [AbiField("pos")] public nuint Position;
     }
 }

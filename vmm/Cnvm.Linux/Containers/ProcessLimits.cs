@@ -4,7 +4,6 @@ using Cnvm.Linux.Abi;
 namespace Cnvm.Linux;
 
 /// <summary>Resource limits of this process (setrlimit(2)).</summary>
-[Abi("sys/resource.h")]
 public static unsafe partial class ProcessLimits
 {
     /// <param name="resource">RLIMIT_ number.</param>
