@@ -70,7 +70,7 @@ internal sealed class ContainerPlace
     {
         if (!Path.Exists(volume.HostPath))
         {
-            throw new SandboxException(SandboxErrorKind.NotFound, $"there is nothing at {volume.HostPath} for a volume");
+            throw new SandboxException(SandboxErrorKind.NotFound, $"volume {volume.HostPath}: no such file or directory");
         }
 
         string name = string.Create(CultureInfo.InvariantCulture, $"mounts/{_volumes++}");

@@ -15,6 +15,9 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoo
 {
     private const uint KilledStatus = 128 + SigKill;
     private const uint MostSignals = 64;
+
+    /// <summary>containerd's status of an end that nobody has seen.</summary>
+    private const uint UnknownStatus = 255;
     private const int SigKill = 9;
     private const int SigTerm = 15;
 
@@ -54,16 +57,32 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoo
             throw Precondition(task, process, "be started");
         }
 
+        if (process != task.Init)
+        {
+            ThrowUnlessRunning(task);
+        }
+
+        IContainerProcess guest;
+        try
+        {
+            guest = process == task.Init
+                ? await StartFirstAsync(task, process)
+                : await task.Container.ExecAsync(process.ExecId, process.Spec, CancellationToken.None);
+        }
+        catch
+        {
+            // It never will run. There is no event of its end, as there was none of its start.
+            process.SetExited(new ProcessExit(UnknownStatus, DateTimeOffset.UtcNow));
+            throw;
+        }
+
+        process.SetRunning(guest);
         if (process == task.Init)
         {
-            await task.Container.StartAsync(CancellationToken.None);
-            process.SetRunning(process.Guest!);
             events.Publish(EventTopic.Start, new TaskStart { ContainerId = task.Id, Pid = (uint)pod.ProcessId });
         }
         else
         {
-            ThrowUnlessRunning(task);
-            process.SetRunning(await task.Container.ExecAsync(process.ExecId, process.Spec, CancellationToken.None));
             events.Publish(EventTopic.ExecStarted, new TaskExecStarted { ContainerId = task.Id, ExecId = process.ExecId, Pid = (uint)pod.ProcessId });
         }
 
@@ -358,6 +377,12 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoo
         }
 
         End(task, process, status);
+    }
+
+    private static async Task<IContainerProcess> StartFirstAsync(ContainerTask task, TaskProcess process)
+    {
+        await task.Container.StartAsync(CancellationToken.None);
+        return process.Guest!;
     }
 
     private void End(ContainerTask task, TaskProcess process, uint status)

@@ -56,7 +56,7 @@ internal sealed partial class Containerd : IAsyncDisposable
 
         string name = GuestHost.UniqueName("cnvm-ctr");
         string directory = $"{host.Scratch}/{name}";
-        (await host.Commands.RunAsync($"mkdir -p {directory}/vms /run/containerd && cat >{directory}/config.toml", GuestVm.Patience, Configuration(directory))).OrThrow();
+        (await host.Commands.RunAsync($"mkdir -p /run/containerd {directory} && mkdir -m 700 {directory}/vms && cat >{directory}/config.toml", GuestVm.Patience, Configuration(directory))).OrThrow();
         await BusyboxImage.AddToHostAsync(host, directory + "/busybox.tar");
         string script = $$"""
             mount -t tmpfs tmpfs /run/containerd || exit 1
