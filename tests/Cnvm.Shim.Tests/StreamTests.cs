@@ -78,6 +78,23 @@ public sealed class StreamTests
     }
 
     [Fact]
+    public async Task A_process_that_cannot_be_started_has_ended_and_so_has_its_output()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        await shim.RunAsync("c1", "exec sleep 1000");
+        string stdout = shim.MakeFifo();
+        await shim.Client.ExecAsync("c1", "e1", "{}", new(null, stdout));
+        await using FileStream output = File.OpenRead(stdout);
+
+        await Assert.ThrowsAsync<TtrpcException>(() => shim.Client.StartAsync("c1", "e1"));
+
+        Assert.Equal(0, await Task.Run(() => output.Read(new byte[1])).WaitAsync(ShimHarness.Patience));
+        Assert.Equal(ProcessStatus.Stopped, (await shim.Client.StateAsync("c1", "e1")).Status);
+        Assert.Equal(255u, (await shim.Client.DeleteAsync("c1", "e1")).ExitStatus);
+        Assert.Equal(ProcessStatus.Running, (await shim.Client.StateAsync("c1")).Status);
+    }
+
+    [Fact]
     public async Task A_terminal_has_one_output_and_a_size()
     {
         await using ShimHarness shim = await ShimHarness.StartAsync();

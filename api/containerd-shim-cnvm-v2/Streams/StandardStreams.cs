@@ -17,6 +17,7 @@ internal sealed partial class StandardStreams : IAsyncDisposable
     private readonly CancellationTokenSource _end = new();
     private Task _inputCopy = Task.CompletedTask;
     private Task _outputCopies = Task.CompletedTask;
+    private int _disposed;
 
     /// <param name="input">Path of a FIFO; empty for none.</param>
     /// <param name="output">As <see cref="StreamEnd.OpenOutput"/> takes it.</param>
@@ -66,6 +67,11 @@ internal sealed partial class StandardStreams : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
         await _end.CancelAsync();
         await Task.WhenAll(_inputCopy, _outputCopies);
         CloseAll();

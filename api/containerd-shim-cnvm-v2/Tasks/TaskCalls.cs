@@ -71,8 +71,9 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoo
         }
         catch
         {
-            // It never will run. There is no event of its end, as there was none of its start.
+            // It never will run, and whoever reads its output waits for the end of that. There is no event of its end, as there was none of its start.
             process.SetExited(new ProcessExit(UnknownStatus, DateTimeOffset.UtcNow));
+            await process.DisposeAsync();
             throw;
         }
 
