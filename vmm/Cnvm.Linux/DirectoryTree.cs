@@ -8,7 +8,7 @@ namespace Cnvm.Linux;
 /// <summary>
 /// A folder whose contents are written by names that somebody else chose. Names are walked as if the folder were the root directory
 /// (openat2(2), RESOLVE_IN_ROOT): neither <c>..</c> nor any link leads out of it. Names are bytes, one to each character (Latin-1), so that
-/// none is refused or changed. One thread; nobody else changes the folder meanwhile.
+/// none is refused or changed. One thread. Who changes the folder meanwhile can make calls fail or land elsewhere in it, and not outside of it.
 /// </summary>
 [Abi("fcntl.h linux/openat2.h")]
 public sealed unsafe partial class DirectoryTree : IDisposable
@@ -97,6 +97,12 @@ public sealed unsafe partial class DirectoryTree : IDisposable
                 : null;
         }
     }
+
+    /// <summary>What has the name, to be passed on by its descriptor; links on the way stay in the tree, and a link itself is opened as such.</summary>
+    /// <returns>Null if there is none; the caller's.</returns>
+    /// <exception cref="LinuxException">The host refuses.</exception>
+    public FileDescriptor? TryOpenPlace(string name) =>
+        TryOpenBelow(name.Trim('/'), FileCalls.O_PATH | FileCalls.O_NOFOLLOW, name, Errno.ENOTDIR);
 
     /// <summary>Makes a symbolic link in place of whatever has its name; the target is never looked at.</summary>
     /// <exception cref="LinuxException">The host refuses.</exception>

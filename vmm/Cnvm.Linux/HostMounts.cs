@@ -1,46 +1,49 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
-/// <summary>Mounts in this process's mount namespace (mount(2), umount2(2)). They need CAP_SYS_ADMIN.</summary>
-[Abi("sys/mount.h")]
-public static partial class HostMounts
+/// <summary>
+/// Files and folders of the host at places that somebody hostile may rename and link meanwhile: by descriptor, so that it is always the place that was
+/// opened (open_tree(2), mount_setattr(2), move_mount(2), Linux 5.12). They need CAP_SYS_ADMIN.
+/// </summary>
+[Abi("sys/mount.h fcntl.h")]
+public static unsafe partial class HostMounts
 {
-    private const nuint MS_RDONLY = 1;
-    private const nuint MS_NOSUID = 2;
-    private const nuint MS_NODEV = 4;
-    private const nuint MS_REMOUNT = 32;
-    private const nuint MS_BIND = 4096;
-    private const nuint MS_REC = 16384;
-    private const nuint MS_PRIVATE = 1 << 18;
+    private const uint OPEN_TREE_CLONE = 1;
+    private const uint OPEN_TREE_CLOEXEC = 0x80000;
+    private const uint AT_RECURSIVE = 0x8000;
+    private const uint AT_EMPTY_PATH = 0x1000;
+    private const int AT_FDCWD = -100;
+    private const uint MOVE_MOUNT_F_EMPTY_PATH = 4;
+    private const uint MOVE_MOUNT_T_EMPTY_PATH = 0x40;
+    private const ulong MOUNT_ATTR_RDONLY = 1;
+    private const ulong MOUNT_ATTR_NOSUID = 2;
+    private const ulong MOUNT_ATTR_NODEV = 4;
+    private const ulong MS_PRIVATE = 1 << 18;
     private const int MNT_DETACH = 2;
     private const int UMOUNT_NOFOLLOW = 8;
 
     /// <summary>Shows a file or folder, with what is mounted below it, at another place. Its set-user-id files and devices count for nothing there.</summary>
-    /// <exception cref="LinuxException">One of the two is not there, or the host refuses.</exception>
-    public static void Bind(string source, string target, bool readOnly)
+    /// <param name="target">The open place, a file for a file and a folder for a folder; stays the caller's.</param>
+    /// <param name="readOnly">Nothing can be changed through it, from the moment it is there.</param>
+    /// <exception cref="LinuxException">The source is not there, or the host refuses.</exception>
+    public static void Bind(string source, int target, bool readOnly)
     {
-        LinuxError.Check(mount(source, target, null, MS_BIND | MS_REC, null), $"bind mount of {source} at {target}");
-        try
+        using var tree = new FileDescriptor(LinuxError.Check(
+            open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE), $"bind mount of {source}"));
+        mount_attr attributes = new()
         {
-            LinuxError.Check(mount(null, target, null, MS_PRIVATE, null), $"make {target} private");
-            nuint flags = MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV | (readOnly ? MS_RDONLY : 0);
-            LinuxError.Check(mount(null, target, null, flags, null), $"remount {target}");
-        }
-        catch
-        {
-            Unmount(target);
-            throw;
-        }
+            attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (readOnly ? MOUNT_ATTR_RDONLY : 0),
+            propagation = MS_PRIVATE,
+        };
+        // SAFETY: the kernel reads a local of the size that it is told.
+        LinuxError.Check(
+            mount_setattr(tree.Value, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, (nuint)sizeof(mount_attr)), $"set the flags of a mount of {source}");
+        LinuxError.Check(
+            move_mount(tree.Value, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH), $"put a mount of {source} in its place");
     }
-
-    /// <summary>Mounts a file system.</summary>
-    /// <param name="options">As mount(8) has them in its data argument.</param>
-    /// <param name="readOnly">Nothing can be changed through it.</param>
-    /// <exception cref="LinuxException">The host refuses.</exception>
-    public static void Mount(string type, string source, string target, string options, bool readOnly) => LinuxError.Check(
-        mount(source, target, type, MS_NOSUID | MS_NODEV | (readOnly ? MS_RDONLY : 0), options), $"mount {type} {source} at {target}");
 
     /// <summary>Takes a mount away at once, whoever still uses it; does nothing if there is none.</summary>
     /// <exception cref="LinuxException">The host refuses.</exception>
@@ -52,9 +55,37 @@ public static partial class HostMounts
         }
     }
 
+    /// <summary>As <see cref="Unmount(string)"/>, of what is mounted at an open file or folder, which is the mount's own.</summary>
+    /// <param name="mounted">Stays the caller's.</param>
+    public static void Unmount(int mounted)
+    {
+        string target = string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{mounted}");
+        if (umount2(target, MNT_DETACH) < 0 && LinuxError.Last is not Errno.EINVAL)
+        {
+            LinuxError.Throw($"unmount {File.ResolveLinkTarget(target, returnFinalTarget: false)}");
+        }
+    }
+
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int mount(string? source, string target, string? type, nuint flags, string? data);
+    private static partial int open_tree(int directory, string path, uint flags);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mount_setattr(int directory, string path, uint flags, mount_attr* attributes, nuint size);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int move_mount(int fromDirectory, string from, int toDirectory, string to, uint flags);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int umount2(string target, int flags);
+
+    /// <summary>struct mount_attr.</summary>
+    [Abi("sys/mount.h", "struct mount_attr")]
+    [StructLayout(LayoutKind.Sequential)]
+    private struct mount_attr
+    {
+        public ulong attr_set;
+        public ulong attr_clr;
+        public ulong propagation;
+        public ulong userns_fd;
+    }
 }

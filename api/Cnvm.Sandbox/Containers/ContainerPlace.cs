@@ -5,11 +5,15 @@ using Cnvm.Sandbox.Machine;
 
 namespace Cnvm.Sandbox.Containers;
 
-/// <summary>What a container has of the host: its root file system and its volumes, and where they are in the guest.</summary>
+/// <summary>
+/// What a container has of the host: its root file system and its volumes, and where they are in the guest. The guest can write to the shared folder, so
+/// that nothing in it is reached by its path: names stay in the folder, and mounts are made and taken away by descriptor.
+/// </summary>
 internal sealed class ContainerPlace
 {
     private readonly SandboxOptions _options;
     private readonly string _id;
+    private readonly string _shared;
     private readonly string _host;
     private int _volumes;
 
@@ -17,7 +21,8 @@ internal sealed class ContainerPlace
     {
         _options = options;
         _id = id;
-        _host = Path.Combine(folder.Shared, id);
+        _shared = folder.Shared;
+        _host = Path.Combine(_shared, id);
     }
 
     /// <summary>Makes the container's folder on the host: until it is removed, the name is taken.</summary>
@@ -29,7 +34,8 @@ internal sealed class ContainerPlace
             throw new SandboxException(SandboxErrorKind.AlreadyExists, $"the sandbox has a container '{_id}' already");
         }
 
-        Directory.CreateDirectory(_host);
+        using DirectoryTree tree = DirectoryTree.Open(_shared);
+        tree.MakeDirectory(_id);
     }
 
     /// <summary>What the agent has to mount before the container is made.</summary>
@@ -90,18 +96,16 @@ internal sealed class ContainerPlace
     /// <summary>Takes away what was made for the container on the host.</summary>
     public void Remove()
     {
-        if (!Directory.Exists(_host))
+        using DirectoryTree tree = DirectoryTree.Open(_shared);
+        MountTable.UnmountBelow(_host, point =>
         {
-            return;
-        }
-
-        MountTable.UnmountBelow(_host);
-        using (DirectoryTree tree = DirectoryTree.Open(_host))
-        {
-            tree.RemoveBelow("", static _ => false);
-        }
-
-        Directory.Delete(_host);
+            using FileDescriptor? mounted = tree.TryOpenPlace(point[(_shared.Length + 1)..]);
+            if (mounted is not null)
+            {
+                HostMounts.Unmount(mounted.Value);
+            }
+        });
+        tree.Remove(_id);
     }
 
     /// <summary>Path in the guest of a file or folder of the host: a folder that the sandbox has anyway, or one that is mounted now.</summary>
@@ -118,20 +122,22 @@ internal sealed class ContainerPlace
             }
         }
 
-        string target = Path.Combine(_host, name);
-        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+        string target = $"{_id}/{name}";
+        using DirectoryTree tree = DirectoryTree.Open(_shared);
         if (Directory.Exists(path))
         {
-            Directory.CreateDirectory(target);
+            tree.MakeDirectory(target);
         }
         else
         {
-            File.WriteAllBytes(target, []);
+            tree.MakeFile(target).Dispose();
         }
 
+        using FileDescriptor place = tree.TryOpenPlace(target)
+            ?? throw new SandboxException(SandboxErrorKind.Host, $"the guest has taken away {target}, where {path} was to be mounted");
         try
         {
-            HostMounts.Bind(path, target, readOnly);
+            HostMounts.Bind(path, place.Value, readOnly);
         }
         catch (LinuxException e) when (e.Errno is Errno.EPERM or Errno.EACCES)
         {

@@ -27,11 +27,15 @@ internal static class MountTable
 
     /// <summary>Takes away everything that is mounted below a folder.</summary>
     /// <exception cref="IOException">Something stays mounted.</exception>
-    public static void UnmountBelow(string folder)
+    public static void UnmountBelow(string folder) => UnmountBelow(folder, HostMounts.Unmount);
+
+    /// <param name="unmount">Takes away what is mounted at a path of the table, if it is still there.</param>
+    /// <inheritdoc cref="UnmountBelow(string)"/>
+    public static void UnmountBelow(string folder, Action<string> unmount)
     {
         foreach (string point in Below(folder))
         {
-            HostMounts.Unmount(point);
+            unmount(point);
         }
 
         if (Below(folder) is [{ } left, ..])
