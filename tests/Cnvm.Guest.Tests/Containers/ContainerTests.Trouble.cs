@@ -41,7 +41,7 @@ public abstract partial class ContainerTests
         await containerd.RunAsync(containerd.Ctr("container rm killed"));
 
         await GoesOnAsync(containerd, "spared");
-        CommandResult again = await containerd.RunContainerAsync("killed", "exit 6");
+        CommandResult again = await containerd.RunNamesakeAsync("killed", "exit 6");
         Assert.True(again.ExitCode == 6, $"{again}\n{await containerd.LogAsync()}");
         Assert.Equal(137, await containerd.EndAsync("spared"));
         await containerd.AssertNothingIsLeftAsync();

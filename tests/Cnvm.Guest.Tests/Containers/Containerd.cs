@@ -119,6 +119,22 @@ internal sealed partial class Containerd : IAsyncDisposable
     public Task<CommandResult> RunContainerAsync(string id, string command, string options = "") =>
         TryRunAsync(CtrRun(id, "sleep 0.5; " + command, "--rm " + options));
 
+    /// <summary>Runs a container whose namesake's shim has died: its name is free only some time after the list of tasks is silent about it.</summary>
+    public async Task<CommandResult> RunNamesakeAsync(string id, string command)
+    {
+        for (DateTime end = DateTime.UtcNow + GuestVm.Patience; ;)
+        {
+            CommandResult result = await RunContainerAsync(id, command);
+            if (!result.Error.Contains($"task {id}: already exists", StringComparison.Ordinal) || DateTime.UtcNow > end)
+            {
+                return result;
+            }
+
+            // ctr has made the container, but removes only what it has started.
+            await TryRunAsync(Ctr($"container rm {id}"));
+        }
+    }
+
     /// <summary>Starts a container that goes on.</summary>
     public Task StartContainerAsync(string id, string command, string options = "--null-io") => RunAsync(CtrRun(id, command, "--detach " + options));
 
