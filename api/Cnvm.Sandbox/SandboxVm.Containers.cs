@@ -34,11 +34,14 @@ public sealed partial class SandboxVm
         return CreateAsync(id, SpecReader.Read(configJson), rootfs, [], cancellation);
     }
 
-    /// <summary>A container that is there already, by whoever made it: of a sandbox that was attached to.</summary>
+    /// <summary>
+    /// A container that is there already, by whoever made it: of a sandbox that was attached to, perhaps because its VM has come here from another
+    /// host. Nothing is asked of the guest; a container that is not there is found missing by the first call.
+    /// </summary>
     /// <param name="id">Its name in the sandbox.</param>
     /// <param name="rootfs">Its root file system on the host, where users are looked up.</param>
     /// <param name="first">What further processes take over from the first one: variables, user, folder.</param>
-    internal Container OpenContainer(string id, string rootfs, ProcessOptions first) => new(
+    public Container OpenContainer(string id, string rootfs, ProcessOptions first) => new(
         _agent, id, new ContainerPlace(_options, _folder, id), SpecDefaults.FirstProcess(first, rootfs), rootfs);
 
     private async Task<Container> CreateAsync(

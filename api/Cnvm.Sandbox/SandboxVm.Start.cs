@@ -256,15 +256,17 @@ public sealed partial class SandboxVm
 
             Happened?.Invoke(e);
         };
-        _ = _agent.Closed.ContinueWith(
-            _ =>
-            {
-                if (Volatile.Read(ref _disposed) == 0)
-                {
-                    _vmm.Kill();
-                }
-            },
-            CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        _ = EndWithoutAgentAsync();
+    }
+
+    /// <summary>As a rule the connection has gone because the VMM is ending, which may have something to say to others first.</summary>
+    private async Task EndWithoutAgentAsync()
+    {
+        await _agent.Closed.ConfigureAwait(false);
+        if (Volatile.Read(ref _disposed) == 0 && !await _vmm!.EndsWithinAsync(AgentConnection.EndIsNear).ConfigureAwait(false) && Volatile.Read(ref _disposed) == 0)
+        {
+            _vmm.Kill();
+        }
     }
 
     /// <summary>Makes the guest a sandbox: its clock and its random numbers are its own, its name, its folders.</summary>

@@ -7,7 +7,8 @@ namespace Cnvm.Sandbox.Agent;
 /// <summary>Calls to the agent of a guest. Any thread; calls run side by side.</summary>
 internal sealed class AgentConnection : IAsyncDisposable
 {
-    private static readonly TimeSpan EndIsNear = TimeSpan.FromSeconds(2);
+    /// <summary>How long after the connection the VMM may end.</summary>
+    public static readonly TimeSpan EndIsNear = TimeSpan.FromSeconds(2);
     private readonly TtrpcClient _client;
     private readonly Task<SandboxEnd>? _ended;
     private readonly TimeSpan _callTimeout;

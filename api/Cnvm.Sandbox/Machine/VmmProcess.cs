@@ -26,6 +26,7 @@ internal sealed class VmmProcess : IAsyncDisposable
     private readonly List<(Func<VmmEvent, bool> Wanted, TaskCompletionSource Source)> _waiting = [];
     private readonly TaskCompletionSource<SandboxEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _isExpected;
+    private bool _hasMoved;
 
     private VmmProcess(DetachedProcess process, AnonymousPipeServerStream events, string log)
     {
@@ -108,6 +109,20 @@ internal sealed class VmmProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>Whether the process ends in this time.</summary>
+    public async Task<bool> EndsWithinAsync(TimeSpan time)
+    {
+        try
+        {
+            await _ended.Task.WaitAsync(time).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Ends the process, which takes its sockets and its entry among the running VMs with it if it is quick enough.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -115,11 +130,7 @@ internal sealed class VmmProcess : IAsyncDisposable
         if (!_ended.Task.IsCompleted)
         {
             _process.Signal(TerminateSignal);
-            try
-            {
-                await _ended.Task.WaitAsync(Grace).ConfigureAwait(false);
-            }
-            catch (TimeoutException)
+            if (!await EndsWithinAsync(Grace).ConfigureAwait(false))
             {
                 Kill();
             }
@@ -174,6 +185,7 @@ internal sealed class VmmProcess : IAsyncDisposable
 
     private void Take(VmmEvent happened)
     {
+        _hasMoved |= happened is { Source: "vm", Name: "migration-finished" };
         List<TaskCompletionSource> told = [];
         lock (_gate)
         {
@@ -199,11 +211,13 @@ internal sealed class VmmProcess : IAsyncDisposable
     private void End(int exitCode, string? fault)
     {
         bool expected = Volatile.Read(ref _isExpected);
-        string how = expected ? "the sandbox was ended"
+        bool moved = _hasMoved && exitCode == 0;
+        string how = moved ? "its VM has moved, and runs where it was moved to"
+            : expected ? "the sandbox was ended"
             : exitCode > 128 ? string.Create(CultureInfo.InvariantCulture, $"{VmmProgram.Name} (process {Id}) was killed by signal {exitCode - 128}")
             : string.Create(CultureInfo.InvariantCulture, $"{VmmProgram.Name} (process {Id}) ended with exit code {exitCode}");
         string said = fault ?? LastWords();
-        _ended.TrySetResult(new SandboxEnd(exitCode, said.Length == 0 || expected ? how : $"{how}: {said}", expected));
+        _ended.TrySetResult(new SandboxEnd(exitCode, said.Length == 0 || expected || moved ? how : $"{how}: {said}", expected) { HasMoved = moved });
     }
 
     /// <summary>The end of what it said.</summary>

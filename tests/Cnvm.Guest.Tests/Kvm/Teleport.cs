@@ -43,7 +43,10 @@ public sealed partial class Teleport(NestedHostFixture fixture, ITestOutputHelpe
             Pulses = false,
         });
         await guest.TypeAsync($"answer {Port} & file-writer &");
-        await using ThirdParty third = await ThirdParty.ConnectAsync(here, GuestAddress, Port);
+        await here.RunAsync(
+            "set -e; ip netns add third; ip link add toward type veth peer name eth0 netns third; ip link set toward master br0 up; "
+            + "ip -n third link set lo up; ip -n third address add 192.168.249.1/24 dev eth0; ip -n third link set eth0 up");
+        await using ThirdParty third = await ThirdParty.ConnectAsync(here.Host, "third", GuestAddress, Port);
         int before = await AssertFilesAsync(third, 0);
         _ = await third.MarkAsync();
 

@@ -25,7 +25,7 @@ public sealed class SandboxFixture : IDisposable
         }
 
         File.Copy(Busybox, Path.Combine(Rootfs, "bin", "busybox"));
-        foreach (string name in (string[])["sh", "cat", "echo", "id", "sleep", "stty", "date", "kill", "mount", "ls"])
+        foreach (string name in (string[])["sh", "cat", "echo", "id", "sleep", "stty", "date", "kill", "mount", "ls", "nc", "awk", "tr"])
         {
             File.CreateSymbolicLink(Path.Combine(Rootfs, "bin", name), "busybox");
         }

@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Cnvm.Nested;
 
-namespace Cnvm.Guest.Tests.Kvm;
+namespace Cnvm.Guest.Tests;
 
 /// <summary>Somebody on the guest's network who holds one TCP connection with it (third-party.pl and answer.pl).</summary>
 internal sealed partial class ThirdParty : IAsyncDisposable
@@ -11,14 +11,15 @@ internal sealed partial class ThirdParty : IAsyncDisposable
 
     private ThirdParty(HostProcess process) => _process = process;
 
-    /// <summary>A network namespace of its own at br0; returns when the guest has taken the connection.</summary>
-    public static async Task<ThirdParty> ConnectAsync(TeleportHost host, string guest, int port)
+    /// <summary>Returns when the guest has taken the connection.</summary>
+    /// <param name="host">Where it runs.</param>
+    /// <param name="netns">Network namespace of the host that it is in.</param>
+    /// <param name="guest">The guest's address.</param>
+    /// <param name="port">Where the guest answers.</param>
+    public static async Task<ThirdParty> ConnectAsync(GuestHost host, string netns, string guest, int port)
     {
-        await host.RunAsync(
-            "set -e; ip netns add third; ip link add toward type veth peer name eth0 netns third; ip link set toward master br0 up; "
-            + "ip -n third link set lo up; ip -n third address add 192.168.249.1/24 dev eth0; ip -n third link set eth0 up");
         string program = Shell.Quote(Path.Combine(Repository.Root, "tests", "Cnvm.Guest.Tests", "Programs", "third-party.pl"));
-        var third = new ThirdParty(await host.Host.StartAsync($"exec ip netns exec third perl {program} {guest} {port} 2>&1"));
+        var third = new ThirdParty(await host.StartAsync($"exec ip netns exec {netns} perl {program} {guest} {port} 2>&1"));
         await third._process.WaitForAsync("CNVM-THIRD connected", GuestVm.Patience);
         return third;
     }
