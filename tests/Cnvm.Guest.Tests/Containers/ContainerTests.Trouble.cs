@@ -35,8 +35,10 @@ public abstract partial class ContainerTests
         await StartCountingAsync(containerd, "killed");
         await StartCountingAsync(containerd, "spared");
 
-        // A shim names its container in its arguments, as containerd gave them.
-        await containerd.RunAsync("pkill --signal KILL --full 'containerd-shim-.* killed( |$)'");
+        // A shim's arguments, as containerd gave them, name its container and this containerd's socket.
+        string[] shims = (await containerd.RunAsync($"pgrep --full 'containerd-shim-.* -id killed .*{containerd.Directory}/'")).Split('\n');
+        Assert.Single(shims);
+        await containerd.RunAsync($"kill -KILL {shims[0]}");
         await containerd.WaitForStatusAsync("killed", "");
         await containerd.RunAsync(containerd.Ctr("container rm killed"));
 
