@@ -85,10 +85,10 @@ public static class MemoryHotplugDevice
                     CreateQwordField(Path("MR64"), AmlResource.QwordLength, "MLEN"),
                     Acquire("MLCK"),
                     Store(Arg(0), Path("MSEL")),
-                    Store(Or(Path("MHBL"), ShiftLeft(Path("MHBH"), 32)), Path("MMIN")),
-                    Store(Or(Path("MHLL"), ShiftLeft(Path("MHLH"), 32)), Path("MLEN")),
+                    Or(Path("MHBL"), ShiftLeft(Path("MHBH"), 32), Path("MMIN")),
+                    Or(Path("MHLL"), ShiftLeft(Path("MHLH"), 32), Path("MLEN")),
                     Release("MLCK"),
-                    Store(Subtract(Add(Path("MMIN"), Path("MLEN")), 1), Path("MMAX")),
+                    Subtract(Add(Path("MMIN"), Path("MLEN")), 1, Path("MMAX")),
                     Return(Path("MR64"))),
                 Method("MTFY", 1, [.. slots.Select(slot => If(Equal(Arg(0), slot), Notify(Path(NameOf(slot)), DeviceCheck)))]),
                 SerializedMethod(

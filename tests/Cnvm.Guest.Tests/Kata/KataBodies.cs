@@ -6,7 +6,7 @@ namespace Cnvm.Guest.Tests.Kata;
 /// <summary>What Kata's drivers send, field by field. The serial port is the terminal, as with Kata's debug option; the rest is its default.</summary>
 internal static class KataBodies
 {
-    private const long MemoryBytes = 256L << 20;
+    public const long MemoryBytes = 256L << 20;
 
     /// <summary>All RAM of a host but the guest's, in units of 2 MiB: what the driver in Rust keeps room for.</summary>
     private const long HostBytes = (64L << 30) - MemoryBytes - (6L << 20);
