@@ -47,6 +47,8 @@ internal static class HelpText
                                  shared, mergeable, hugepages, prefault, reserve = on|off (off)
                                  hugepage_size=SIZE   size of a huge page (the host's default)
                                  thp=on|off      ask for transparent huge pages (on)
+                                 hotplug_size=SIZE    room for RAM that comes while the guest runs (cnvm resize)
+                                 hotplugged_size=SIZE how much of size is already there in that way
           --memory-zone KEYS...  id=NAME,size=SIZE[,file=PATH] and switches as above. Zones replace size= of --memory.
 
         Devices:

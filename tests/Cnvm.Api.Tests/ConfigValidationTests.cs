@@ -28,6 +28,14 @@ public sealed class ConfigValidationTests
         { "memory.size", "not enough" },
         { "memory.size", "must be 0" },
         { "memory.shared", "each of memory.zones" },
+        { "memory.hotplug_size", "do not fit" },
+        { "memory.hotplug_method", "virtio-mem" },
+        { "memory.hotplugged_size", "more than memory.hotplug_size" },
+        { "memory.hotplugged_size", "without zones" },
+        { "memory.hotplugged_size", "128 MiB" },
+        { "memory.hotplugged_size", "huge page" },
+        { "memory.hotplugged_size", "must be more" },
+        { "memory.zones[0].hotplug_size", "hotplug" },
         { "memory.zones[1].id", "earlier zone" },
         { "memory.zones[0].hugepage_size", "hugepages on" },
         { "memory.zones[0].host_numa_node", "NUMA" },
@@ -157,6 +165,19 @@ public sealed class ConfigValidationTests
             Memory = new MemoryConfig(0, Zones: [new MemoryZoneConfig("a", 1UL << 30), new MemoryZoneConfig("b", 1UL << 30, "/dev/shm/x", Shared: true)]),
         }));
 
+    /// <summary>Room beside zones is for nothing but may be asked for, and sizes that are no multiple of anything leave room for so much.</summary>
+    [Fact]
+    public void Room_for_more_memory_is_taken() => Assert.All(
+        new MemoryConfig[]
+        {
+            new(HotplugSize: 0),
+            new(HotplugSize: 8UL << 30, HotpluggedSize: 0),
+            new(HotplugSize: (500UL << 30) + (2UL << 20)),
+            new(1UL << 30, HotplugSize: 1UL << 30, HotpluggedSize: 512UL << 20),
+            new(0, HotplugSize: 8UL << 30, Zones: [new MemoryZoneConfig("a", 1UL << 30)]),
+        },
+        memory => Assert.Empty(VmConfigValidator.Validate(Good with { Memory = memory })));
+
     [Fact]
     public void Sums_that_overflow_do_not_pass() =>
         Assert.Contains(
@@ -228,6 +249,15 @@ public sealed class ConfigValidationTests
             ("memory.size", "do not fit") => Memory(new MemoryConfig(1UL << 46)),
             ("memory.size", "not enough") => Memory(new MemoryConfig(1UL << 20)),
             ("memory.size", "must be 0") => Memory(new MemoryConfig(1UL << 30, Zones: [zone])),
+            ("memory.hotplug_size", _) => Memory(new MemoryConfig(1UL << 30, HotplugSize: 1UL << 46)),
+            ("memory.hotplug_method", _) => Memory(new MemoryConfig(1UL << 30, HotplugMethod: HotplugMethod.VirtioMem, HotplugSize: 1UL << 30)),
+            ("memory.hotplugged_size", "more than memory.hotplug_size") => Memory(new MemoryConfig(1UL << 30, HotpluggedSize: 128UL << 20)),
+            ("memory.hotplugged_size", "without zones") => Memory(new MemoryConfig(0, HotplugSize: 1UL << 30, HotpluggedSize: 128UL << 20, Zones: [zone])),
+            ("memory.hotplugged_size", "128 MiB") => Memory(new MemoryConfig(1UL << 30, HotplugSize: 1UL << 30, HotpluggedSize: 64UL << 20)),
+            ("memory.hotplugged_size", "huge page") => Memory(
+                new MemoryConfig(2UL << 30, HotplugSize: 1UL << 30, HotpluggedSize: 128UL << 20, Hugepages: true, HugepageSize: 1UL << 30)),
+            ("memory.hotplugged_size", _) => Memory(new MemoryConfig(1UL << 30, HotplugSize: 1UL << 30, HotpluggedSize: 1UL << 30)),
+            ("memory.zones[0].hotplug_size", _) => Memory(new MemoryConfig(0, Zones: [zone with { HotplugSize = 1UL << 30 }])),
             ("memory.shared", _) => Memory(new MemoryConfig(0, Shared: true, Zones: [zone])),
             ("memory.zones[1].id", _) => Memory(new MemoryConfig(0, Zones: [zone, zone])),
             ("memory.zones[0].hugepage_size", _) => Memory(new MemoryConfig(0, Zones: [zone with { HugepageSize = 2UL << 20 }])),

@@ -42,6 +42,40 @@ public sealed class GuestMemoryTests
         Assert.Equal(inside, pointer != 0);
     }
 
+    [Fact]
+    public void What_is_added_is_ram_for_all_who_ask_afterwards()
+    {
+        using GuestMemory memory = Build(out MappedMemory mapping);
+        IReadOnlyList<RamRegion> before = memory.Regions;
+        Assert.False(memory.TryGetSpan(9 * Page, 2 * (uint)Page, out _));
+        memory.Add(new RamRegion(10 * Page, 2 * Page, mapping.Address + (nint)(10 * Page)));
+        memory.GetSpan((10 * Page) - 4, 8).Fill(0x77);
+        memory.Add(new RamRegion(14 * Page, Page, mapping.Address + (nint)(14 * Page)));
+        Assert.True(memory.Contains(9 * Page, 3 * Page));
+        Assert.True(memory.Contains(14 * Page, Page));
+        Assert.False(memory.Contains(12 * Page, 1));
+        Assert.Equal((3, 5), (before.Count, memory.Regions.Count));
+        Assert.Equal(11 * Page, memory.Size);
+
+        // Not where RAM is, not before it, not at another place of the host's, and not while it is recorded who writes.
+        foreach (RamRegion bad in new RamRegion[] { At(14, 14), At(12, 12), At(15, 12) })
+        {
+            Assert.Throws<ArgumentException>(() => memory.Add(bad));
+        }
+
+        memory.StartDirtyTracking();
+        Assert.Throws<InvalidOperationException>(() => memory.Add(At(15, 15)));
+        memory.StopDirtyTracking();
+        memory.Add(At(15, 15));
+        memory.StartDirtyTracking();
+        memory.MarkDirty(15 * Page, 1);
+        var dirty = new DirtyBitmap(memory.Regions);
+        memory.CollectDeviceWrites(dirty);
+        Assert.True(dirty.IsDirty(5, 0));
+
+        RamRegion At(ulong page, ulong place) => new(page * Page, Page, mapping.Address + (nint)(place * Page));
+    }
+
     [Theory]
     [InlineData(0UL, ulong.MaxValue)]
     [InlineData(8 * Page, ulong.MaxValue - (8 * Page) + 2)]

@@ -80,6 +80,8 @@ internal sealed unsafe partial class SoftPartition : IPartition
                 End = region.End,
                 Host = (byte*)region.HostAddress,
                 CodeLines = (ulong*)NativeMemory.AllocZeroed(pages, sizeof(ulong)),
+                Dirty = _dirtyLog.IsRunning ? SoftDirtyLog.AllocateFor(region.Size) : null,
+                Awaits = Volatile.Read(ref _missing) is null ? 0UL : 1UL,
             };
             _ramCount++;
             _regions = [.. _regions, region];

@@ -20,7 +20,7 @@ internal sealed partial class VirtualMachine
             weights[segment.PciSegment] = new PciSegmentWeights(segment.Mmio32ApertureWeight, segment.Mmio64ApertureWeight);
         }
 
-        return PhysicalLayout.Plan(profile, config.BootMemoryBytes, bits, 0, weights);
+        return PhysicalLayout.Plan(profile, config.Memory.MappedBytes, bits, config.Memory.HotplugWindow, weights);
     }
 
     /// <summary>

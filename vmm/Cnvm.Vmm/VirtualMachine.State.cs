@@ -92,7 +92,8 @@ internal sealed partial class VirtualMachine
         MemoryImage image)
     {
         VirtualMachine machine = Prepare(
-            hypervisor, config, consoles, logging, onRequest, state.Profile, GuestPromise.Of(state), image, handed: null, out Action<MachineState> complete);
+            hypervisor, config, consoles, logging, onRequest, state.Profile, GuestPromise.Of(state),
+            [.. state.Memory.Ranges.Select(r => new AddressRange(r.Gpa, r.Size))], image, handed: null, out Action<MachineState> complete);
         try
         {
             complete(state);
@@ -116,6 +117,7 @@ internal sealed partial class VirtualMachine
     /// </summary>
     /// <param name="profileName">Machine profile that the state will be of.</param>
     /// <param name="promise">What the guest was shown.</param>
+    /// <param name="ranges">All its RAM.</param>
     /// <param name="image">Contents of the memory; null if somebody else brings them, and prefaults what is to be.</param>
     /// <param name="handed">The memory itself, from another process; null if it is to be made.</param>
     /// <param name="complete">Makes devices and vCPUs and gives them their state; throws what <see cref="Restore"/> does. Call it once.</param>
@@ -130,6 +132,7 @@ internal sealed partial class VirtualMachine
         Action<VirtualMachine, GuestRequest, string?> onRequest,
         string profileName,
         GuestPromise promise,
+        IReadOnlyList<AddressRange> ranges,
         MemoryImage? image,
         HandedMemory? handed,
         out Action<MachineState> complete)
@@ -149,7 +152,7 @@ internal sealed partial class VirtualMachine
 
         // The guest keeps what it was shown: of the profile only the name is of use here.
         CpuModelProfile profile = CpuModelProfile.Host with { Name = promise.CpuProfile };
-        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image, handed, prefaults: image is not null);
+        var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image, ranges, handed, prefaults: image is not null);
         complete = state =>
         {
             machine.Build(hypervisor, config, layout, consoles, profile, state);

@@ -32,7 +32,7 @@ internal sealed partial class VirtualMachine : IDisposable
 {
     private readonly Action<VirtualMachine, GuestRequest, string?> _onRequest;
     private readonly ILogger _logger;
-    private readonly IReadOnlyList<RamPiece> _ramPlan;
+    private IReadOnlyList<RamPiece> _ramPlan;
     private readonly string _profileName;
     private readonly string _hypervisorName;
     private readonly string _cpuProfile;
@@ -63,6 +63,7 @@ internal sealed partial class VirtualMachine : IDisposable
         Action<VirtualMachine, GuestRequest, string?> onRequest,
         CpuModelProfile profile,
         MemoryImage? image,
+        IReadOnlyList<AddressRange>? ranges = null,
         HandedMemory? handed = null,
         bool prefaults = true)
     {
@@ -71,9 +72,11 @@ internal sealed partial class VirtualMachine : IDisposable
         _profileName = layout.Profile.Name;
         _hypervisorName = hypervisor.Name;
         _cpuProfile = profile.Name;
-        IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, layout.RamRegions);
+        _hotplugRam = layout.HotplugRam;
+        _added = AddedMemory(config, layout, ranges);
+        IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, [.. layout.RamRegions, .. _added]);
         _ramPlan = image?.Place(plan) ?? plan;
-        _memory = GuestRamAllocator.Allocate(handed?.Place(_ramPlan) ?? _ramPlan, prefaults);
+        _memory = GuestRamAllocator.Allocate(handed?.Place(_ramPlan) ?? _ramPlan, prefaults, layout.HotplugRam.Length > 0 ? layout.HotplugRam.End : 0, out _space);
         IPartition? partition = null;
         try
         {
@@ -97,6 +100,7 @@ internal sealed partial class VirtualMachine : IDisposable
             _partition = partition;
             var msi = new MsiController(partition.Interrupts);
             _chipset = new Chipset(layout, config, consoles, msi, new PicOutput(this), new MachineEvents(Request), logging);
+            _chipset.AddMemoryHotplug(_added);
             _virtio = new VirtioSet(layout, _chipset, _memory, msi, new Doorbells(partition), logging.CreateLogger("virtio"));
         }
         catch

@@ -73,18 +73,19 @@ public sealed partial class VmmService
         VmConfig changed = config with
         {
             Cpus = config.Cpus with { BootVcpus = resize.DesiredVcpus ?? config.Cpus.BootVcpus },
-            Memory = config.Memory with { Size = resize.DesiredRam ?? config.Memory.Size },
+            Memory = resize.DesiredRam is { } ram ? WithSize(config.Memory, ram) : config.Memory,
             Balloon = resize.DesiredBalloon is not { } balloon ? config.Balloon
                 : config.Balloon is { } present ? present with { Size = balloon }
                 : throw new ConfigException("desired_balloon", "the VM has no balloon"),
         };
         VmConfigValidator.ThrowIfInvalid(changed, goesOn: _machine is not null);
-        if (_machine is not null && (changed.Cpus != config.Cpus || changed.Memory != config.Memory))
+        if (_machine is not null && changed.Cpus != config.Cpus)
         {
-            throw VmmException.NotSupported("vm.resize of a booted VM's vCPUs or RAM");
+            throw VmmException.NotSupported("vm.resize of a booted VM's vCPUs");
         }
 
         Emit("vm", "resizing");
+        AddMemory(config.Memory, changed.Memory);
         _config = changed;
         if (resize.DesiredBalloon is { } bytes)
         {

@@ -1,3 +1,4 @@
+using Cnvm.Arch.Machine;
 using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Linux;
@@ -164,6 +165,7 @@ public sealed partial class VmmService
                     service.OnGuestRequest,
                     offer.Machine,
                     offer.Guest,
+                    [.. offer.Memory.Select(r => new AddressRange(r.Gpa, r.Size))],
                     image: null,
                     handed?.Memory,
                     out _complete);

@@ -27,7 +27,7 @@ public sealed partial class VmmService
         if (snapshot.Incremental && recorded is null)
         {
             throw new VmmException(
-                VmmErrorKind.Invalid, "incremental: nothing was recorded; take the snapshot before with track_changes");
+                VmmErrorKind.Invalid, "incremental: nothing was recorded, or RAM was added since: take a whole snapshot with track_changes before");
         }
 
         if (snapshot.Disks && _config!.Disks?.FirstOrDefault(d => d.VhostUser) is { } served)

@@ -14,7 +14,7 @@ internal static partial class CommandTable
             Options =
             [
                 new("--cpus", "N", "vCPUs"),
-                new("--memory", "SIZE", "RAM in bytes, or with K, M, G or T"),
+                new("--memory", "SIZE", "RAM in bytes, or with K, M, G or T; of a booted VM more, by multiples of 128M"),
                 new("--balloon", "SIZE", "what the balloon takes"),
             ],
         },

@@ -16,11 +16,15 @@ public sealed class PhysicalLayout
     private const ulong Mmio64Alignment = 128UL << 20;
     private const ulong PlatformSize = 1UL << 20;
 
+    // Large pages and the guest's memory blocks, which it makes larger the more RAM it has, line up in it.
+    private const ulong HotplugAlignment = 2UL << 30;
+
     // Cloud Hypervisor keeps the last 64 KiB of the address space free.
     private const ulong TopGap = 64UL << 10;
 
     // The event register comes first.
     private const ulong PciHotplugOffset = 16;
+    private const ulong MemoryHotplugOffset = 64;
 
     private const ulong Window32Granule = 4096;
     private const ulong Window64Granule = 4UL << 30;
@@ -66,6 +70,9 @@ public sealed class PhysicalLayout
     /// <summary>Registers of PCI hot-plug; 0 if the profile has no ACPI or no PCI.</summary>
     public ulong PciHotplugAddress => Profile is { Acpi: not null, Pci: not null } ? Platform.Start + PciHotplugOffset : 0;
 
+    /// <summary>Registers of memory hot-plug; 0 if the profile has no ACPI, or there is no room for more memory.</summary>
+    public ulong MemoryHotplugAddress => Profile.Acpi is not null && HotplugRam.Length > 0 ? Platform.Start + MemoryHotplugOffset : 0;
+
     /// <summary>End of the highest RAM region.</summary>
     public ulong RamEnd => RamRegions[^1].End;
 
@@ -104,7 +111,7 @@ public sealed class PhysicalLayout
 
         var platform = new AddressRange((1UL << physicalBits) - TopGap - PlatformSize, PlatformSize);
         var ram = SplitRam(ramBytes, hotplugBytes, platform.Start, physicalBits);
-        var hotplugStart = AlignUp(Math.Max(ram[^1].End, MachineProfile.HighRamStart), Mmio64Alignment);
+        var hotplugStart = AlignUp(Math.Max(ram[^1].End, MachineProfile.HighRamStart), hotplugBytes > 0 ? HotplugAlignment : Mmio64Alignment);
         var hotplug = new AddressRange(hotplugStart, hotplugBytes);
         var windows = profile.Pci is { } pci
             ? PlanSegments(pci, AddressRange.Between(hotplug.End, platform.Start), segments ?? [PciSegmentWeights.Equal])
@@ -140,12 +147,12 @@ public sealed class PhysicalLayout
     private static AddressRange[] SplitRam(ulong ramBytes, ulong hotplugBytes, ulong limit, int physicalBits)
     {
         // Neither sum can wrap: the sizes are checked against the limit (below 2^52) first.
-        if (ramBytes > limit || hotplugBytes > limit
-            || MachineProfile.HighRamStart + ramBytes + hotplugBytes + (2 * Mmio64Alignment) > limit)
+        var gaps = (2 * Mmio64Alignment) + (hotplugBytes > 0 ? HotplugAlignment : 0);
+        if (ramBytes > limit || hotplugBytes > limit || MachineProfile.HighRamStart + ramBytes + hotplugBytes + gaps > limit)
         {
             throw new MachineLayoutException(
                 $"{ramBytes >> 20} MiB of RAM (and {hotplugBytes >> 20} MiB to add later) do not fit into "
-                + $"{physicalBits} physical address bits. Ask for less memory, or raise max_phys_bits if the host has more.");
+                + $"{physicalBits} physical address bits. Ask for less memory or a smaller hotplug_size, or raise max_phys_bits if the host has more.");
         }
 
         return ramBytes <= MachineProfile.LowRamEnd

@@ -169,7 +169,7 @@ public sealed class MachineTests : IDisposable
         Expect(204, "vm.pause");
         Expect(204, "vm.resize-disk", """{"id":"a","desired_size":1048576}""");
         Expect(204, "vm.resume");
-        Expect(500, "vm.resize", """{"desired_ram":16777216}""");
+        Expect(400, "vm.resize", """{"desired_ram":16777216}""");
         Expect(204, "vm.resize", """{"desired_ram":8388608,"desired_vcpus":1}""");
         Expect(500, "vm.snapshot", """{"destination_url":"file:///tmp"}""");
         JsonElement info = _client.Request("GET", "vm.info").Json;

@@ -136,7 +136,12 @@ public sealed class AcpiTablesTests
         {
             ApicIds = ids,
             BootVcpus = 1024,
-            Objects = [PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, 96)), GenerationDevice.Object(LowMemory.GenerationId)],
+            Objects =
+            [
+                MemoryHotplugDevice.Object(0xFF_FFEF_0040),
+                PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, 96)),
+                GenerationDevice.Object(LowMemory.GenerationId),
+            ],
             HostBridgeObjects = Slots(96),
         };
         var range = AcpiTables.Build(machine, new ArrayMemory(1 << 20));
@@ -154,10 +159,11 @@ public sealed class AcpiTablesTests
         {
             HasRtc = true,
             PvpanicPort = 0x505,
-            Events = [new GedEvent(1, Call(@"\_SB.SCAN")), PciHotplugDevice.Event, GenerationDevice.Event],
+            Events = [new GedEvent(1, Call(@"\_SB.SCAN")), MemoryHotplugDevice.Event, PciHotplugDevice.Event, GenerationDevice.Event],
             Objects =
             [
                 Method("SCAN", 0),
+                MemoryHotplugDevice.Object(0xFF_FFEF_0040),
                 PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, segments)),
                 GenerationDevice.Object(LowMemory.GenerationId),
             ],
@@ -180,6 +186,11 @@ public sealed class AcpiTablesTests
         Assert.Contains($@"\_SB.PC{segments - 1:X2}.PCNT ()", source, StringComparison.Ordinal);
         Assert.Equal((32 * segments) - 1, CountOf(source, "Method (_EJ0, 1"));
         Assert.Contains("Notify (S031, Arg1)", source, StringComparison.Ordinal);
+        Assert.Contains(@"\_SB.MHPC.MSCN ()", source, StringComparison.Ordinal);
+        Assert.Contains("OperationRegion (MHPR, SystemMemory, 0x000000FFFFEF0040, 0x18)", source, StringComparison.Ordinal);
+        Assert.Equal(MemoryHotplugDevice.Slots, CountOf(source, "EisaId (\"PNP0C80\")"));
+        Assert.Contains("Notify (M007, One)", source, StringComparison.Ordinal);
+        Assert.Contains("QWordMemory (ResourceConsumer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadWrite", source, StringComparison.Ordinal);
         Assert.Contains("Name (_CID, \"VM_Gen_Counter\")", source, StringComparison.Ordinal);
         Assert.Contains("0x000EF000", source, StringComparison.Ordinal);
         Assert.Contains(@"Notify (\_SB.VGEN, 0x80)", source, StringComparison.Ordinal);

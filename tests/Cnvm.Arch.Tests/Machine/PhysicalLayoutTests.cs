@@ -50,6 +50,32 @@ public sealed class PhysicalLayoutTests
     }
 
     [Theory]
+    [InlineData(256 * MiB, 128 * MiB, 36)]
+    [InlineData(3 * GiB, 8 * GiB, 40)]
+    [InlineData(7 * GiB, 512 * GiB, 46)]
+    public void Room_for_more_memory_is_no_ram_yet_and_in_nobodys_way(ulong ram, ulong more, int physicalBits)
+    {
+        var layout = PhysicalLayout.Plan(MachineProfile.Cloud, ram, physicalBits, hotplugBytes: more);
+
+        Assert.Equal(more, layout.HotplugRam.Length);
+        Assert.Equal(0UL, layout.HotplugRam.Start % (2 * GiB));
+        Assert.All(layout.RamRegions, r => Assert.False(r.Overlaps(layout.HotplugRam)));
+        Assert.All(layout.BuildMemoryMap(), e => Assert.False(e.Range.Overlaps(layout.HotplugRam)));
+        Assert.All(layout.PciSegments, s => Assert.InRange(s.Mmio64.Start, layout.HotplugRam.End, layout.Platform.Start));
+        Assert.True(layout.Platform.Contains(layout.MemoryHotplugAddress));
+        Assert.NotEqual(0UL, PhysicalLayout.Plan(MachineProfile.MicrovmAcpi, ram, physicalBits, more).MemoryHotplugAddress);
+        Assert.Equal(0UL, PhysicalLayout.Plan(MachineProfile.Microvm, ram, physicalBits, more).MemoryHotplugAddress);
+        Assert.Equal(0UL, PhysicalLayout.Plan(MachineProfile.Cloud, ram, physicalBits).MemoryHotplugAddress);
+    }
+
+    [Fact]
+    public void Room_that_the_address_bits_do_not_have_is_refused() =>
+        Assert.Contains(
+            "hotplug_size",
+            Assert.Throws<MachineLayoutException>(() => PhysicalLayout.Plan(MachineProfile.Cloud, GiB, 36, hotplugBytes: 60 * GiB)).Message,
+            StringComparison.Ordinal);
+
+    [Theory]
     [InlineData(1, 40)]
     [InlineData(2, 40)]
     [InlineData(96, 40)]

@@ -6,7 +6,10 @@ namespace Cnvm.Guest.Tests.Kata;
 /// <summary>What Kata's drivers send, field by field. The serial port is the terminal, as with Kata's debug option; the rest is its default.</summary>
 internal static class KataBodies
 {
-    private const long MemoryBytes = 256L << 20;
+    public const long MemoryBytes = 256L << 20;
+
+    /// <summary>All RAM of a host but the guest's, in units of 2 MiB: what the driver in Rust keeps room for.</summary>
+    private const long HostBytes = (64L << 30) - MemoryBytes - (6L << 20);
 
     /// <summary>vm.create of the driver in Go (clh.go), with an initrd and a disk in place of the image.</summary>
     public static JsonObject Go(string folder, string disk, string fsSocket) => JsonNode.Parse(
@@ -49,7 +52,7 @@ internal static class KataBodies
         {
           "cpus": {"boot_vcpus": 1, "max_vcpus": 4, "topology": {"threads_per_core": 1, "cores_per_die": 4, "dies_per_package": 1, "packages": 1},
                    "kvm_hyperv": false, "max_phys_bits": 46, "affinity": null, "features": {"amx": false}},
-          "memory": {"size": {{{MemoryBytes}}}, "mergeable": false, "hotplug_method": "Acpi", "hotplug_size": 4294967296, "hotplugged_size": null,
+          "memory": {"size": {{{MemoryBytes}}}, "mergeable": false, "hotplug_method": "Acpi", "hotplug_size": {{{HostBytes}}}, "hotplugged_size": null,
                      "shared": true, "hugepages": false, "hugepage_size": null, "prefault": false, "zones": null, "thp": false},
           "payload": {"firmware": null, "kernel": "{{{Repository.Image("vmlinux-small")}}}", "initramfs": "{{{Repository.Image("initramfs.cpio")}}}",
                       "cmdline": "reboot=k panic=1 systemd.unit=kata-containers.target no_timer_check noreplace-smp console=ttyS0 quiet", "mrconfigid": null, "host_data": null},

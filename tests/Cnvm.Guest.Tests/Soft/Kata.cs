@@ -22,7 +22,7 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
     private static readonly string Backend = Path.Combine(Path.GetDirectoryName(GuestHostFixture.Vmm)!, "cnvm-vhost-user-fs");
 
     /// <summary>What both drivers always ask for and cnvm refuses by name. It becomes shorter, and in the end the bodies go through as they are.</summary>
-    private static readonly string[] Lacks = ["cpus.max_vcpus", "memory.hotplug_size"];
+    private static readonly string[] Lacks = ["cpus.max_vcpus"];
 
     [GuestFact]
     public async Task The_go_driver_starts_extends_and_stops_a_sandbox()
@@ -58,6 +58,7 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         await guest.WaitForShellAsync();
         Assert.Contains("0001:00:", await guest.AskAsync("ls /sys/bus/pci/devices"), StringComparison.Ordinal);
         Assert.Equal("from-host", await guest.AskAsync("mkdir /shared && mount -t virtiofs kataShared /shared && cat /shared/file"));
+        await GrowAsync(guest, pooled, scratch.Path + "/share");
         await PingAsync(guest, "02:00:ca:fe:00:01", "192.168.249");
         await PingAsync(guest, "02:00:ca:fe:00:02", "192.168.250");
 
@@ -174,7 +175,6 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         Assert.True(status == 400, $"{status} {error}");
         string[] named = [.. JsonSerializer.Deserialize<string[]>(error)![^1].Split("; ").Select(p => p.Split(": ")[0])];
         Assert.Equal(lacks.Order(StringComparer.Ordinal), named.Order(StringComparer.Ordinal));
-        body["memory"]!.AsObject().Remove("hotplug_size");
         body["cpus"]!["max_vcpus"] = 1;
         body["cpus"]!["topology"]!["cores_per_die"] = 1;
         Done(Call(CallLimit, "vm.create", () => call("PUT", "vm.create", body.ToJsonString(options))));
@@ -189,6 +189,18 @@ public sealed partial class Kata(SoftHostFixture fixture, ITestOutputHelper outp
         HostProcess folder = await Host.StartAsync($"exec {Shell.Quote(Backend)} --shared-dir {scratch.Path}/share --socket-path {scratch.Path}/fs.sock");
         (await Host.RunAsync($"while [ ! -S {scratch.Path}/fs.sock ]; do sleep 0.1; done", GuestVm.Patience)).OrThrow();
         return folder;
+    }
+
+    /// <summary>Memory comes in the guest's blocks, which the agent puts to use; the folder's back end learns of it, and serves requests that lie there.</summary>
+    private async Task GrowAsync(GuestVm guest, PlainClient client, string share)
+    {
+        const long More = KataBodies.MemoryBytes + (128L << 20);
+        string digest = (await Host.RunAsync($"head -c 24M /dev/urandom >{share}/large && md5sum <{share}/large")).OrThrow().Output.Trim();
+        Done(Call(CallLimit, "vm.resize", () => client.Go("PUT", "vm.resize", $$"""{"desired_ram":{{More}}}""")));
+        Assert.Equal(More, Info(client).GetProperty("config").GetProperty("memory").GetProperty("size").GetInt64());
+        const string Offline = "grep -l offline /sys/devices/system/memory/memory*/state";
+        await guest.AskAsync($"for i in $(seq 600); do {Offline} && break; usleep 100000; done; for m in $({Offline}); do echo online >$m || exit 1; done");
+        Assert.Equal(digest, await guest.AskAsync("md5sum </shared/large"));
     }
 
     /// <summary>Adds a disk, and finds it in the guest at the place that the answer gives.</summary>

@@ -19,6 +19,25 @@ public sealed class GuestRamAllocatorTests
         Assert.False(memory.TryGetSpan(15 * Mib, 1, out _));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_piece_that_comes_later_lies_in_the_place_kept_for_it(bool shared)
+    {
+        using GuestMemory memory = GuestRamAllocator.Allocate(
+            [new RamPiece(0, Mib) { Shared = shared }], prefaults: true, 1UL << 40, out GuestAddressSpace space);
+        var piece = new RamPiece(1UL << 39, 128 * Mib) { Shared = shared };
+        RamRegion region = GuestRamAllocator.Extend(space, piece);
+        space.Vacate(region.Gpa, region.Size);
+        memory.Add(GuestRamAllocator.Extend(space, piece));
+        Assert.Equal(129 * Mib, memory.Size);
+        memory.GetSpan(piece.Gpa, (int)piece.Size)[^1] = 5;
+        Assert.Equal(shared, memory.Regions[1].BackingFd >= 0);
+        Assert.Throws<GuestRamException>(() => GuestRamAllocator.Extend(space, piece with { Gpa = (1UL << 40) - Mib }));
+        Assert.Throws<GuestRamException>(() => GuestRamAllocator.Extend(space, piece with { Gpa = 1UL << 41 }));
+        Assert.Throws<GuestRamException>(() => GuestRamAllocator.Extend(space, piece with { Gpa = (1UL << 39) + 1 }));
+    }
+
     [Fact]
     public void Shared_memory_has_a_file_that_another_mapping_sees()
     {

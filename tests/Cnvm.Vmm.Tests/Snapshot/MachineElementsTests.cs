@@ -12,7 +12,7 @@ public sealed class MachineElementsTests
     [Fact]
     public void Every_property_of_every_device_comes_back()
     {
-        MachineState sample = SampleState.MakeWithAll();
+        MachineState sample = SampleState.MakeWithAddedMemory();
         byte[] written = StateWriter.Write(sample, MachineElements.Describe);
         MachineState read = StateReader.Read<MachineState>(written, MachineElements.Describe);
         Assert.Equal(written, StateWriter.Write(read, MachineElements.Describe));
@@ -29,6 +29,7 @@ public sealed class MachineElementsTests
     [InlineData("machine-v1-devices.state")]
     [InlineData("machine-v1-hotplug.state")]
     [InlineData("machine-v1-vhost-user.state")]
+    [InlineData("machine-v1-memory-hotplug.state")]
     public void States_of_earlier_programs_are_read_and_written_as_they_were(string name)
     {
         MachineState sample = SampleState.Make();
@@ -40,7 +41,8 @@ public sealed class MachineElementsTests
             "machine-v1-vmgenid.state" => sample,
             "machine-v1-devices.state" => later with { Chipset = later.Chipset with { Hotplug = null } },
             "machine-v1-hotplug.state" => later,
-            _ => SampleState.MakeWithAll() with { Memory = compressed },
+            "machine-v1-vhost-user.state" => SampleState.MakeWithAll() with { Memory = compressed },
+            _ => SampleState.MakeWithAddedMemory() with { Memory = compressed },
         };
         byte[] golden = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Snapshot", name));
         AssertSame(sample, StateReader.Read<MachineState>(golden, MachineElements.Describe), "state");

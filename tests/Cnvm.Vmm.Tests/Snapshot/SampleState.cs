@@ -21,11 +21,12 @@ internal static class SampleState
     public static MachineState Make()
     {
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton)
-            .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([])).With(() => Hotplug);
+            .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([])).With(() => Hotplug)
+            .With(() => MemoryHotplug);
         MachineState state = filler.Fill<MachineState>();
         return state with
         {
-            Chipset = state.Chipset with { Hotplug = null },
+            Chipset = state.Chipset with { Hotplug = null, MemoryHotplug = null },
             Id = [.. Enumerable.Range(1, 16).Select(i => (byte)i)],
             Memory = new MemoryState
             {
@@ -76,7 +77,16 @@ internal static class SampleState
         return state with { Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)] };
     }
 
+    /// <summary>The same with the slots of a machine that has got more memory.</summary>
+    public static MachineState MakeWithAddedMemory()
+    {
+        MachineState state = MakeWithAll();
+        return state with { Chipset = state.Chipset with { MemoryHotplug = MemoryHotplug } };
+    }
+
     private static PciHotplugState Hotplug => new() { Up = [1, 2], Down = [3, 4], Ejected = [5, 6], Selected = 7 };
+
+    private static MemoryHotplugState MemoryHotplug => new() { Starts = [1 << 20, 2 << 20], Lengths = [3, 4], Inserting = 2, Selected = 9 };
 
     private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)
     {

@@ -17,6 +17,7 @@ namespace Cnvm.Virtio.VhostUser;
 internal sealed class VhostUserBackend : IDisposable
 {
     private readonly VhostUserChannel _channel;
+    private int _sharedRegions;
 
     private VhostUserBackend(VhostUserChannel channel) => _channel = channel;
 
@@ -203,6 +204,37 @@ internal sealed class VhostUserBackend : IDisposable
         }
     }
 
+    /// <summary>Tells it of memory that has been added since it was told last. No ring runs.</summary>
+    /// <exception cref="VhostUserException">It takes no more pieces.</exception>
+    public void ShareAdded(GuestMemory memory)
+    {
+        if (_sharedRegions == memory.Regions.Count)
+        {
+            return;
+        }
+
+        if (!Has(Spec.ConfigureMemorySlots))
+        {
+            ShareMemory(memory);
+            return;
+        }
+
+        CheckSlots(memory.Regions.Count);
+        ShareOneByOne(memory.Regions, _sharedRegions);
+    }
+
+    /// <summary>How many pieces of memory it can map.</summary>
+    public ulong AskMemorySlots() => Has(Spec.ConfigureMemorySlots) ? _channel.AskNumber(Spec.GetMaxMemorySlots) : Spec.MaxTableRegions;
+
+    private void CheckSlots(int regions)
+    {
+        ulong slots = AskMemorySlots();
+        if ((ulong)regions > slots)
+        {
+            throw new VhostUserException($"guest memory has {regions} pieces, the back end takes {slots}");
+        }
+    }
+
     private void ShareMemory(GuestMemory memory)
     {
         IReadOnlyList<RamRegion> regions = memory.Regions;
@@ -219,22 +251,25 @@ internal sealed class VhostUserBackend : IDisposable
             }
 
             _channel.Send(Spec.SetMemoryTable, message, files);
+            _sharedRegions = regions.Count;
             return;
         }
 
-        ulong slots = Has(Spec.ConfigureMemorySlots) ? _channel.AskNumber(Spec.GetMaxMemorySlots) : Spec.MaxTableRegions;
-        if ((ulong)regions.Count > slots)
-        {
-            throw new VhostUserException($"guest memory has {regions.Count} pieces, the back end takes {slots}");
-        }
+        CheckSlots(regions.Count);
+        ShareOneByOne(regions, 0);
+    }
 
+    private void ShareOneByOne(IReadOnlyList<RamRegion> regions, int first)
+    {
         Span<byte> one = stackalloc byte[8 + Unsafe.SizeOf<vhost_memory_region>()];
-        foreach (RamRegion region in regions)
+        for (int i = first; i < regions.Count; i++)
         {
             one.Clear();
-            MemoryMarshal.Write(one[8..], Describe(region));
-            _channel.Send(Spec.AddMemoryRegion, one, [region.BackingFd]);
+            MemoryMarshal.Write(one[8..], Describe(regions[i]));
+            _channel.Send(Spec.AddMemoryRegion, one, [regions[i].BackingFd]);
         }
+
+        _sharedRegions = regions.Count;
     }
 
     private static vhost_memory_region Describe(RamRegion region) => new()

@@ -27,6 +27,13 @@ public abstract partial class VhostUserDevice
                     $"{Id}: its vhost-user back end {(_backend is null ? "is not there" : "cannot log what it writes to memory")}, which incremental snapshots and migration need");
             }
 
+            if (_log is not null && _log.Bytes < VhostUserLog.BytesFor(_memory))
+            {
+                // Memory has been added since it was made.
+                _log.Dispose();
+                _log = null;
+            }
+
             _log ??= new VhostUserLog(_memory);
             _isLogging = true;
             Attempt("log writes", backend =>
@@ -81,6 +88,17 @@ public abstract partial class VhostUserDevice
 
     /// <summary>What the back end is told of the features that the driver has accepted.</summary>
     private ulong Passed(VhostUserBackend backend) => (_accepted & backend.Features) | (_isLogging ? LogAll : 0);
+
+    /// <summary>Why the back end cannot serve a machine whose memory has so many pieces; null if it can, or is not there to be asked. Any thread.</summary>
+    public string? MemoryObstacle(int regions)
+    {
+        ulong slots = ulong.MaxValue;
+        Attempt("ask for memory slots", backend => slots = backend.AskMemorySlots());
+        return (ulong)regions > slots ? $"{Id}: its vhost-user back end takes memory of {slots} pieces, no more" : null;
+    }
+
+    /// <summary>Guest memory has been added; the queues stand still. A back end that does not take it is given up.</summary>
+    public void ShareAddedMemory() => Attempt("share memory", backend => backend.ShareAdded(_memory));
 
     private void SetUp(VhostUserBackend backend)
     {
@@ -276,6 +294,8 @@ public abstract partial class VhostUserDevice
 
     private void Install(VhostUserBackend backend)
     {
+        // It may have been greeted before memory was added.
+        backend.ShareAdded(_memory);
         if (_isActive && !_isBroken)
         {
             SetUp(backend);

@@ -16,9 +16,7 @@ internal sealed unsafe class VhostUserLog : IDisposable
 
     public VhostUserLog(GuestMemory memory)
     {
-        ulong pages = memory.Regions[^1].End / VhostAbi.VHOST_PAGE_SIZE;
-        const ulong PagesPerPage = VhostAbi.VHOST_PAGE_SIZE * 8;
-        Bytes = (pages + PagesPerPage - 1) / PagesPerPage * VhostAbi.VHOST_PAGE_SIZE;
+        Bytes = BytesFor(memory);
         File = MemoryFile.Create("cnvm-dirty-log", Bytes);
         try
         {
@@ -29,6 +27,14 @@ internal sealed unsafe class VhostUserLog : IDisposable
             File.Dispose();
             throw;
         }
+    }
+
+    /// <summary>How large a log is for the memory that there is now.</summary>
+    public static ulong BytesFor(GuestMemory memory)
+    {
+        const ulong PagesPerPage = VhostAbi.VHOST_PAGE_SIZE * 8;
+        ulong pages = memory.Regions[^1].End / VhostAbi.VHOST_PAGE_SIZE;
+        return (pages + PagesPerPage - 1) / PagesPerPage * VhostAbi.VHOST_PAGE_SIZE;
     }
 
     public FileDescriptor File { get; }

@@ -12,6 +12,11 @@ internal sealed unsafe class SoftDirtyLog(SoftPartition partition) : IDirtyLog
 {
     private bool _running;
 
+    public bool IsRunning => _running;
+
+    /// <summary>A bitmap for so many bytes of RAM; whoever has it frees it.</summary>
+    public static ulong* AllocateFor(ulong bytes) => (ulong*)NativeMemory.AllocZeroed((nuint)(((bytes >> 12) + 63) / 64), sizeof(ulong));
+
     public void Start()
     {
         if (_running)
@@ -23,8 +28,7 @@ internal sealed unsafe class SoftDirtyLog(SoftPartition partition) : IDirtyLog
         RamSlot* slots = partition.RamSlots(out int count);
         for (int i = 0; i < count; i++)
         {
-            nuint words = (nuint)((((slots[i].End - slots[i].Start) >> 12) + 63) / 64);
-            slots[i].Dirty = (ulong*)NativeMemory.AllocZeroed(words, sizeof(ulong));
+            slots[i].Dirty = AllocateFor(slots[i].End - slots[i].Start);
         }
 
         partition.FlushWritesElsewhere(null);

@@ -16,7 +16,8 @@ public sealed unsafe partial class GuestMemory : IPhysicalMemory, IDisposable
 {
     private readonly byte* _origin;
     private readonly IDisposable? _owner;
-    private readonly Range[] _ranges;
+    private RamRegion[] _regions;
+    private Range[] _ranges;
     private DirtyBitmap? _deviceWrites;
     private MissingPages? _missing;
     private IWriteMarks? _marks;
@@ -31,7 +32,40 @@ public sealed unsafe partial class GuestMemory : IPhysicalMemory, IDisposable
         // SAFETY: only stored; dereferenced after a check against the regions that the owner mapped.
         _origin = (byte*)origin;
         _owner = owner;
-        Regions = [.. regions];
+        _regions = [.. regions];
+        _ranges = Join(origin, _regions);
+    }
+
+    /// <summary>RAM in ascending order of address. It only grows: <see cref="Add"/> puts a region behind the others.</summary>
+    public IReadOnlyList<RamRegion> Regions => Volatile.Read(ref _regions);
+
+    /// <summary>
+    /// The guest has got more memory. Whoever asks from now on finds it; nobody records what is written (<see cref="StartDirtyTracking"/>),
+    /// because a record is of the regions that there were when it began.
+    /// </summary>
+    /// <param name="region">Behind all others, mapped at its place by the owner of the mappings.</param>
+    /// <exception cref="ArgumentException">It overlaps, is unaligned, or lies elsewhere.</exception>
+    /// <exception cref="InvalidOperationException">What devices write is being recorded.</exception>
+    public void Add(RamRegion region)
+    {
+        ArgumentNullException.ThrowIfNull(region);
+        lock (_logGate)
+        {
+            if (_deviceWrites is not null)
+            {
+                throw new InvalidOperationException("memory cannot be added while it is recorded who writes to it");
+            }
+
+            RamRegion[] regions = [.. _regions, region];
+            Range[] ranges = Join((nint)_origin, regions);
+            Volatile.Write(ref _regions, regions);
+            Volatile.Write(ref _ranges, ranges);
+        }
+    }
+
+    /// <summary>Regions that touch are one range.</summary>
+    private static Range[] Join(nint origin, RamRegion[] regions)
+    {
         var ranges = new List<Range>();
         foreach (RamRegion r in regions)
         {
@@ -55,10 +89,8 @@ public sealed unsafe partial class GuestMemory : IPhysicalMemory, IDisposable
             }
         }
 
-        _ranges = [.. ranges];
+        return [.. ranges];
     }
-
-    public IReadOnlyList<RamRegion> Regions { get; }
 
     /// <summary>Bytes of RAM.</summary>
     public ulong Size

@@ -64,7 +64,7 @@ public sealed record VmConfig(
     /// <summary>Number of PCI segments, 1 unless <see cref="PlatformConfig.NumPciSegments"/> says more.</summary>
     internal ushort PciSegmentCount => Platform?.NumPciSegments ?? 1;
 
-    /// <summary>Bytes of RAM at boot: the memory's size, or the sum of its zones.</summary>
+    /// <summary>Bytes of RAM that the machine begins with: the memory's size, or the sum of its zones.</summary>
     internal ulong BootMemoryBytes => Memory.TotalBytes;
 
     /// <summary>All devices that stand on the PCI bus, in the order in which they are made.</summary>

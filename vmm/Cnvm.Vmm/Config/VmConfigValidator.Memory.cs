@@ -23,10 +23,11 @@ public sealed partial class VmConfigValidator
             CheckHugepages("memory", memory.Hugepages, memory.HugepageSize, memory.Size);
         }
 
+        CheckHotplug(memory);
         ulong total = memory.TotalBytes;
-        if (total is > 0 and < MinMemory)
+        if (total > 0 && memory.MappedBytes < MinMemory)
         {
-            Add("memory.size", $"{total} bytes are not enough for any guest; at least {MinMemory} are needed");
+            Add("memory.size", $"{memory.MappedBytes} bytes at boot are not enough for any guest; at least {MinMemory} are needed");
         }
 
         int bits = Math.Clamp(_config.Cpus.MaxPhysBits, MinPhysBits, MaxPhysBits);
@@ -34,6 +35,41 @@ public sealed partial class VmConfigValidator
         if (total > limit)
         {
             Add("memory.size", $"{total} bytes do not fit into {bits} bits of physical address (cpus.max_phys_bits)");
+        }
+        else if (memory.HotplugWindow > limit - memory.MappedBytes)
+        {
+            Add("memory.hotplug_size", $"{memory.HotplugSize} bytes beside memory.size do not fit into {bits} bits of physical address (cpus.max_phys_bits)");
+        }
+    }
+
+    private void CheckHotplug(MemoryConfig memory)
+    {
+        if (memory.HotpluggedSize is not > 0)
+        {
+            return;
+        }
+
+        const string Field = "memory.hotplugged_size";
+        ulong plugged = memory.HotpluggedSize.Value;
+        if (plugged > (memory.HotplugSize ?? 0))
+        {
+            Add(Field, $"{plugged} bytes are more than memory.hotplug_size ({memory.HotplugSize ?? 0})");
+        }
+        else if (memory.Zones is { Count: > 0 })
+        {
+            Add(Field, "is not possible with memory.zones: memory is added to machines without zones only");
+        }
+        else if (plugged % MemoryConfig.HotplugBlock != 0)
+        {
+            Add(Field, $"{plugged} bytes are not a multiple of {MemoryConfig.HotplugBlock >> 20} MiB");
+        }
+        else if (memory.HugepageSize is { } page && plugged % page != 0)
+        {
+            Add(Field, $"{plugged} bytes are not a multiple of the huge page size {page}");
+        }
+        else if (plugged >= memory.Size)
+        {
+            Add(Field, $"{plugged} bytes are a part of memory.size ({memory.Size}), which must be more");
         }
     }
 

@@ -25,8 +25,10 @@ public sealed partial class VmConfigValidator
         Refuse(c.Cpus.Features.Amx, "cpus.features.amx", "AMX is");
         Refuse(c.Cpus.CoreScheduling == CoreScheduling.Vcpu, "cpus.core_scheduling", "core scheduling by vCPU is");
 
-        Refuse(c.Memory.HotplugSize is > 0, "memory.hotplug_size", "memory hotplug is");
-        Refuse(c.Memory.HotpluggedSize is > 0, "memory.hotplugged_size", "memory hotplug is");
+        Refuse(
+            c.Memory is { HotplugMethod: HotplugMethod.VirtioMem, HotplugSize: > 0 } or { HotplugMethod: HotplugMethod.VirtioMem, HotpluggedSize: > 0 },
+            "memory.hotplug_method",
+            "virtio-mem is");
 
         if (c.Payload is { } payload)
         {

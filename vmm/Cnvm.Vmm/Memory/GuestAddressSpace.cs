@@ -7,6 +7,7 @@ namespace Cnvm.Vmm.Memory;
 internal sealed class GuestAddressSpace : IDisposable
 {
     private readonly List<SafeHandle> _files = [];
+    private readonly ulong _size;
     private readonly nint _reserved;
     private readonly nuint _length;
     private bool _disposed;
@@ -16,6 +17,7 @@ internal sealed class GuestAddressSpace : IDisposable
     /// <exception cref="GuestRamException">The address space is too small.</exception>
     public GuestAddressSpace(ulong size, ulong alignment)
     {
+        _size = size;
         _length = (nuint)(size + alignment);
         _reserved = Libc.mmap(0, _length, Libc.PROT_NONE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS | Libc.MAP_NORESERVE, -1, 0);
         if (_reserved == -1)
@@ -28,6 +30,19 @@ internal sealed class GuestAddressSpace : IDisposable
 
     /// <summary>Host address of GPA 0.</summary>
     public nint Origin { get; }
+
+    /// <summary>Takes back what was mapped at a guest-physical address; the place is free again.</summary>
+    public void Vacate(ulong gpa, ulong size)
+    {
+        nint address = Origin + (nint)gpa;
+        if (Libc.mmap(address, (nuint)size, Libc.PROT_NONE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS | Libc.MAP_NORESERVE | Libc.MAP_FIXED, -1, 0) != address)
+        {
+            throw new GuestRamException($"memory: cannot give {size >> 20} MiB back: {new LinuxException("mmap", LinuxError.Last).Message}");
+        }
+    }
+
+    /// <summary>Whether the guest-physical range lies inside what was reserved.</summary>
+    public bool Contains(ulong gpa, ulong size) => gpa <= _size && size <= _size - gpa;
 
     /// <summary>Closes <paramref name="file"/> when the address space goes away.</summary>
     public void Own(SafeHandle file) => _files.Add(file);

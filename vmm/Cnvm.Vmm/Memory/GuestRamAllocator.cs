@@ -21,13 +21,18 @@ public static class GuestRamAllocator
     /// <param name="pieces">RAM in ascending order of address, not overlapping.</param>
     /// <param name="prefaults">Takes what is to be prefaulted from the host, which can take long; otherwise <see cref="Prefault"/> is to follow.</param>
     /// <exception cref="GuestRamException">The host cannot give the memory; nothing stays allocated.</exception>
-    public static GuestMemory Allocate(IReadOnlyList<RamPiece> pieces, bool prefaults = true)
+    public static GuestMemory Allocate(IReadOnlyList<RamPiece> pieces, bool prefaults = true) => Allocate(pieces, prefaults, 0, out _);
+
+    /// <param name="end">Guest-physical address up to which <see cref="Extend"/> may add memory; it costs address space of this process only.</param>
+    /// <param name="space">The place of the memory, which owns it.</param>
+    /// <inheritdoc cref="Allocate(IReadOnlyList{RamPiece}, bool)"/>
+    internal static GuestMemory Allocate(IReadOnlyList<RamPiece> pieces, bool prefaults, ulong end, out GuestAddressSpace space)
     {
         ArgumentNullException.ThrowIfNull(pieces);
         ArgumentOutOfRangeException.ThrowIfZero(pieces.Count);
-        ulong end = pieces[^1].Gpa + pieces[^1].Size;
+        end = Math.Max(end, pieces[^1].Gpa + pieces[^1].Size);
         ulong alignment = pieces.Max(PageSize);
-        var owner = new GuestAddressSpace(end, Math.Max(alignment, 2UL << 20));
+        GuestAddressSpace owner = space = new GuestAddressSpace(end, Math.Max(alignment, 2UL << 20));
         try
         {
             var regions = new List<RamRegion>(pieces.Count);
@@ -46,6 +51,32 @@ public static class GuestRamAllocator
         catch
         {
             owner.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Maps one more piece into the place that was reserved for it. Nobody knows of it before it is added to the memory.</summary>
+    /// <exception cref="GuestRamException">The host cannot give it; nothing has changed.</exception>
+    internal static RamRegion Extend(GuestAddressSpace space, RamPiece piece)
+    {
+        if (!space.Contains(piece.Gpa, piece.Size))
+        {
+            throw new GuestRamException($"{Name(piece)}: no address space is reserved for {piece.Size >> 20} MiB at 0x{piece.Gpa:x}");
+        }
+
+        RamRegion region = Map(space, piece);
+        try
+        {
+            if (piece.Prefault)
+            {
+                Prefault(region, 0, piece.Size);
+            }
+
+            return region;
+        }
+        catch
+        {
+            space.Vacate(piece.Gpa, piece.Size);
             throw;
         }
     }

@@ -11,16 +11,7 @@ internal static class RamPlan
     {
         if (memory.Zones is not { Count: > 0 } zones)
         {
-            return [.. regions.Select(r => new RamPiece(r.Start, r.Length)
-            {
-                Shared = memory.Shared,
-                HugePages = memory.Hugepages,
-                HugePageSize = memory.HugepageSize ?? 0,
-                Prefault = memory.Prefault,
-                Reserve = memory.Reserve,
-                Mergeable = memory.Mergeable,
-                TransparentHugePages = memory.Thp,
-            })];
+            return [.. regions.Select(r => PlainPiece(memory, r))];
         }
 
         var pieces = new List<RamPiece>();
@@ -46,6 +37,18 @@ internal static class RamPlan
 
         return pieces;
     }
+
+    /// <summary>Memory of no zone.</summary>
+    public static RamPiece PlainPiece(MemoryConfig memory, AddressRange range) => new(range.Start, range.Length)
+    {
+        Shared = memory.Shared,
+        HugePages = memory.Hugepages,
+        HugePageSize = memory.HugepageSize ?? 0,
+        Prefault = memory.Prefault,
+        Reserve = memory.Reserve,
+        Mergeable = memory.Mergeable,
+        TransparentHugePages = memory.Thp,
+    };
 
     private static RamPiece Piece(MemoryZoneConfig zone, bool thp, ulong gpa, ulong size, ulong fileOffset) => new(gpa, size)
     {

@@ -22,6 +22,7 @@ internal sealed partial class Chipset : IDisposable
 
     private readonly Profile _profile;
     private readonly ulong _hotplugAddress;
+    private readonly ulong _memoryHotplugAddress;
     private readonly ConsoleBackend? _serialConsole;
     private readonly Pit? _pit;
     private readonly Rtc _rtc;
@@ -43,6 +44,7 @@ internal sealed partial class Chipset : IDisposable
     {
         _profile = layout.Profile;
         _hotplugAddress = layout.PciHotplugAddress;
+        _memoryHotplugAddress = layout.MemoryHotplugAddress;
         ILogger logger = logging.CreateLogger("devices");
         Ports = new IoBus("port", IoBus.LastPort, logger);
         Memory = new IoBus("memory", LastMemoryAddress, logger);
@@ -108,6 +110,9 @@ internal sealed partial class Chipset : IDisposable
     /// <summary>Null without <see cref="AddPciHotplug"/>.</summary>
     public PciHotplug? Hotplug { get; private set; }
 
+    /// <summary>Null without <see cref="AddMemoryHotplug"/>.</summary>
+    public MemoryHotplug? MemoryHotplug { get; private set; }
+
     /// <summary>Null without PCI.</summary>
     public PciHost? Pci { get; }
 
@@ -152,6 +157,17 @@ internal sealed partial class Chipset : IDisposable
         {
             Hotplug = new PciHotplug(pci.Segments.Count(), ged, onEject);
             Memory.Register(_hotplugAddress, PciHotplug.Size, Hotplug, "pci hotplug");
+        }
+    }
+
+    /// <summary>Lets memory come; nothing happens where there is no room for it, or the guest could not be told of it.</summary>
+    /// <param name="present">What has come already.</param>
+    public void AddMemoryHotplug(IReadOnlyList<AddressRange> present)
+    {
+        if (_memoryHotplugAddress != 0)
+        {
+            MemoryHotplug = new MemoryHotplug(present, Ged!);
+            Memory.Register(_memoryHotplugAddress, MemoryHotplug.Size, MemoryHotplug, "memory hotplug");
         }
     }
 

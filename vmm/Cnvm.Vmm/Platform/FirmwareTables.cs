@@ -39,6 +39,7 @@ internal static class FirmwareTables
         }
 
         bool hasHotplug = layout.PciHotplugAddress != 0;
+        bool hasMemoryHotplug = layout.MemoryHotplugAddress != 0;
         bool hasGeneration = config.HasGenerationId;
         return AcpiTables.Build(
             new AcpiMachine
@@ -50,9 +51,15 @@ internal static class FirmwareTables
                 HasRtc = layout.Profile.RtcIrq is not null,
                 PvpanicPort = config.Pvpanic && layout.Profile.Pci is null ? PvPanicRegister.IsaPort : null,
                 VirtioMmioTransports = mmioTransports,
-                Events = [.. hasHotplug ? [PciHotplugDevice.Event] : NoEvents, .. hasGeneration ? [GenerationDevice.Event] : NoEvents],
+                Events =
+                [
+                    .. hasMemoryHotplug ? [MemoryHotplugDevice.Event] : NoEvents,
+                    .. hasHotplug ? [PciHotplugDevice.Event] : NoEvents,
+                    .. hasGeneration ? [GenerationDevice.Event] : NoEvents,
+                ],
                 Objects =
                 [
+                    .. hasMemoryHotplug ? [MemoryHotplugDevice.Object(layout.MemoryHotplugAddress)] : NoObjects,
                     .. hasHotplug ? [PciHotplugDevice.Object(layout.PciHotplugAddress, layout.PciSegments.Select(s => s.Segment))] : NoObjects,
                     .. hasGeneration ? [GenerationDevice.Object(LowMemory.GenerationId)] : NoObjects,
                 ],

@@ -27,6 +27,7 @@ internal static class ChipsetElements
         PvPanic = v.Optional(10, "pvpanic", s?.PvPanic, PciFunction),
         GenerationId = v.Optional(16, "vmgenid", s?.GenerationId, static (v, g) => new GenerationIdState(v.U64(1, "address", g?.Address))),
         Hotplug = v.Optional(17, "pci_hotplug", s?.Hotplug, Hotplug),
+        MemoryHotplug = v.Optional(20, "memory_hotplug", s?.MemoryHotplug, MemoryHotplug),
     };
 
     public static PciFunctionState PciFunction(StateVisitor v, PciFunctionState? s) => new()
@@ -133,6 +134,14 @@ internal static class ChipsetElements
         Up = v.U64List(1, "up", s?.Up),
         Down = v.U64List(2, "down", s?.Down),
         Ejected = v.U64List(3, "ejected", s?.Ejected),
+        Selected = v.U32(4, "selected", s?.Selected),
+    };
+
+    private static MemoryHotplugState MemoryHotplug(StateVisitor v, MemoryHotplugState? s) => new()
+    {
+        Starts = v.U64List(1, "starts", s?.Starts),
+        Lengths = v.U64List(2, "lengths", s?.Lengths),
+        Inserting = v.U32(3, "inserting", s?.Inserting),
         Selected = v.U32(4, "selected", s?.Selected),
     };
 

@@ -8,6 +8,21 @@ public sealed class AmlResource
     // General flags of address space descriptors (6.4.3.5): both ends fixed, positive decode, this device produces the range.
     private const byte FixedProducer = 0x0C;
 
+    // The same, and this device consumes the range.
+    private const byte FixedConsumer = 0x0D;
+
+    // Type flags of memory (6.4.3.5.5): cacheable, read and write.
+    private const byte CacheableReadWrite = 0x03;
+
+    /// <summary>Where the first address stands in a QWord descriptor, in bytes.</summary>
+    public const int QwordFirst = 14;
+
+    /// <summary>Where the last address stands in it.</summary>
+    public const int QwordLast = 22;
+
+    /// <summary>Where the length stands in it.</summary>
+    public const int QwordLength = 38;
+
     private AmlResource(byte[] bytes) => Bytes = bytes;
 
     internal byte[] Bytes { get; }
@@ -73,6 +88,20 @@ public sealed class AmlResource
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(14), first);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(22), last);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(38), checked(last - first + 1));
+        return new AmlResource(bytes);
+    }
+
+    /// <summary>
+    /// <c>QWordMemory (ResourceConsumer, ..., Cacheable, ReadWrite)</c> of RAM that a method fills in, by the offsets below.
+    /// </summary>
+    public static AmlResource Ram64()
+    {
+        var bytes = AddressSpace(0x8A, 8, 0x00, CacheableReadWrite);
+        bytes[4] = FixedConsumer;
+
+        // The largest range that is valid as it stands.
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(QwordLast), ulong.MaxValue - 1);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(QwordLength), ulong.MaxValue);
         return new AmlResource(bytes);
     }
 
