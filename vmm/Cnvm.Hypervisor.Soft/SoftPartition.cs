@@ -219,15 +219,24 @@ internal sealed unsafe partial class SoftPartition : IPartition
 
     /// <summary>
     /// What a restored TSC adds to the host's time. vCPUs are restored one after the other: TSCs that were saved with less than a second
-    /// between them were one and the same, and are so again, however long that takes.
+    /// between them were one and the same, and are so again, however long that takes. So does one that comes later and is to have what
+    /// the first one's is now.
     /// </summary>
     /// <param name="vcpu">The first one's TSC is what others join.</param>
     /// <param name="value">The saved TSC.</param>
     /// <param name="scaled">The host's time now, in ticks.</param>
-    public ulong TscOffset(int vcpu, ulong value, ulong scaled, uint khz)
+    /// <param name="restoredAt">Host time since which the vCPU has these times; the first one's if it joins a TSC that runs.</param>
+    public ulong TscOffset(int vcpu, ulong value, ulong scaled, uint khz, ref long restoredAt)
     {
         lock (_gate)
         {
+            if (vcpu != 0 && Array.Find(_vcpus, v => v.Index == 0) is { } running && running.TscKhz == khz
+                && Math.Abs((long)(value - scaled - running.TscOffset)) < khz * 1000L)
+            {
+                restoredAt = running.RestoredAt;
+                return running.TscOffset;
+            }
+
             if (vcpu != 0 && _firstTsc is { } first && first.Khz == khz && Math.Abs((long)(value - first.Value)) < khz * 1000L)
             {
                 return first.Offset;

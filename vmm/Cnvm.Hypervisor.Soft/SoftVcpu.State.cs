@@ -182,7 +182,7 @@ internal sealed unsafe partial class SoftVcpu
 
         if (msr.Index == Msr.Tsc)
         {
-            _tscOffset = _partition.TscOffset(Index, msr.Value, Scale(HostClock.Now), _tscKhz);
+            _tscOffset = _partition.TscOffset(Index, msr.Value, Scale(HostClock.Now), _tscKhz, ref _restoredAt);
             return true;
         }
 

@@ -21,6 +21,7 @@ public sealed class PhysicalLayout
 
     // The event register comes first.
     private const ulong PciHotplugOffset = 16;
+    private const ulong CpuHotplugOffset = 32;
 
     private const ulong Window32Granule = 4096;
     private const ulong Window64Granule = 4UL << 30;
@@ -65,6 +66,9 @@ public sealed class PhysicalLayout
 
     /// <summary>Registers of PCI hot-plug; 0 if the profile has no ACPI or no PCI.</summary>
     public ulong PciHotplugAddress => Profile is { Acpi: not null, Pci: not null } ? Platform.Start + PciHotplugOffset : 0;
+
+    /// <summary>Registers of CPU hot-plug; 0 if the profile has no ACPI.</summary>
+    public ulong CpuHotplugAddress => Profile.Acpi is null ? 0 : Platform.Start + CpuHotplugOffset;
 
     /// <summary>End of the highest RAM region.</summary>
     public ulong RamEnd => RamRegions[^1].End;

@@ -24,6 +24,7 @@ internal sealed partial class Chipset
         PvPanic = _pvPanic?.Save(),
         GenerationId = GenerationId?.Save(),
         Hotplug = Hotplug?.Save(),
+        CpuHotplug = CpuHotplug?.Save(),
     };
 
     /// <summary>
@@ -41,6 +42,7 @@ internal sealed partial class Chipset
         Require(_hostBridge is null == state.HostBridge is null, nameof(state.HostBridge));
         Require(_pvPanic is null == state.PvPanic is null, nameof(state.PvPanic));
         Require(Hotplug is null == state.Hotplug is null, nameof(state.Hotplug));
+        Require(CpuHotplug is null == state.CpuHotplug is null, nameof(state.CpuHotplug));
         Require(GenerationId is null == state.GenerationId is null, nameof(state.GenerationId));
         IoApic.Restore(state.IoApic);
         Pic?.Restore(state.Pic!);
@@ -54,6 +56,7 @@ internal sealed partial class Chipset
         _pvPanic?.Restore(state.PvPanic!);
         GenerationId?.Restore(state.GenerationId!);
         Hotplug?.Restore(state.Hotplug!);
+        CpuHotplug?.Restore(state.CpuHotplug!);
     }
 
     /// <summary>The host's end of the serial port may have waited for the device: call it once the machine runs.</summary>

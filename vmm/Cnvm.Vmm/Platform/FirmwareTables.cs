@@ -18,6 +18,7 @@ internal static class FirmwareTables
     private static readonly GedEvent[] NoEvents = [];
     private static readonly AmlTerm[] NoObjects = [];
 
+    /// <param name="plugsVcpus">vCPUs come and go while the guest runs.</param>
     /// <returns>Address of the ACPI RSDP; 0 for a machine without ACPI.</returns>
     /// <exception cref="MachineLayoutException">The tables do not fit, or a string cannot stand in them.</exception>
     public static ulong Write(
@@ -26,6 +27,7 @@ internal static class FirmwareTables
         CpuTopology topology,
         CpuidTable cpuid,
         IReadOnlyList<int> mmioTransports,
+        bool plugsVcpus,
         GuestMemory memory)
     {
         AddressRange smbios = Smbios.Build(SmbiosOf(config.Platform), memory);
@@ -50,9 +52,15 @@ internal static class FirmwareTables
                 HasRtc = layout.Profile.RtcIrq is not null,
                 PvpanicPort = config.Pvpanic && layout.Profile.Pci is null ? PvPanicRegister.IsaPort : null,
                 VirtioMmioTransports = mmioTransports,
-                Events = [.. hasHotplug ? [PciHotplugDevice.Event] : NoEvents, .. hasGeneration ? [GenerationDevice.Event] : NoEvents],
+                Events =
+                [
+                    .. plugsVcpus ? [CpuHotplugDevice.Event] : NoEvents,
+                    .. hasHotplug ? [PciHotplugDevice.Event] : NoEvents,
+                    .. hasGeneration ? [GenerationDevice.Event] : NoEvents,
+                ],
                 Objects =
                 [
+                    .. plugsVcpus ? CpuHotplugDevice.Objects(layout.CpuHotplugAddress, apicIds) : NoObjects,
                     .. hasHotplug ? [PciHotplugDevice.Object(layout.PciHotplugAddress, layout.PciSegments.Select(s => s.Segment))] : NoObjects,
                     .. hasGeneration ? [GenerationDevice.Object(LowMemory.GenerationId)] : NoObjects,
                 ],

@@ -27,6 +27,7 @@ internal static class ChipsetElements
         PvPanic = v.Optional(10, "pvpanic", s?.PvPanic, PciFunction),
         GenerationId = v.Optional(16, "vmgenid", s?.GenerationId, static (v, g) => new GenerationIdState(v.U64(1, "address", g?.Address))),
         Hotplug = v.Optional(17, "pci_hotplug", s?.Hotplug, Hotplug),
+        CpuHotplug = v.Optional(18, "cpu_hotplug", s?.CpuHotplug, CpuHotplug),
     };
 
     public static PciFunctionState PciFunction(StateVisitor v, PciFunctionState? s) => new()
@@ -134,6 +135,12 @@ internal static class ChipsetElements
         Down = v.U64List(2, "down", s?.Down),
         Ejected = v.U64List(3, "ejected", s?.Ejected),
         Selected = v.U32(4, "selected", s?.Selected),
+    };
+
+    private static CpuHotplugState CpuHotplug(StateVisitor v, CpuHotplugState? s) => new()
+    {
+        Vcpus = v.Bytes(1, "vcpus", s?.Vcpus),
+        Selected = v.U32(2, "selected", s?.Selected),
     };
 
     private static PciHostState PciHost(StateVisitor v, PciHostState? s) => new(v.U32(1, "config_address", s?.ConfigAddress));
