@@ -231,7 +231,7 @@ internal sealed unsafe partial class SoftPartition : IPartition
         lock (_gate)
         {
             if (vcpu != 0 && Array.Find(_vcpus, v => v.Index == 0) is { } running && running.TscKhz == khz
-                && Math.Abs((long)(value - scaled - running.TscOffset)) < khz * 1000L)
+                && value - scaled - running.TscOffset + (khz * 1000UL) < khz * 2000UL)
             {
                 restoredAt = running.RestoredAt;
                 return running.TscOffset;

@@ -75,7 +75,7 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>Frequency of the TSC.</summary>
     public uint TscKhz => _tscKhz;
 
-    /// <summary>Host time at which the vCPU got the times that it has; 0: it always had them.</summary>
+    /// <summary>Host time at which the vCPU got the times that it has; the smallest number if it always had them.</summary>
     public long RestoredAt => _restoredAt;
 
     public ulong ReadTsc() => Scale(HostClock.Now) + _tscOffset;

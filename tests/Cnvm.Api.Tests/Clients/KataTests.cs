@@ -12,9 +12,9 @@ namespace Cnvm.Api.Tests.Clients;
 /// </summary>
 public sealed class KataTests
 {
-    private static readonly string[] GoLacks = ["cpus.max_vcpus", "memory.hotplug_size"];
+    private static readonly string[] GoLacks = ["memory.hotplug_size"];
 
-    private static readonly string[] RustLacks = ["cpus.max_vcpus", "memory.hotplug_size"];
+    private static readonly string[] RustLacks = ["memory.hotplug_size"];
 
     [SkippableFact]
     public void The_go_driver_starts_watches_and_stops_a_machine() => NetworkNamespace.Run(() =>
@@ -52,7 +52,15 @@ public sealed class KataTests
             $$"""{"path":"{{vmm.Disk("hot")}}","readonly":false,"image_type":"Raw","direct":false,"num_queues":1,"queue_size":1024,"vhost_user":false,"iommu":false}""");
         Assert.Equal(200, status);
         Assert.Matches("""^\{"id":"_disk[0-9]+","bdf":"0000:00:[0-9a-f]{2}\.0"\}$""", body);
+
+        // A container with a share of two processors: its vCPU comes, and is asked for again when it goes.
+        Assert.Equal((204, ""), pooled.Go("PUT", "vm.resize", """{"desired_vcpus":2}"""));
+        Assert.Equal(2, Info(pooled).GetProperty("config").GetProperty("cpus").GetProperty("boot_vcpus").GetInt32());
+        Assert.Contains(Threads(), t => t == "vcpu1");
         Assert.Equal((204, ""), pooled.Go("PUT", "vm.resize", """{"desired_vcpus":1}"""));
+        Assert.Equal(1, Info(pooled).GetProperty("config").GetProperty("cpus").GetProperty("boot_vcpus").GetInt32());
+        Assert.Equal(429, pooled.Go("PUT", "vm.resize", """{"desired_vcpus":2}""").Status);
+        Assert.Equal(400, pooled.Go("PUT", "vm.resize", """{"desired_vcpus":3}""").Status);
         Assert.Equal((204, ""), pooled.Go("PUT", "vm.pause"));
         Assert.Equal((204, ""), pooled.Go("PUT", "vm.resume"));
         Assert.Equal(200, pooled.Go("GET", "vmm.ping").Status);
@@ -108,9 +116,6 @@ public sealed class KataTests
         body["fs"]![0]!.AsObject().Remove("socket");
         body["fs"]![0]!["path"] = "/usr/share";
 
-        // Without a maximum of its own there are as many vCPUs as at the start.
-        body["cpus"]!["max_vcpus"] = 1;
-        body["cpus"]!["topology"]!["cores_per_die"] = 1;
         Assert.Equal((204, ""), call("PUT", "vm.create", body.ToJsonString(options)));
     }
 

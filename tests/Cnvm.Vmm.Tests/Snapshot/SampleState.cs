@@ -21,11 +21,12 @@ internal static class SampleState
     public static MachineState Make()
     {
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton)
-            .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([])).With(() => Hotplug);
+            .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([])).With(() => Hotplug)
+            .With(() => CpuHotplug);
         MachineState state = filler.Fill<MachineState>();
         return state with
         {
-            Chipset = state.Chipset with { Hotplug = null },
+            Chipset = state.Chipset with { Hotplug = null, CpuHotplug = null },
             Id = [.. Enumerable.Range(1, 16).Select(i => (byte)i)],
             Memory = new MemoryState
             {
@@ -73,10 +74,13 @@ internal static class SampleState
     {
         MachineState state = MakeWithLaterDevices();
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState());
-        return state with { Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)] };
+        ChipsetState chipset = state.Chipset with { CpuHotplug = CpuHotplug };
+        return state with { Chipset = chipset, Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)] };
     }
 
     private static PciHotplugState Hotplug => new() { Up = [1, 2], Down = [3, 4], Ejected = [5, 6], Selected = 7 };
+
+    private static CpuHotplugState CpuHotplug => new() { Vcpus = [1, 3, 13, 16, 0], Selected = 4 };
 
     private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)
     {
