@@ -219,24 +219,15 @@ internal sealed unsafe partial class SoftPartition : IPartition
 
     /// <summary>
     /// What a restored TSC adds to the host's time. vCPUs are restored one after the other: TSCs that were saved with less than a second
-    /// between them were one and the same, and are so again, however long that takes. So does one that comes later and is to have what
-    /// the first one's is now.
+    /// between them were one and the same, and are so again, however long that takes.
     /// </summary>
     /// <param name="vcpu">The first one's TSC is what others join.</param>
     /// <param name="value">The saved TSC.</param>
     /// <param name="scaled">The host's time now, in ticks.</param>
-    /// <param name="restoredAt">Host time since which the vCPU has these times; the first one's if it joins a TSC that runs.</param>
-    public ulong TscOffset(int vcpu, ulong value, ulong scaled, uint khz, ref long restoredAt)
+    public ulong TscOffset(int vcpu, ulong value, ulong scaled, uint khz)
     {
         lock (_gate)
         {
-            if (vcpu != 0 && Array.Find(_vcpus, v => v.Index == 0) is { } running && running.TscKhz == khz
-                && value - scaled - running.TscOffset + (khz * 1000UL) < khz * 2000UL)
-            {
-                restoredAt = running.RestoredAt;
-                return running.TscOffset;
-            }
-
             if (vcpu != 0 && _firstTsc is { } first && first.Khz == khz && Math.Abs((long)(value - first.Value)) < khz * 1000L)
             {
                 return first.Offset;
@@ -251,6 +242,16 @@ internal sealed unsafe partial class SoftPartition : IPartition
             return offset;
         }
     }
+
+    /// <summary>The first vCPU, if a restored TSC is less than a second from what that one's is now: they are one and the same.</summary>
+    /// <param name="vcpu">The vCPU that is restored.</param>
+    /// <param name="value">Its saved TSC.</param>
+    /// <param name="scaled">The host's time now, in ticks.</param>
+    public SoftVcpu? FirstWithTsc(int vcpu, ulong value, ulong scaled, uint khz) =>
+        vcpu != 0 && Array.Find(_vcpus, v => v.Index == 0) is { } first && first.TscKhz == khz
+            && value - scaled - first.TscOffset + (khz * 1000UL) < khz * 2000UL
+            ? first
+            : null;
 
     /// <summary>Host time of the last <see cref="SaveClock"/>, or null.</summary>
     private long? _clockSaved;

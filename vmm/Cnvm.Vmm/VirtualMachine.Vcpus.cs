@@ -159,7 +159,7 @@ internal sealed partial class VirtualMachine
         }
     }
 
-    private IReadOnlyList<int> PlugVcpus(int desired)
+    private List<int> PlugVcpus(int desired)
     {
         List<int> made = [];
         WhileParked(() =>

@@ -35,13 +35,12 @@ public static class MachineElements
         };
         v.Require(state.Id.Length == IdBytes, $"an id of {state.Id.Length} bytes");
         v.Require(state.Vcpus.Length is >= 1 and <= MaxVcpus, $"{state.Vcpus.Length} vCPUs");
-        v.Require(state.Vcpus[0].Index == 0, $"vCPU {state.Vcpus[0].Index} stands where vCPU 0 should");
-        for (int i = 1; i < state.Vcpus.Length; i++)
+        for (int i = 0; i < state.Vcpus.Length; i++)
         {
-            // Only where they come and go may one be missing between others.
+            // Only where they come and go may one be missing between others, and never the first.
             uint index = state.Vcpus[i].Index;
-            v.Require(
-                index > state.Vcpus[i - 1].Index && (index == i || state.Chipset.CpuHotplug is not null), $"vCPU {index} stands where vCPU {i} should");
+            bool follows = i == 0 ? index == 0 : index > state.Vcpus[i - 1].Index;
+            v.Require(follows && (index == i || state.Chipset.CpuHotplug is not null), $"vCPU {index} stands where vCPU {i} should");
         }
 
         v.Require(state.Chipset.CpuHotplug?.Vcpus.Length is null or (>= 1 and <= MaxVcpus), "hot-plug registers of no vCPU, or of too many");
