@@ -135,12 +135,16 @@ public sealed class AcpiTablesTests
         var machine = Cloud(segments: 96) with
         {
             ApicIds = ids,
-            BootVcpus = 1,
-            Objects = [.. CpuHotplugDevice.Objects(0xFF_FFEF_0020, ids), PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, 96)), GenerationDevice.Object(LowMemory.GenerationId)],
+            BootVcpus = 1024,
+            Objects = [PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, 96)), GenerationDevice.Object(LowMemory.GenerationId)],
             HostBridgeObjects = Slots(96),
         };
         var range = AcpiTables.Build(machine, new ArrayMemory(1 << 20));
         Assert.InRange(range.End, Rsdp, LowMemory.AcpiTablesEnd);
+
+        // With vCPUs that come and go there is no room for so many segments.
+        machine = Cloud(segments: 32) with { ApicIds = ids, Objects = CpuHotplugDevice.Objects(0xFF_FFEF_0020, ids), HostBridgeObjects = Slots(32) };
+        Assert.InRange(AcpiTables.Build(machine, new ArrayMemory(1 << 20)).End, Rsdp, LowMemory.AcpiTablesEnd);
     }
 
     [SkippableTheory]
