@@ -109,7 +109,7 @@ public sealed class VcpuHotplugTests : IDisposable
         _service.Vmm.Delete();
         foreach ((byte[] vcpus, string why) in new (byte[], string)[]
         {
-            ([1, 0, 0, 0], "do not agree about vCPU 1"), ([1, 1, 1, 0], "do not agree about vCPU 2"), ([1, 1], "cpus.boot_vcpus"), ([1, 33, 0, 0], "0x21"),
+            ([1, 0, 0, 0], "do not agree about vCPU 1"), ([1, 1, 1, 0], "do not agree about vCPU 2"), ([1, 1], "does not fit a machine of at most 4 vCPUs"), ([1, 33, 0, 0], "0x21"),
             ([1, 1, 0, 0, 0], "cpus.boot_vcpus"), ([1, 8, 0, 0], "do not agree"), ([17, 1, 0, 0], "0x11"),
         })
         {
