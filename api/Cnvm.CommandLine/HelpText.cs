@@ -35,7 +35,7 @@ internal static class HelpText
 
         CPUs and memory:
           --cpus KEYS            boot=N          vCPUs (1); the number alone will do: --cpus 2
-                                 max=N           must equal boot for now
+                                 max=N           vCPUs that there can be (boot); more come with vm.resize
                                  topology=T:C:D:P  threads per core, cores per die, dies per package, packages
                                  max_phys_bits=N physical address width (46)
                                  affinity=[V@[HOST_CPUS],...]  host CPUs for vCPU V

@@ -16,7 +16,7 @@ public sealed class ConfigValidationTests
     {
         { "cpus.boot_vcpus", "0 vCPUs" },
         { "cpus.max_vcpus", "8193" },
-        { "cpus.max_vcpus", "hotplug" },
+        { "cpus.max_vcpus", "less than" },
         { "cpus.topology", "is 8" },
         { "cpus.affinity[1].vcpu", "listed twice" },
         { "cpus.affinity[0].vcpu", "no vCPU 4" },
@@ -222,7 +222,7 @@ public sealed class ConfigValidationTests
             ("memory.shared", "disks[0]") => Disk(disk with { Path = null, VhostUser = true, VhostSocket = "/s" }),
             ("cpus.boot_vcpus", _) => Good with { Cpus = new CpusConfig(0, 0), Disks = null, Net = null },
             ("cpus.max_vcpus", "8193") => Good with { Cpus = cpus with { MaxVcpus = 8193 } },
-            ("cpus.max_vcpus", _) => Good with { Cpus = cpus with { MaxVcpus = 8 } },
+            ("cpus.max_vcpus", _) => Good with { Cpus = cpus with { MaxVcpus = 3 } },
             ("cpus.topology", _) => Good with { Cpus = cpus with { Topology = new CpuTopology(2, 4) } },
             ("cpus.affinity[1].vcpu", _) => Good with { Cpus = cpus with { Affinity = [new CpuAffinity(0, [0]), new CpuAffinity(0, [1])] } },
             ("cpus.affinity[0].vcpu", _) => Good with { Cpus = cpus with { Affinity = [new CpuAffinity(4, [0])] } },

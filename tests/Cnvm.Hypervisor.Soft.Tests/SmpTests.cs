@@ -130,6 +130,21 @@ public sealed class SmpTests
         Assert.Equal((0xfff0ul, 0x9a00, 0ul), (saved[2].General.Rip, saved[3].System.Cs.Selector, saved[3].General.Rip));
     }
 
+    /// <summary>Its state names the first one's TSC as it was a moment ago; from then on it has it, also after a pause.</summary>
+    [Fact]
+    public void A_vCPU_that_comes_late_has_the_TSC_of_the_first()
+    {
+        using SoftMachine m = new(4);
+        VcpuState first = m.Vcpus[0].Save();
+        VcpuState created = m.Vcpus[3].Save();
+        ParavirtualClock clock = m.Partition.SaveClock();
+        Thread.Sleep(20);
+        m.Vcpus[3].Restore(created with { Msrs = [.. created.Msrs.Select(o => o.Index == 0x10 ? first.Msrs.Single(f => f.Index == 0x10) : o)] });
+        Assert.Equal(m.Vcpus[0].TscOffset, m.Vcpus[3].TscOffset);
+        m.Partition.RestoreClock(clock);
+        Assert.Equal(m.Vcpus[0].TscOffset, m.Vcpus[3].TscOffset);
+    }
+
     /// <summary>It may have been kicked between its look at a lock and the halt, which no state says: it looks again.</summary>
     [Fact]
     public void A_restored_vCPU_that_may_have_been_kicked_does_not_sleep_at_its_next_halt()

@@ -245,6 +245,16 @@ internal sealed unsafe partial class SoftPartition : IPartition
         }
     }
 
+    /// <summary>The first vCPU, if a restored TSC is less than a second from what that one's is now: they are one and the same.</summary>
+    /// <param name="vcpu">The vCPU that is restored.</param>
+    /// <param name="value">Its saved TSC.</param>
+    /// <param name="scaled">The host's time now, in ticks.</param>
+    public SoftVcpu? FirstWithTsc(int vcpu, ulong value, ulong scaled, uint khz) =>
+        vcpu != 0 && Array.Find(_vcpus, v => v.Index == 0) is { } first && first.TscKhz == khz
+            && value - scaled - first.TscOffset + (khz * 1000UL) < khz * 2000UL
+            ? first
+            : null;
+
     /// <summary>Host time of the last <see cref="SaveClock"/>, or null.</summary>
     private long? _clockSaved;
 

@@ -69,6 +69,15 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>Page addresses of guest-physical memory, as wide as the CPUID says.</summary>
     public ulong AddressMask => ((1ul << _c->PhysicalBits) - 1) & Mmu.PageMask;
 
+    /// <summary>What the TSC adds to the host's time in its ticks.</summary>
+    public ulong TscOffset => _tscOffset;
+
+    /// <summary>Frequency of the TSC.</summary>
+    public uint TscKhz => _tscKhz;
+
+    /// <summary>Host time at which the vCPU got the times that it has; the smallest number if it always had them.</summary>
+    public long RestoredAt => _restoredAt;
+
     public ulong ReadTsc() => Scale(HostClock.Now) + _tscOffset;
 
     private ulong Scale(long nanoseconds) =>

@@ -182,7 +182,15 @@ internal sealed unsafe partial class SoftVcpu
 
         if (msr.Index == Msr.Tsc)
         {
-            _tscOffset = _partition.TscOffset(Index, msr.Value, Scale(HostClock.Now), _tscKhz);
+            ulong scaled = Scale(HostClock.Now);
+            if (_partition.FirstWithTsc(Index, msr.Value, scaled, _tscKhz) is { } first)
+            {
+                // One that comes late has its times from when the first one has them: a pause takes both out of time.
+                (_tscOffset, _restoredAt) = (first.TscOffset, first.RestoredAt);
+                return true;
+            }
+
+            _tscOffset = _partition.TscOffset(Index, msr.Value, scaled, _tscKhz);
             return true;
         }
 

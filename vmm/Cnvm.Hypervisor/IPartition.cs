@@ -18,7 +18,7 @@ public interface IPartition : IDisposable
     /// <summary>Takes a region that <see cref="MapRam"/> mapped away from the guest.</summary>
     void UnmapRam(RamRegion region);
 
-    /// <summary>Creates a vCPU. Call <see cref="IVirtualCpu.Bind"/> on its thread before it runs.</summary>
+    /// <summary>Creates a vCPU; others may have run before, and none runs now. Call <see cref="IVirtualCpu.Bind"/> on its thread before it runs.</summary>
     /// <param name="index">0-based; unique; below <see cref="PartitionOptions.MaxVcpus"/>.</param>
     /// <param name="apicId">Initial APIC id.</param>
     /// <param name="cpuid">What CPUID answers on this vCPU.</param>

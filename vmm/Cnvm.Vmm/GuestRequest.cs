@@ -12,7 +12,7 @@ internal enum GuestRequest
     /// <summary>The guest's kernel reported a panic through pvpanic; it goes on by itself.</summary>
     Panic,
 
-    /// <summary>The guest has given up PCI slots; it goes on by itself.</summary>
+    /// <summary>The guest has given up PCI slots or vCPUs; it goes on by itself.</summary>
     Eject,
 
     /// <summary>The hypervisor cannot run the guest any further.</summary>

@@ -43,7 +43,7 @@ internal sealed partial class VirtualMachine
 
     /// <summary>What the guest was shown of its processors.</summary>
     public GuestPromise Promise(IHypervisor hypervisor) =>
-        new((uint)_vcpus.Count, _bootCpuid!, _cpuProfile, _tscKhz != 0 ? _tscKhz : hypervisor.GuestTscKhz);
+        new((uint)(PlugsVcpus ? _topology.Count : _vcpus.Count), _bootCpuid!, _cpuProfile, _tscKhz != 0 ? _tscKhz : hypervisor.GuestTscKhz);
 
     /// <summary>Holds the vCPUs back for a share of their time. One thread.</summary>
     /// <param name="percent">0 to 99; 0: no longer.</param>

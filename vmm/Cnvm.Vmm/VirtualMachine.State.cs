@@ -145,7 +145,8 @@ internal sealed partial class VirtualMachine
             throw new MachineBuildException($"the saved state is of a {profileName} machine, the configuration describes a {layout.Profile.Name} machine");
         }
 
-        if (config.Cpus.BootVcpus != promise.Vcpus)
+        // The most that there can be, or all that there are where they do not come and go.
+        if (config.Cpus.MaxVcpus != promise.Vcpus && config.Cpus.BootVcpus != promise.Vcpus)
         {
             throw new MachineBuildException($"cpus.boot_vcpus: {config.Cpus.BootVcpus} vCPUs; the saved state has {promise.Vcpus}");
         }
@@ -155,7 +156,9 @@ internal sealed partial class VirtualMachine
         var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image, ranges, handed, prefaults: image is not null);
         complete = state =>
         {
-            machine.Build(hypervisor, config, layout, consoles, profile, state);
+            machine.CheckPresent(state);
+            machine._plugsVcpus = state.Chipset.CpuHotplug is not null;
+            machine.Build(hypervisor, config, layout, consoles, state);
             machine.Apply(state);
         };
         return machine;
@@ -185,7 +188,7 @@ internal sealed partial class VirtualMachine
             Memory = memory,
             Clock = _pausedClock ?? throw new InvalidOperationException("a machine is saved while it runs"),
             VmTime = _chipset.Clock.Nanoseconds,
-            Vcpus = [.. vcpus.Select((s, i) => new VcpuSlotState((uint)i, _apicIds[i], s))],
+            Vcpus = [.. vcpus.Select((s, i) => new VcpuSlotState((uint)_vcpus[i].Index, _topology.ApicIdOf(_vcpus[i].Index), s))],
             Chipset = chipset,
             Virtio = virtio,
         };
@@ -239,12 +242,6 @@ internal sealed partial class VirtualMachine
     {
         for (int i = 0; i < state.Vcpus.Length; i++)
         {
-            if (state.Vcpus[i].ApicId != _apicIds[i])
-            {
-                throw new MachineBuildException(
-                    $"cpus.topology: vCPU {i} has APIC id {_apicIds[i]}; in the snapshot it has {state.Vcpus[i].ApicId}");
-            }
-
             ulong before = HostNanoseconds();
             _vcpus[i].Restore(state.Vcpus[i].State);
             _tscRunsSince = i == 0 ? TscAlignment.RunsSince(state.Vcpus[0].State, _vcpus[0].Save(), before, HostNanoseconds()) : _tscRunsSince;
@@ -256,6 +253,11 @@ internal sealed partial class VirtualMachine
         if (state.Chipset.Hotplug is not null)
         {
             _chipset.AddPciHotplug(OnEject);
+        }
+
+        if (_plugsVcpus)
+        {
+            _chipset.AddCpuHotplug(_topology.Count, 1, OnEject);
         }
 
         if (state.Chipset.GenerationId is not null)

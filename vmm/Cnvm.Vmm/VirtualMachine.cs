@@ -40,9 +40,6 @@ internal sealed partial class VirtualMachine : IDisposable
     private readonly IPartition _partition;
     private readonly Chipset _chipset;
     private readonly VirtioSet _virtio;
-    private readonly VcpuSet _vcpus = new();
-    private readonly List<uint> _apicIds = [];
-    private CpuidTable? _bootCpuid;
     private uint _tscKhz;
     private ConsoleDevice? _console;
     private BalloonDevice? _balloon;
@@ -75,6 +72,10 @@ internal sealed partial class VirtualMachine : IDisposable
         _hotplugRam = layout.HotplugRam;
         _added = AddedMemory(config, layout, ranges);
         IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, [.. layout.RamRegions, .. _added]);
+        _cpuModel = profile;
+        _cpus = config.Cpus;
+        _topology = Topology(config.Cpus);
+        IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, layout.RamRegions);
         _ramPlan = image?.Place(plan) ?? plan;
         _memory = GuestRamAllocator.Allocate(handed?.Place(_ramPlan) ?? _ramPlan, prefaults, layout.HotplugRam.Length > 0 ? layout.HotplugRam.End : 0, out _space);
         IPartition? partition = null;
@@ -101,6 +102,7 @@ internal sealed partial class VirtualMachine : IDisposable
             var msi = new MsiController(partition.Interrupts);
             _chipset = new Chipset(layout, config, consoles, msi, new PicOutput(this), new MachineEvents(Request), logging);
             _chipset.AddMemoryHotplug(_added);
+            _vcpuBus = new VcpuBus(_chipset.Ports, _chipset.Memory, _chipset.IoApic, _chipset.Pic);
             _virtio = new VirtioSet(layout, _chipset, _memory, msi, new Doorbells(partition), logging.CreateLogger("virtio"));
         }
         catch
@@ -117,6 +119,7 @@ internal sealed partial class VirtualMachine : IDisposable
     /// <summary>Builds the machine and loads its kernel; nothing runs yet.</summary>
     /// <param name="consoles">The host's console ends; they outlive the machine.</param>
     /// <param name="onRequest">Told, on a vCPU's thread, what the guest asks for; the vCPUs have begun to park, but for a panic report or an ejected slot.</param>
+    /// <param name="plugsVcpus">vCPUs may come and go, where the guest can be told.</param>
     /// <exception cref="HypervisorException">The hypervisor refused.</exception>
     /// <exception cref="GuestRamException">The host cannot give the memory.</exception>
     /// <exception cref="MachineBuildException">A device or the kernel cannot be used as configured.</exception>
@@ -126,7 +129,8 @@ internal sealed partial class VirtualMachine : IDisposable
         VmConfig config,
         ConsoleSet consoles,
         ILoggerFactory logging,
-        Action<VirtualMachine, GuestRequest, string?> onRequest)
+        Action<VirtualMachine, GuestRequest, string?> onRequest,
+        bool plugsVcpus = false)
     {
         CpuModelProfile profile = CpuProfileSource.Load(config.Cpus);
         CpuProfileSource.ThrowIfMissing(profile, hypervisor);
@@ -136,7 +140,8 @@ internal sealed partial class VirtualMachine : IDisposable
         var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image: null);
         try
         {
-            machine.Build(hypervisor, config, layout, consoles, profile, saved: null);
+            machine._plugsVcpus = plugsVcpus && layout.Profile.Acpi is not null;
+            machine.Build(hypervisor, config, layout, consoles, saved: null);
             machine.LoadKernel(config, layout);
             return machine;
         }
@@ -244,6 +249,11 @@ internal sealed partial class VirtualMachine : IDisposable
     {
         Interlocked.Exchange(ref _ending, 1);
         _vcpus.Dispose();
+        foreach (IVirtualCpu vcpu in _spare.Values)
+        {
+            vcpu.Dispose();
+        }
+
         _consoleBackend?.Disconnect();
         _virtio.Dispose();
         _backgroundLoad?.Dispose();
@@ -252,18 +262,8 @@ internal sealed partial class VirtualMachine : IDisposable
         _memory.Dispose();
     }
 
-    private static void CheckVcpuCount(IHypervisor hypervisor, VmConfig config)
-    {
-        if (config.Cpus.MaxVcpus > (uint)hypervisor.Capabilities.MaxVcpus)
-        {
-            throw new MachineBuildException(
-                $"cpus.max_vcpus: {config.Cpus.MaxVcpus} vCPUs; {hypervisor.Name} on this host runs at most {hypervisor.Capabilities.MaxVcpus} in one machine");
-        }
-    }
-
     /// <summary>Devices and vCPUs. With a saved state, vCPUs are made with the CPUID that stands there.</summary>
-    private void Build(
-        IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, ConsoleSet consoles, CpuModelProfile profile, MachineState? saved)
+    private void Build(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, ConsoleSet consoles, MachineState? saved)
     {
         if (hypervisor.Capabilities.OrdinaryGuestsObstacle is { } obstacle)
         {
@@ -274,7 +274,7 @@ internal sealed partial class VirtualMachine : IDisposable
         _virtio.KeepPlaces(saved?.Virtio ?? []);
         AddDevices(config, consoles);
         _virtio.KeepPlaces([]);
-        AddVcpus(hypervisor, config, layout, profile, saved);
+        AddVcpus(hypervisor, layout, saved);
     }
 
     private void AddConsole(VmConfig config, ConsoleSet consoles)
@@ -291,39 +291,14 @@ internal sealed partial class VirtualMachine : IDisposable
         }
     }
 
-    private void AddVcpus(IHypervisor hypervisor, VmConfig config, PhysicalLayout layout, CpuModelProfile profile, MachineState? saved)
-    {
-        CpuTopology topology = Topology(config.Cpus);
-        var cpuid = new CpuidConfig
-        {
-            Topology = topology,
-            PhysicalBits = layout.PhysicalBits,
-            Nested = config.Cpus.Nested,
-            X2Apic = hypervisor.Capabilities.X2Apic,
-            Profile = profile,
-        };
-        var bus = new VcpuBus(_chipset.Ports, _chipset.Memory, _chipset.IoApic, _chipset.Pic);
-        for (int i = 0; i < (int)config.Cpus.BootVcpus; i++)
-        {
-            CpuidTable shown = saved?.Vcpus[i].State.Cpuid ?? CpuidModel.Build(hypervisor.SupportedCpuid, cpuid, i);
-            _bootCpuid ??= shown;
-            _apicIds.Add(topology.ApicIdOf(i));
-            IVirtualCpu vcpu = _partition.CreateVcpu(i, topology.ApicIdOf(i), shown, bus);
-            if (saved is null && profile.Msrs.Count > 0)
-            {
-                vcpu.Restore(CpuProfileSource.WithMsrs(vcpu.Save(), profile));
-            }
-
-            int[]? hostCpus = config.Cpus.Affinity?.FirstOrDefault(a => a.Vcpu == i) is { } affinity
-                ? Array.ConvertAll(affinity.HostCpus.ToArray(), c => (int)c)
-                : null;
-            _vcpus.Add(vcpu, hostCpus, OnVcpuStop);
-        }
-    }
-
     private void LoadKernel(VmConfig config, PhysicalLayout layout)
     {
         _chipset.AddPciHotplug(OnEject);
+        if (_plugsVcpus)
+        {
+            _chipset.AddCpuHotplug(_topology.Count, _vcpus.Count, OnEject);
+        }
+
         PayloadConfig payload = config.Payload ?? throw new MachineBuildException("payload: there is no kernel to boot; give payload.kernel (--kernel)");
         if (config.HasGenerationId)
         {
@@ -331,7 +306,7 @@ internal sealed partial class VirtualMachine : IDisposable
             _chipset.GenerationId?.Set(RandomId.Make());
         }
 
-        ulong rsdp = FirmwareTables.Write(config, layout, Topology(config.Cpus), _bootCpuid!, _virtio.MmioTransports, _memory);
+        ulong rsdp = FirmwareTables.Write(config, layout, _topology, _bootCpuid!, _virtio.MmioTransports, PlugsVcpus, _memory);
         try
         {
             using KernelFile kernel = KernelFile.Open(payload.Kernel!, "kernel");
@@ -388,19 +363,6 @@ internal sealed partial class VirtualMachine : IDisposable
         }
 
         _onRequest(this, request, detail);
-    }
-
-    private void OnVcpuStop(int vcpu, VcpuStop stop)
-    {
-        switch (stop.Reason)
-        {
-            case VcpuStopReason.Shutdown:
-                Request(GuestRequest.Reset, $"triple fault on vcpu{vcpu}");
-                break;
-            default:
-                Request(GuestRequest.Failed, stop.Report ?? $"vcpu{vcpu} stopped: {stop.Reason}");
-                break;
-        }
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Obstacle}")]

@@ -70,6 +70,11 @@ public sealed partial class VmmService
         ArgumentNullException.ThrowIfNull(resize);
         VmConfig config = _config ?? throw VmmException.NotCreated();
         RequestValidator.ThrowIfInvalid(resize);
+        if (resize.DesiredVcpus > config.Cpus.MaxVcpus)
+        {
+            throw new ConfigException("desired_vcpus", $"{resize.DesiredVcpus} vCPUs; this VM can have at most {config.Cpus.MaxVcpus} (cpus.max_vcpus)");
+        }
+
         VmConfig changed = config with
         {
             Cpus = config.Cpus with { BootVcpus = resize.DesiredVcpus ?? config.Cpus.BootVcpus },
@@ -79,12 +84,16 @@ public sealed partial class VmmService
                 : throw new ConfigException("desired_balloon", "the VM has no balloon"),
         };
         VmConfigValidator.ThrowIfInvalid(changed, goesOn: _machine is not null);
-        if (_machine is not null && changed.Cpus != config.Cpus)
+        Emit("vm", "resizing");
+        if (_machine is { } machine && resize.DesiredVcpus is { } vcpus)
         {
-            throw VmmException.NotSupported("vm.resize of a booted VM's vCPUs");
+            ResizeVcpus(machine, vcpus);
+
+            // Memory may be refused still, and these have come, or were asked to go.
+            _config = config with { Cpus = changed.Cpus };
         }
 
-        Emit("vm", "resizing");
+        _plugsVcpus |= PlugsVcpus;
         AddMemory(config.Memory, changed.Memory);
         _config = changed;
         if (resize.DesiredBalloon is { } bytes)
@@ -181,6 +190,7 @@ public sealed partial class VmmService
     /// <summary>Devices whose slots the guest has given up are gone, whether anybody asked for it or the guest did so by itself.</summary>
     private void RemoveEjected()
     {
+        RemoveEjectedVcpus();
         foreach (string id in _machine?.RemoveEjected(IsRemovable) ?? [])
         {
             _config = ConfiguredDevices.Remove(_config!, id, out IPciDeviceConfig? removed);

@@ -237,6 +237,7 @@ public sealed partial class VmmService : IVmm, IDisposable
     private void Release()
     {
         StopMachine();
+        _plugsVcpus = false;
         _areDisksUnlocked = false;
         _hasMoved = false;
         _consoles?.Dispose();
@@ -267,7 +268,7 @@ public sealed partial class VmmService : IVmm, IDisposable
     private void Start(VmConfig config)
     {
         _hypervisor ??= _options.OpenHypervisor();
-        var machine = VirtualMachine.Create(_hypervisor, config, _consoles!, _options.Logging, OnGuestRequest);
+        var machine = VirtualMachine.Create(_hypervisor, config, _consoles!, _options.Logging, OnGuestRequest, PlugsVcpus);
         machine.ObserveDevices(_deviceEvents.Add);
         _machine = machine;
         _state = VmState.Running;
@@ -288,6 +289,7 @@ public sealed partial class VmmService : IVmm, IDisposable
         VirtualMachine? machine = _machine;
         _machine = null;
         _unanswered = null;
+        _plugsVcpus |= machine?.PlugsVcpus is true;
         machine?.Dispose();
         ForgetLeaving();
     }

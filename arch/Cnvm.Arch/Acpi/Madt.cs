@@ -49,6 +49,14 @@ internal static class Madt
         return AcpiTable.Finish(writer);
     }
 
+    /// <summary>The entry of a processor that is there.</summary>
+    public static byte[] EnabledProcessor(uint uid, uint apicId)
+    {
+        var writer = new TableWriter();
+        WriteProcessor(writer, uid, apicId, ProcessorEnabled);
+        return writer.ToArray();
+    }
+
     private static void WriteProcessor(TableWriter writer, uint uid, uint apicId, uint flags)
     {
         if (apicId < FirstX2ApicId && uid < AllProcessors8)

@@ -10,6 +10,25 @@ public static partial class CpuidModel
     private const uint LevelCore = 2;
     private const uint LevelDie = 5;
 
+    /// <summary>The CPUID of another vCPU of the same machine.</summary>
+    /// <param name="shown">What any vCPU of it is shown.</param>
+    /// <param name="topology">The machine's, which the table says already.</param>
+    /// <param name="vcpu">Index of the other vCPU.</param>
+    public static CpuidTable ForVcpu(CpuidTable shown, CpuTopology topology, int vcpu)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        var apicId = topology.ApicIdOf(vcpu);
+        var draft = new CpuidDraft(shown);
+        draft.Change(CpuidLeaf.Features, e => e with { Ebx = (e.Ebx & 0xFF_FFFF) | (apicId << 24) });
+        foreach (var leaf in new[] { CpuidLeaf.Topology, CpuidLeaf.TopologyV2, CpuidLeaf.AmdTopologyV2 })
+        {
+            draft.Change(leaf, e => e with { Edx = apicId });
+        }
+
+        ApplyAmdTopology(draft, topology, apicId);
+        return draft.ToTable();
+    }
+
     /// <summary>Sharing of caches: the first two levels belong to a core, the last to a die.</summary>
     private static void ApplyCaches(CpuidDraft draft, CpuTopology topology)
     {
@@ -58,7 +77,11 @@ public static partial class CpuidModel
             RaiseMaximum(draft, CpuidLeaf.Vendor, CpuidLeaf.TopologyV2);
         }
 
-        // AMD: extended APIC id; core number and threads per core; node number and nodes per package.
+        ApplyAmdTopology(draft, topology, apicId);
+    }
+
+    /// <summary>AMD: extended APIC id; core number and threads per core; node number and nodes per package.</summary>
+    private static void ApplyAmdTopology(CpuidDraft draft, CpuTopology topology, uint apicId) =>
         draft.Change(CpuidLeaf.AmdTopology, e => e with
         {
             Eax = apicId,
@@ -66,7 +89,6 @@ public static partial class CpuidModel
             Ecx = (NodeOf(topology, apicId) & 0xFF) | ((uint)Math.Min(topology.DiesPerPackage - 1, 7) << 8),
             Edx = 0,
         });
-    }
 
     private static uint CoreOf(CpuTopology topology, uint apicId) =>
         (apicId & ((1u << topology.PackageShift) - 1)) >> topology.CoreShift;

@@ -25,6 +25,7 @@ public sealed class PhysicalLayout
     // The event register comes first.
     private const ulong PciHotplugOffset = 16;
     private const ulong MemoryHotplugOffset = 64;
+    private const ulong CpuHotplugOffset = 32;
 
     private const ulong Window32Granule = 4096;
     private const ulong Window64Granule = 4UL << 30;
@@ -72,6 +73,9 @@ public sealed class PhysicalLayout
 
     /// <summary>Registers of memory hot-plug; 0 if the profile has no ACPI, or there is no room for more memory.</summary>
     public ulong MemoryHotplugAddress => Profile.Acpi is not null && HotplugRam.Length > 0 ? Platform.Start + MemoryHotplugOffset : 0;
+
+    /// <summary>Registers of CPU hot-plug; 0 if the profile has no ACPI.</summary>
+    public ulong CpuHotplugAddress => Profile.Acpi is null ? 0 : Platform.Start + CpuHotplugOffset;
 
     /// <summary>End of the highest RAM region.</summary>
     public ulong RamEnd => RamRegions[^1].End;

@@ -146,6 +146,10 @@ public sealed class AcpiTablesTests
         };
         var range = AcpiTables.Build(machine, new ArrayMemory(1 << 20));
         Assert.InRange(range.End, Rsdp, LowMemory.AcpiTablesEnd);
+
+        // With vCPUs that come and go there is no room for so many segments.
+        machine = Cloud(segments: 32) with { ApicIds = ids, Objects = CpuHotplugDevice.Objects(0xFF_FFEF_0020, ids), HostBridgeObjects = Slots(32) };
+        Assert.InRange(AcpiTables.Build(machine, new ArrayMemory(1 << 20)).End, Rsdp, LowMemory.AcpiTablesEnd);
     }
 
     [SkippableTheory]
@@ -198,6 +202,32 @@ public sealed class AcpiTablesTests
             "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
         Assert.Contains(
             "QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
+    }
+
+    [SkippableTheory]
+    [InlineData(2)]
+    [InlineData(300)]
+    public void Dsdt_with_vCPUs_that_come_and_go_survives_iasl(int vcpus)
+    {
+        Iasl.SkipIfMissing();
+        var ids = CpuTopology.Flat(vcpus).ApicIds();
+        var machine = Cloud() with
+        {
+            ApicIds = ids,
+            BootVcpus = 1,
+            Events = [CpuHotplugDevice.Event],
+            Objects = CpuHotplugDevice.Objects(0xFF_FFEF_0020, ids),
+        };
+        var source = RoundTrip(Built(machine, "DSDT"));
+
+        Assert.Contains("OperationRegion (PRST, SystemMemory, 0x000000FFFFEF0020, 0x0C)", source, StringComparison.Ordinal);
+        Assert.Contains(@"\_SB.CPUS.CSCN ()", source, StringComparison.Ordinal);
+        Assert.Equal(vcpus, CountOf(source, "Name (_HID, \"ACPI0007\""));
+        Assert.Equal(vcpus, CountOf(source, "Name (_MAT, Buffer"));
+        Assert.Equal(vcpus - 1, CountOf(source, "Method (_EJ0, 1"));
+        Assert.Contains($"Notify (C{vcpus - 1:X3}, Arg1)", source, StringComparison.Ordinal);
+        Assert.Contains("CEJ0,   1", source, StringComparison.Ordinal);
+        Assert.Equal(vcpus == 300 ? 1 : 0, CountOf(source, "CEJC (0x012B)"));
     }
 
     [SkippableFact]

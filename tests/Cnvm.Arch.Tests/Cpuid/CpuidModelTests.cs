@@ -22,9 +22,12 @@ public sealed class CpuidModelTests
     {
         var topology = CpuTopology.Create(threads, vcpus / threads / packages, 1, packages, vcpus);
         var ids = new HashSet<uint>();
+        var first = CpuidModel.Build(Intel(), new CpuidConfig { Topology = topology, PhysicalBits = 40 }, 0);
         for (var i = 0; i < vcpus; i++)
         {
             var table = CpuidModel.Build(Intel(), new CpuidConfig { Topology = topology, PhysicalBits = 40 }, i);
+            Assert.Equal(table, CpuidModel.ForVcpu(first, topology, i));
+            Assert.Equal(first, CpuidModel.ForVcpu(table, topology, 0));
             var id = topology.ApicIdOf(i);
             Assert.True(ids.Add(id));
             Assert.True(id >= (uint)i);

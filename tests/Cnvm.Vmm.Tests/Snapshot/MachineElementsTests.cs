@@ -12,7 +12,7 @@ public sealed class MachineElementsTests
     [Fact]
     public void Every_property_of_every_device_comes_back()
     {
-        MachineState sample = SampleState.MakeWithAddedMemory();
+        MachineState sample = SampleState.MakeWithAll();
         byte[] written = StateWriter.Write(sample, MachineElements.Describe);
         MachineState read = StateReader.Read<MachineState>(written, MachineElements.Describe);
         Assert.Equal(written, StateWriter.Write(read, MachineElements.Describe));
@@ -30,19 +30,22 @@ public sealed class MachineElementsTests
     [InlineData("machine-v1-hotplug.state")]
     [InlineData("machine-v1-vhost-user.state")]
     [InlineData("machine-v1-memory-hotplug.state")]
+    [InlineData("machine-v1-cpu-hotplug.state")]
     public void States_of_earlier_programs_are_read_and_written_as_they_were(string name)
     {
         MachineState sample = SampleState.Make();
         MemoryState compressed = sample.Memory with { Zstd = new CompressionState([7, 0]) };
         MachineState later = SampleState.MakeWithLaterDevices() with { Memory = compressed };
+        MachineState all = SampleState.MakeWithAll() with { Memory = compressed };
         sample = name switch
         {
             "machine-v1.state" => sample with { Chipset = sample.Chipset with { GenerationId = null } },
             "machine-v1-vmgenid.state" => sample,
             "machine-v1-devices.state" => later with { Chipset = later.Chipset with { Hotplug = null } },
             "machine-v1-hotplug.state" => later,
-            "machine-v1-vhost-user.state" => SampleState.MakeWithAll() with { Memory = compressed },
-            _ => SampleState.MakeWithAddedMemory() with { Memory = compressed },
+            "machine-v1-vhost-user.state" => SampleState.MakeWithVhostUser() with { Memory = compressed },
+            "machine-v1-memory-hotplug.state" => all with { Chipset = all.Chipset with { CpuHotplug = null } },
+            _ => all with { Chipset = all.Chipset with { MemoryHotplug = null } },
         };
         byte[] golden = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Snapshot", name));
         AssertSame(sample, StateReader.Read<MachineState>(golden, MachineElements.Describe), "state");

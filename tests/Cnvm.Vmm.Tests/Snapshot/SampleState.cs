@@ -22,11 +22,11 @@ internal static class SampleState
     {
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton)
             .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([])).With(() => Hotplug)
-            .With(() => MemoryHotplug);
+            .With(() => MemoryHotplug).With(() => CpuHotplug);
         MachineState state = filler.Fill<MachineState>();
         return state with
         {
-            Chipset = state.Chipset with { Hotplug = null, MemoryHotplug = null },
+            Chipset = state.Chipset with { Hotplug = null, MemoryHotplug = null, CpuHotplug = null },
             Id = [.. Enumerable.Range(1, 16).Select(i => (byte)i)],
             Memory = new MemoryState
             {
@@ -69,24 +69,26 @@ internal static class SampleState
         };
     }
 
-    /// <summary>The same with what came after those: all there is.</summary>
-    public static MachineState MakeWithAll()
+    /// <summary>The same with a device that has a back end of its own.</summary>
+    public static MachineState MakeWithVhostUser()
     {
         MachineState state = MakeWithLaterDevices();
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState());
         return state with { Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)] };
     }
 
-    /// <summary>The same with the slots of a machine that has got more memory.</summary>
-    public static MachineState MakeWithAddedMemory()
+    /// <summary>The same with what came after that: all there is.</summary>
+    public static MachineState MakeWithAll()
     {
-        MachineState state = MakeWithAll();
-        return state with { Chipset = state.Chipset with { MemoryHotplug = MemoryHotplug } };
+        MachineState state = MakeWithVhostUser();
+        return state with { Chipset = state.Chipset with { MemoryHotplug = MemoryHotplug, CpuHotplug = CpuHotplug } };
     }
 
     private static PciHotplugState Hotplug => new() { Up = [1, 2], Down = [3, 4], Ejected = [5, 6], Selected = 7 };
 
     private static MemoryHotplugState MemoryHotplug => new() { Starts = [1 << 20, 2 << 20], Lengths = [3, 4], Inserting = 2, Selected = 9 };
+
+    private static CpuHotplugState CpuHotplug => new() { Vcpus = [1, 3, 13, 16, 0], Selected = 4 };
 
     private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)
     {

@@ -4,7 +4,7 @@ namespace Cnvm.Vmm.Config;
 
 /// <summary>The vCPUs.</summary>
 /// <param name="BootVcpus">vCPUs present at boot.</param>
-/// <param name="MaxVcpus">vCPUs that may ever be present; equal to <paramref name="BootVcpus"/> as long as vCPUs cannot be hot-plugged.</param>
+/// <param name="MaxVcpus">vCPUs that may ever be present; if more than <paramref name="BootVcpus"/>, they come and go while the guest runs (vm.resize).</param>
 /// <param name="MaxPhysBits">Upper limit of the guest's physical address width; the host's own width limits it too.</param>
 /// <param name="Nested">The guest may use VMX or SVM if the host lets it.</param>
 /// <param name="Affinity">Host CPUs that a vCPU may run on; vCPUs not listed run anywhere.</param>

@@ -54,9 +54,9 @@ public sealed partial class VmConfigValidator
             Add($"{field}.serial", $"may have at most {MaxDiskSerial} printable ASCII characters");
         }
 
-        if (disk.NumQueues == 0 || disk.NumQueues > _config.Cpus.BootVcpus)
+        if (disk.NumQueues == 0 || disk.NumQueues > QueueVcpus)
         {
-            Add($"{field}.num_queues", $"{disk.NumQueues}; at least 1 and at most one for each of the {_config.Cpus.BootVcpus} vCPUs");
+            Add($"{field}.num_queues", $"{disk.NumQueues}; at least 1 and at most one for each of the {QueueVcpus} vCPUs");
         }
 
         CheckQueueSize($"{field}.queue_size", disk.QueueSize);
@@ -119,9 +119,9 @@ public sealed partial class VmConfigValidator
         {
             Add($"{field}.num_queues", $"{net.NumQueues} is not an even number from 2: a receive and a transmit queue for each pair");
         }
-        else if (net.NumQueues / 2 > _config.Cpus.BootVcpus)
+        else if (net.NumQueues / 2 > QueueVcpus)
         {
-            Add($"{field}.num_queues", $"{net.NumQueues / 2} queue pairs for {_config.Cpus.BootVcpus} vCPUs; at most one each");
+            Add($"{field}.num_queues", $"{net.NumQueues / 2} queue pairs for {QueueVcpus} vCPUs; at most one each");
         }
 
         if (net.Fds is { } fds && fds.Count * 2 != net.NumQueues)

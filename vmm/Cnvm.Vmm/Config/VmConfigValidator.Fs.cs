@@ -49,9 +49,9 @@ public sealed partial class VmConfigValidator
 
         CheckIds($"{field}.uid_map", fs.UidMap);
         CheckIds($"{field}.gid_map", fs.GidMap);
-        if (fs.NumQueues == 0 || fs.NumQueues > _config.Cpus.BootVcpus)
+        if (fs.NumQueues == 0 || fs.NumQueues > QueueVcpus)
         {
-            Add($"{field}.num_queues", $"{fs.NumQueues}; at least 1 and at most one for each of the {_config.Cpus.BootVcpus} vCPUs");
+            Add($"{field}.num_queues", $"{fs.NumQueues}; at least 1 and at most one for each of the {QueueVcpus} vCPUs");
         }
 
         CheckQueueSize($"{field}.queue_size", fs.QueueSize);

@@ -40,10 +40,6 @@ public sealed partial class VmConfigValidator
         {
             Add("cpus.max_vcpus", $"{cpus.MaxVcpus} is less than boot_vcpus ({cpus.BootVcpus})");
         }
-        else if (cpus.MaxVcpus > cpus.BootVcpus)
-        {
-            Add("cpus.max_vcpus", $"vCPU hotplug is not supported yet by cnvm: set it to boot_vcpus ({cpus.BootVcpus})");
-        }
 
         if (!_goesOn && !CpuModelProfiles.TryGet(cpus.Profile, out _) && !File.Exists(cpus.Profile))
         {

@@ -68,6 +68,9 @@ public sealed partial class VmConfigValidator
         }
     }
 
+    /// <summary>vCPUs that queues may be for; of a guest that runs already some may have been given up since.</summary>
+    private uint QueueVcpus => _goesOn ? _config.Cpus.MaxVcpus : _config.Cpus.BootVcpus;
+
     private void Add(string field, string message) => _problems.Add(new ConfigProblem(field, message));
 
     private void Conflict(string field, string message) => _problems.Add(new ConfigProblem(field, message, IsConflict: true));

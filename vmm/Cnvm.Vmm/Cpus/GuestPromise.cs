@@ -4,7 +4,7 @@ using Cnvm.Vmm.Snapshot;
 namespace Cnvm.Vmm.Cpus;
 
 /// <summary>What a guest was shown of its processors and relies on, wherever it goes on.</summary>
-/// <param name="Vcpus">Number of vCPUs.</param>
+/// <param name="Vcpus">Number of vCPUs; where they come and go, the most that there can be.</param>
 /// <param name="Cpuid">What CPUID answers on the first one.</param>
 /// <param name="CpuProfile">Name of the CPU profile.</param>
 /// <param name="TscKhz">Frequency of the TSC in kHz; 0 if not known.</param>
@@ -14,6 +14,7 @@ public sealed record GuestPromise(uint Vcpus, CpuidTable Cpuid, string CpuProfil
     public static GuestPromise Of(MachineState state)
     {
         ArgumentNullException.ThrowIfNull(state);
-        return new GuestPromise((uint)state.Vcpus.Length, state.Vcpus[0].State.Cpuid, state.CpuProfile, state.Vcpus[0].State.TscKhz);
+        uint vcpus = (uint)(state.Chipset.CpuHotplug?.Vcpus.Length ?? state.Vcpus.Length);
+        return new GuestPromise(vcpus, state.Vcpus[0].State.Cpuid, state.CpuProfile, state.Vcpus[0].State.TscKhz);
     }
 }

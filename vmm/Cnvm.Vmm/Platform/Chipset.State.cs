@@ -25,6 +25,7 @@ internal sealed partial class Chipset
         GenerationId = GenerationId?.Save(),
         Hotplug = Hotplug?.Save(),
         MemoryHotplug = MemoryHotplug?.Save(),
+        CpuHotplug = CpuHotplug?.Save(),
     };
 
     /// <summary>
@@ -43,6 +44,7 @@ internal sealed partial class Chipset
         Require(_pvPanic is null == state.PvPanic is null, nameof(state.PvPanic));
         Require(Hotplug is null == state.Hotplug is null, nameof(state.Hotplug));
         Require(MemoryHotplug is null == state.MemoryHotplug is null, nameof(state.MemoryHotplug));
+        Require(CpuHotplug is null == state.CpuHotplug is null, nameof(state.CpuHotplug));
         Require(GenerationId is null == state.GenerationId is null, nameof(state.GenerationId));
         IoApic.Restore(state.IoApic);
         Pic?.Restore(state.Pic!);
@@ -57,6 +59,7 @@ internal sealed partial class Chipset
         GenerationId?.Restore(state.GenerationId!);
         Hotplug?.Restore(state.Hotplug!);
         MemoryHotplug?.Restore(state.MemoryHotplug!);
+        CpuHotplug?.Restore(state.CpuHotplug!);
     }
 
     /// <summary>The host's end of the serial port may have waited for the device: call it once the machine runs.</summary>

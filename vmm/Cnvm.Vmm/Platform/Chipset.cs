@@ -23,6 +23,7 @@ internal sealed partial class Chipset : IDisposable
     private readonly Profile _profile;
     private readonly ulong _hotplugAddress;
     private readonly ulong _memoryHotplugAddress;
+    private readonly ulong _cpuHotplugAddress;
     private readonly ConsoleBackend? _serialConsole;
     private readonly Pit? _pit;
     private readonly Rtc _rtc;
@@ -45,6 +46,7 @@ internal sealed partial class Chipset : IDisposable
         _profile = layout.Profile;
         _hotplugAddress = layout.PciHotplugAddress;
         _memoryHotplugAddress = layout.MemoryHotplugAddress;
+        _cpuHotplugAddress = layout.CpuHotplugAddress;
         ILogger logger = logging.CreateLogger("devices");
         Ports = new IoBus("port", IoBus.LastPort, logger);
         Memory = new IoBus("memory", LastMemoryAddress, logger);
@@ -113,6 +115,9 @@ internal sealed partial class Chipset : IDisposable
     /// <summary>Null without <see cref="AddMemoryHotplug"/>.</summary>
     public MemoryHotplug? MemoryHotplug { get; private set; }
 
+    /// <summary>Null without <see cref="AddCpuHotplug"/>.</summary>
+    public CpuHotplug? CpuHotplug { get; private set; }
+
     /// <summary>Null without PCI.</summary>
     public PciHost? Pci { get; }
 
@@ -168,6 +173,19 @@ internal sealed partial class Chipset : IDisposable
         {
             MemoryHotplug = new MemoryHotplug(present, Ged!);
             Memory.Register(_memoryHotplugAddress, MemoryHotplug.Size, MemoryHotplug, "memory hotplug");
+        }
+    }
+
+    /// <summary>Lets vCPUs come and go; nothing happens where the guest could not be told of it.</summary>
+    /// <param name="vcpus">How many there can be.</param>
+    /// <param name="present">How many there are; a state that is restored says otherwise.</param>
+    /// <param name="onEject">Called on a vCPU's thread when the guest gives up vCPUs.</param>
+    public void AddCpuHotplug(int vcpus, int present, Action onEject)
+    {
+        if (Ged is { } ged)
+        {
+            CpuHotplug = new CpuHotplug(vcpus, present, ged, onEject);
+            Memory.Register(_cpuHotplugAddress, CpuHotplug.Size, CpuHotplug, "cpu hotplug");
         }
     }
 

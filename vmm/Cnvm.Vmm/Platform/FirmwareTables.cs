@@ -18,6 +18,7 @@ internal static class FirmwareTables
     private static readonly GedEvent[] NoEvents = [];
     private static readonly AmlTerm[] NoObjects = [];
 
+    /// <param name="plugsVcpus">vCPUs come and go while the guest runs.</param>
     /// <returns>Address of the ACPI RSDP; 0 for a machine without ACPI.</returns>
     /// <exception cref="MachineLayoutException">The tables do not fit, or a string cannot stand in them.</exception>
     public static ulong Write(
@@ -26,6 +27,7 @@ internal static class FirmwareTables
         CpuTopology topology,
         CpuidTable cpuid,
         IReadOnlyList<int> mmioTransports,
+        bool plugsVcpus,
         GuestMemory memory)
     {
         AddressRange smbios = Smbios.Build(SmbiosOf(config.Platform), memory);
@@ -54,12 +56,14 @@ internal static class FirmwareTables
                 Events =
                 [
                     .. hasMemoryHotplug ? [MemoryHotplugDevice.Event] : NoEvents,
+                    .. plugsVcpus ? [CpuHotplugDevice.Event] : NoEvents,
                     .. hasHotplug ? [PciHotplugDevice.Event] : NoEvents,
                     .. hasGeneration ? [GenerationDevice.Event] : NoEvents,
                 ],
                 Objects =
                 [
                     .. hasMemoryHotplug ? [MemoryHotplugDevice.Object(layout.MemoryHotplugAddress)] : NoObjects,
+                    .. plugsVcpus ? CpuHotplugDevice.Objects(layout.CpuHotplugAddress, apicIds) : NoObjects,
                     .. hasHotplug ? [PciHotplugDevice.Object(layout.PciHotplugAddress, layout.PciSegments.Select(s => s.Segment))] : NoObjects,
                     .. hasGeneration ? [GenerationDevice.Object(LowMemory.GenerationId)] : NoObjects,
                 ],

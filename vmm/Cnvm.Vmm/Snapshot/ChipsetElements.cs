@@ -27,6 +27,7 @@ internal static class ChipsetElements
         PvPanic = v.Optional(10, "pvpanic", s?.PvPanic, PciFunction),
         GenerationId = v.Optional(16, "vmgenid", s?.GenerationId, static (v, g) => new GenerationIdState(v.U64(1, "address", g?.Address))),
         Hotplug = v.Optional(17, "pci_hotplug", s?.Hotplug, Hotplug),
+        CpuHotplug = v.Optional(18, "cpu_hotplug", s?.CpuHotplug, CpuHotplug),
         MemoryHotplug = v.Optional(20, "memory_hotplug", s?.MemoryHotplug, MemoryHotplug),
     };
 
@@ -143,6 +144,12 @@ internal static class ChipsetElements
         Lengths = v.U64List(2, "lengths", s?.Lengths),
         Inserting = v.U32(3, "inserting", s?.Inserting),
         Selected = v.U32(4, "selected", s?.Selected),
+    };
+
+    private static CpuHotplugState CpuHotplug(StateVisitor v, CpuHotplugState? s) => new()
+    {
+        Vcpus = v.Bytes(1, "vcpus", s?.Vcpus),
+        Selected = v.U32(2, "selected", s?.Selected),
     };
 
     private static PciHostState PciHost(StateVisitor v, PciHostState? s) => new(v.U32(1, "config_address", s?.ConfigAddress));

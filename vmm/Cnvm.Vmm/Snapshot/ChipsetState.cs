@@ -34,4 +34,6 @@ public sealed record ChipsetState
     public PciHotplugState? Hotplug { get; init; }
 
     public MemoryHotplugState? MemoryHotplug { get; init; }
+
+    public CpuHotplugState? CpuHotplug { get; init; }
 }

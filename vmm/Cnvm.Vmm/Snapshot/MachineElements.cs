@@ -37,8 +37,13 @@ public static class MachineElements
         v.Require(state.Vcpus.Length is >= 1 and <= MaxVcpus, $"{state.Vcpus.Length} vCPUs");
         for (int i = 0; i < state.Vcpus.Length; i++)
         {
-            v.Require(state.Vcpus[i].Index == i, $"vCPU {state.Vcpus[i].Index} stands where vCPU {i} should");
+            // Only where they come and go may one be missing between others, and never the first.
+            uint index = state.Vcpus[i].Index;
+            bool follows = i == 0 ? index == 0 : index > state.Vcpus[i - 1].Index;
+            v.Require(follows && (index == i || state.Chipset.CpuHotplug is not null), $"vCPU {index} stands where vCPU {i} should");
         }
+
+        v.Require(state.Chipset.CpuHotplug?.Vcpus.Length is null or (>= 1 and <= MaxVcpus), "hot-plug registers of no vCPU, or of too many");
 
         return state;
     }

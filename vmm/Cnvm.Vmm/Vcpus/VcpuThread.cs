@@ -96,8 +96,8 @@ internal sealed class VcpuThread : IDisposable
         }
     }
 
-    /// <summary>Ends the thread and disposes the vCPU.</summary>
-    public void Dispose()
+    /// <summary>Ends the thread. The vCPU stays, and another one may be made for it.</summary>
+    public void End()
     {
         lock (_gate)
         {
@@ -111,7 +111,12 @@ internal sealed class VcpuThread : IDisposable
         {
             _thread.Join();
         }
+    }
 
+    /// <summary>Ends the thread and disposes the vCPU.</summary>
+    public void Dispose()
+    {
+        End();
         _vcpu.Dispose();
     }
 
