@@ -75,7 +75,6 @@ internal sealed partial class VirtualMachine : IDisposable
         _cpuModel = profile;
         _cpus = config.Cpus;
         _topology = Topology(config.Cpus);
-        IReadOnlyList<RamPiece> plan = RamPlan.Create(config.Memory, layout.RamRegions);
         _ramPlan = image?.Place(plan) ?? plan;
         _memory = GuestRamAllocator.Allocate(handed?.Place(_ramPlan) ?? _ramPlan, prefaults, layout.HotplugRam.Length > 0 ? layout.HotplugRam.End : 0, out _space);
         IPartition? partition = null;
