@@ -14,6 +14,7 @@ public sealed class ConfigEchoTests : IDisposable
     private static readonly Dictionary<string, string> Companions = new()
     {
         ["cpus.boot_vcpus"] = """{"cpus":{"max_vcpus":2}}""",
+        ["memory.hotplugged_size"] = """{"memory":{"size":268435456,"hotplug_size":134217728}}""",
         ["memory.hugepage_size"] = """{"memory":{"hugepages":true}}""",
         ["memory.zones"] = """{"memory":{"size":0}}""",
         ["memory.zones[].hugepage_size"] = """{"memory":{"zones":[{"hugepages":true}]}}""",

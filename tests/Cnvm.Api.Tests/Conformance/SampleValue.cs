@@ -14,6 +14,7 @@ internal static class SampleValue
         ["CpuAffinity.vcpu"] = "0",
         ["MemoryConfig.size"] = "8388608",
         ["MemoryConfig.hotplug_method"] = "\"VirtioMem\"",
+        ["MemoryConfig.hotplugged_size"] = "134217728",
         ["MemoryConfig.hugepage_size"] = "2097152",
         ["MemoryZoneConfig.size"] = "8388608",
         ["MemoryZoneConfig.hugepage_size"] = "2097152",
