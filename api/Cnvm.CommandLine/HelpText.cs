@@ -109,6 +109,7 @@ internal static class HelpText
           --machine PROFILE      cloud: PCI and ACPI (default); microvm: virtio-mmio, PIC and PIT
           --platform KEYS        num_pci_segments=N (1, at most 96), machine_profile=cloud|microvm
                                  vmgenid=on|off (on)   the guest learns that it goes on from a snapshot (ACPI)
+                                 vmclock=on|off (on)   it can see that its clock was disrupted by that or by a move (ACPI)
                                  system_serial_number, system_uuid, oem_strings=[TEXT,...], system_manufacturer,
                                  system_product_name, system_version, system_family, system_sku_number,
                                  chassis_asset_tag = TEXT

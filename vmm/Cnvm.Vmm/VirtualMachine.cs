@@ -321,12 +321,7 @@ internal sealed partial class VirtualMachine : IDisposable
     {
         _chipset.AddPciHotplug(OnEject);
         PayloadConfig payload = config.Payload ?? throw new MachineBuildException("payload: there is no kernel to boot; give payload.kernel (--kernel)");
-        if (config.HasGenerationId)
-        {
-            _chipset.AddGenerationId(_memory);
-            _chipset.GenerationId?.Set(RandomId.Make());
-        }
-
+        AddTellers(config);
         ulong rsdp = FirmwareTables.Write(config, layout, Topology(config.Cpus), _bootCpuid!, _virtio.MmioTransports, _memory);
         try
         {

@@ -136,7 +136,7 @@ public sealed class AcpiTablesTests
         {
             ApicIds = ids,
             BootVcpus = 1024,
-            Objects = [PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, 96)), GenerationDevice.Object(LowMemory.GenerationId)],
+            Objects = [PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, 96)), GenerationDevice.Object(LowMemory.GenerationId), ClockPageDevice.Object(LowMemory.ClockPage)],
             HostBridgeObjects = Slots(96),
         };
         var range = AcpiTables.Build(machine, new ArrayMemory(1 << 20));
@@ -154,12 +154,13 @@ public sealed class AcpiTablesTests
         {
             HasRtc = true,
             PvpanicPort = 0x505,
-            Events = [new GedEvent(1, Call(@"\_SB.SCAN")), PciHotplugDevice.Event, GenerationDevice.Event],
+            Events = [new GedEvent(1, Call(@"\_SB.SCAN")), PciHotplugDevice.Event, GenerationDevice.Event, ClockPageDevice.Event],
             Objects =
             [
                 Method("SCAN", 0),
                 PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, segments)),
                 GenerationDevice.Object(LowMemory.GenerationId),
+                ClockPageDevice.Object(LowMemory.ClockPage),
             ],
             HostBridgeObjects = Slots(segments),
         };
@@ -183,6 +184,12 @@ public sealed class AcpiTablesTests
         Assert.Contains("Name (_CID, \"VM_Gen_Counter\")", source, StringComparison.Ordinal);
         Assert.Contains("0x000EF000", source, StringComparison.Ordinal);
         Assert.Contains(@"Notify (\_SB.VGEN, 0x80)", source, StringComparison.Ordinal);
+        Assert.Contains("Name (_HID, \"AMZNC10C\")", source, StringComparison.Ordinal);
+        Assert.Contains("Name (_CID, \"VMCLOCK\")", source, StringComparison.Ordinal);
+        Assert.Contains(@"Notify (\_SB.VCLK, 0x80)", source, StringComparison.Ordinal);
+        Assert.Contains("QWordMemory (ResourceConsumer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadOnly", source, StringComparison.Ordinal);
+        Assert.Contains("0x00000000000EE000, // Range Minimum", source, StringComparison.Ordinal);
+        Assert.Contains("0x00000000000EEFFF, // Range Maximum", source, StringComparison.Ordinal);
         Assert.Contains(
             "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
         Assert.Contains(

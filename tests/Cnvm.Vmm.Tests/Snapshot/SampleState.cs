@@ -25,7 +25,7 @@ internal static class SampleState
         MachineState state = filler.Fill<MachineState>();
         return state with
         {
-            Chipset = state.Chipset with { Hotplug = null },
+            Chipset = state.Chipset with { Hotplug = null, ClockPage = null },
             Id = [.. Enumerable.Range(1, 16).Select(i => (byte)i)],
             Memory = new MemoryState
             {
@@ -73,7 +73,11 @@ internal static class SampleState
     {
         MachineState state = MakeWithLaterDevices();
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState());
-        return state with { Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)] };
+        return state with
+        {
+            Chipset = state.Chipset with { ClockPage = new ClockPageState(0xee000, 2, 3, 4) },
+            Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)],
+        };
     }
 
     private static PciHotplugState Hotplug => new() { Up = [1, 2], Down = [3, 4], Ejected = [5, 6], Selected = 7 };

@@ -24,6 +24,7 @@ internal sealed partial class Chipset
         PvPanic = _pvPanic?.Save(),
         GenerationId = GenerationId?.Save(),
         Hotplug = Hotplug?.Save(),
+        ClockPage = ClockPage?.Save(),
     };
 
     /// <summary>
@@ -42,6 +43,7 @@ internal sealed partial class Chipset
         Require(_pvPanic is null == state.PvPanic is null, nameof(state.PvPanic));
         Require(Hotplug is null == state.Hotplug is null, nameof(state.Hotplug));
         Require(GenerationId is null == state.GenerationId is null, nameof(state.GenerationId));
+        Require(ClockPage is null == state.ClockPage is null, nameof(state.ClockPage));
         IoApic.Restore(state.IoApic);
         Pic?.Restore(state.Pic!);
         _pit?.Restore(state.Pit!);
@@ -54,6 +56,7 @@ internal sealed partial class Chipset
         _pvPanic?.Restore(state.PvPanic!);
         GenerationId?.Restore(state.GenerationId!);
         Hotplug?.Restore(state.Hotplug!);
+        ClockPage?.Restore(state.ClockPage!);
     }
 
     /// <summary>The host's end of the serial port may have waited for the device: call it once the machine runs.</summary>

@@ -40,6 +40,7 @@ internal static class FirmwareTables
 
         bool hasHotplug = layout.PciHotplugAddress != 0;
         bool hasGeneration = config.HasGenerationId;
+        bool hasClock = config.HasClockPage;
         return AcpiTables.Build(
             new AcpiMachine
             {
@@ -50,11 +51,17 @@ internal static class FirmwareTables
                 HasRtc = layout.Profile.RtcIrq is not null,
                 PvpanicPort = config.Pvpanic && layout.Profile.Pci is null ? PvPanicRegister.IsaPort : null,
                 VirtioMmioTransports = mmioTransports,
-                Events = [.. hasHotplug ? [PciHotplugDevice.Event] : NoEvents, .. hasGeneration ? [GenerationDevice.Event] : NoEvents],
+                Events =
+                [
+                    .. hasHotplug ? [PciHotplugDevice.Event] : NoEvents,
+                    .. hasGeneration ? [GenerationDevice.Event] : NoEvents,
+                    .. hasClock ? [ClockPageDevice.Event] : NoEvents,
+                ],
                 Objects =
                 [
                     .. hasHotplug ? [PciHotplugDevice.Object(layout.PciHotplugAddress, layout.PciSegments.Select(s => s.Segment))] : NoObjects,
                     .. hasGeneration ? [GenerationDevice.Object(LowMemory.GenerationId)] : NoObjects,
+                    .. hasClock ? [ClockPageDevice.Object(LowMemory.ClockPage)] : NoObjects,
                 ],
                 HostBridgeObjects = hasHotplug
                     ? layout.PciSegments.ToDictionary(s => s.Segment, s => PciHotplugDevice.SlotObjects(s.Segment))

@@ -27,6 +27,7 @@ internal static class ChipsetElements
         PvPanic = v.Optional(10, "pvpanic", s?.PvPanic, PciFunction),
         GenerationId = v.Optional(16, "vmgenid", s?.GenerationId, static (v, g) => new GenerationIdState(v.U64(1, "address", g?.Address))),
         Hotplug = v.Optional(17, "pci_hotplug", s?.Hotplug, Hotplug),
+        ClockPage = v.Optional(18, "vmclock", s?.ClockPage, ClockPage),
     };
 
     public static PciFunctionState PciFunction(StateVisitor v, PciFunctionState? s) => new()
@@ -135,6 +136,12 @@ internal static class ChipsetElements
         Ejected = v.U64List(3, "ejected", s?.Ejected),
         Selected = v.U32(4, "selected", s?.Selected),
     };
+
+    private static ClockPageState ClockPage(StateVisitor v, ClockPageState? s) => new(
+        v.U64(1, "address", s?.Address),
+        v.U32(2, "seq_count", s?.Sequence),
+        v.U64(3, "disruption_marker", s?.Disruptions),
+        v.U64(4, "vm_generation_counter", s?.Generations));
 
     private static PciHostState PciHost(StateVisitor v, PciHostState? s) => new(v.U32(1, "config_address", s?.ConfigAddress));
 }

@@ -32,4 +32,6 @@ public sealed record ChipsetState
     public GenerationIdState? GenerationId { get; init; }
 
     public PciHotplugState? Hotplug { get; init; }
+
+    public ClockPageState? ClockPage { get; init; }
 }

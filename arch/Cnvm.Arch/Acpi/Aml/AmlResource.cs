@@ -8,6 +8,9 @@ public sealed class AmlResource
     // General flags of address space descriptors (6.4.3.5): both ends fixed, positive decode, this device produces the range.
     private const byte FixedProducer = 0x0C;
 
+    // The same, but this device uses the range itself.
+    private const byte FixedConsumer = FixedProducer | 0x01;
+
     private AmlResource(byte[] bytes) => Bytes = bytes;
 
     internal byte[] Bytes { get; }
@@ -74,6 +77,15 @@ public sealed class AmlResource
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(22), last);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(38), checked(last - first + 1));
         return new AmlResource(bytes);
+    }
+
+    /// <summary><c>QWordMemory (ResourceConsumer, ..., Cacheable, ReadOnly)</c>, both ends included.</summary>
+    public static AmlResource CacheableReadOnly64(ulong first, ulong last)
+    {
+        AmlResource range = MemoryRange64(first, last);
+        range.Bytes[4] = FixedConsumer;
+        range.Bytes[5] = 0x02;
+        return range;
     }
 
     private static AmlResource Word(byte type, byte typeFlags, ushort first, ushort last)
