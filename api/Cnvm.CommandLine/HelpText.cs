@@ -62,10 +62,10 @@ internal static class HelpText
                                  vhost_user=on,socket=PATH   in place of path=: a vhost-user back end has the image
                                                  (with --memory shared=on, as for all of them)
                                  id=NAME, pci_segment=N (0), pci_device_id=N
-          --net KEYS...          tap=NAME        attach this interface, or create it (the kernel names it if left out)
+          --net KEYS...          tap=NAME        attach this interface (a macvtap too), or create a TAP (the kernel names it if left out)
                                  fd=[N,...]      open TAP descriptors instead
                                  ip=ADDR, mask=MASK, host_mac=MAC   for the host's end
-                                 mac=MAC         for the guest's end (random)
+                                 mac=MAC         for the guest's end (random; a macvtap's own)
                                  mtu=N, num_queues=N (2: one pair), queue_size=N (256)
                                  offload_tso, offload_ufo, offload_csum = on|off (on)
                                  passt=on        in place of tap=: a passt that the VMM starts, without root; then
