@@ -62,7 +62,7 @@ internal static class HelpText
                                  vhost_user=on,socket=PATH   in place of path=: a vhost-user back end has the image
                                                  (with --memory shared=on, as for all of them)
                                  id=NAME, pci_segment=N (0), pci_device_id=N
-          --net KEYS...          tap=NAME        attach this interface (a macvtap too), or create a TAP (the kernel names it if left out)
+          --net KEYS...          tap=NAME        attach this (TAP or macvtap), or create it (named by the kernel if left out)
                                  fd=[N,...]      open TAP descriptors instead
                                  ip=ADDR, mask=MASK, host_mac=MAC   for the host's end
                                  mac=MAC         for the guest's end (random; a macvtap's own)

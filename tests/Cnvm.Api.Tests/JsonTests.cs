@@ -289,7 +289,7 @@ public sealed class JsonTests
             Pvmemcontrol: new PvmemcontrolConfig(),
             PciSegments: [new PciSegmentConfig(1, 2, 3)],
             Platform: new PlatformConfig(
-                2, [1], 48, "sn", "uuid", ["o"], "m", "p", "v", "f", "k", "t", true, true, true, false, MachineProfile.Microvm, false),
+                2, [1], 48, "sn", "uuid", ["o"], "m", "p", "v", "f", "k", "t", true, true, true, false, MachineProfile.Microvm, false, Vmclock: true),
             Tpm: new TpmConfig("/s"),
             LandlockEnable: true,
             LandlockRules: [new LandlockConfig("/p", "rw")],

@@ -21,7 +21,7 @@ internal static class SampleState
     public static MachineState Make()
     {
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton)
-            .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([])).With(() => Hotplug);
+            .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([])).With(() => Hotplug).With(() => Clock);
         MachineState state = filler.Fill<MachineState>();
         return state with
         {
@@ -75,12 +75,14 @@ internal static class SampleState
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState());
         return state with
         {
-            Chipset = state.Chipset with { ClockPage = new ClockPageState(0xee000, 2, 3, 4) },
+            Chipset = state.Chipset with { ClockPage = Clock },
             Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)],
         };
     }
 
     private static PciHotplugState Hotplug => new() { Up = [1, 2], Down = [3, 4], Ejected = [5, 6], Selected = 7 };
+
+    private static ClockPageState Clock => new(0xee000, 2, 3, 4);
 
     private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)
     {
