@@ -64,10 +64,10 @@ internal static class HelpText
                                  vhost_user=on,socket=PATH   in place of path=: a vhost-user back end has the image
                                                  (with --memory shared=on, as for all of them)
                                  id=NAME, pci_segment=N (0), pci_device_id=N
-          --net KEYS...          tap=NAME        attach this interface, or create it (the kernel names it if left out)
+          --net KEYS...          tap=NAME        attach this (TAP or macvtap), or create it (named by the kernel if left out)
                                  fd=[N,...]      open TAP descriptors instead
                                  ip=ADDR, mask=MASK, host_mac=MAC   for the host's end
-                                 mac=MAC         for the guest's end (random)
+                                 mac=MAC         for the guest's end (random; a macvtap's own)
                                  mtu=N, num_queues=N (2: one pair), queue_size=N (256)
                                  offload_tso, offload_ufo, offload_csum = on|off (on)
                                  passt=on        in place of tap=: a passt that the VMM starts, without root; then
@@ -111,6 +111,7 @@ internal static class HelpText
           --machine PROFILE      cloud: PCI and ACPI (default); microvm: virtio-mmio, PIC and PIT
           --platform KEYS        num_pci_segments=N (1, at most 96), machine_profile=cloud|microvm
                                  vmgenid=on|off (on)   the guest learns that it goes on from a snapshot (ACPI)
+                                 vmclock=on|off (on)   it can see that its clock was disrupted by that or by a move (ACPI)
                                  system_serial_number, system_uuid, oem_strings=[TEXT,...], system_manufacturer,
                                  system_product_name, system_version, system_family, system_sku_number,
                                  chassis_asset_tag = TEXT

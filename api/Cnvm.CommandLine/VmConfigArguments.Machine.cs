@@ -124,7 +124,7 @@ internal static partial class VmConfigArguments
             Flags.Platform, text ?? "", "num_pci_segments", "iommu_segments", "iommu_address_width", "iommu_address_width_bits",
             "serial_number", "system_serial_number", "uuid", "system_uuid", "oem_strings", "system_manufacturer", "system_product_name",
             "system_version", "system_family", "system_sku_number", "chassis_asset_tag", "tdx", "sev_snp", "iommufd", "vfio_p2p_dma",
-            "machine_profile", "vmgenid");
+            "machine_profile", "vmgenid", "vmclock");
         MachineProfile? profile = ParseProfile(Flags.Platform, "machine_profile", o.Text("machine_profile"));
         if (profile is not null && machine is not null)
         {
@@ -150,7 +150,8 @@ internal static partial class VmConfigArguments
             Iommufd: o.Toggle("iommufd"),
             VfioP2pDma: o.Toggle("vfio_p2p_dma", otherwise: true),
             MachineProfile: profile ?? ParseProfile(Flags.Machine, null, machine),
-            Vmgenid: o.Text("vmgenid") is null ? null : o.Toggle("vmgenid"));
+            Vmgenid: o.Text("vmgenid") is null ? null : o.Toggle("vmgenid"),
+            Vmclock: o.Text("vmclock") is null ? null : o.Toggle("vmclock"));
     }
 
     private static ushort Segment(uint number) =>

@@ -144,7 +144,7 @@ public sealed class JsonTests
             "rtc", "mmio32_aperture_weight", "mmio64_aperture_weight", "platform", "num_pci_segments", "iommu_segments",
             "iommu_address_width_bits", "system_serial_number", "system_uuid", "oem_strings", "system_manufacturer",
             "system_product_name", "system_version", "system_family", "system_sku_number", "chassis_asset_tag", "tdx", "sev_snp",
-            "iommufd", "vfio_p2p_dma", "machine_profile", "vmgenid", "tpm", "landlock_enable", "landlock_rules", "access", "gdb", "pvmemcontrol",
+            "iommufd", "vfio_p2p_dma", "machine_profile", "vmgenid", "vmclock", "tpm", "landlock_enable", "landlock_rules", "access", "gdb", "pvmemcontrol",
             "ivshmem", "memory", "payload", "features", "topology",
         })
         {
@@ -289,7 +289,7 @@ public sealed class JsonTests
             Pvmemcontrol: new PvmemcontrolConfig(),
             PciSegments: [new PciSegmentConfig(1, 2, 3)],
             Platform: new PlatformConfig(
-                2, [1], 48, "sn", "uuid", ["o"], "m", "p", "v", "f", "k", "t", true, true, true, false, MachineProfile.Microvm, false),
+                2, [1], 48, "sn", "uuid", ["o"], "m", "p", "v", "f", "k", "t", true, true, true, false, MachineProfile.Microvm, false, Vmclock: true),
             Tpm: new TpmConfig("/s"),
             LandlockEnable: true,
             LandlockRules: [new LandlockConfig("/p", "rw")],

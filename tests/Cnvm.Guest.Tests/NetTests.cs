@@ -72,6 +72,29 @@ public abstract class NetTests(GuestHostFixture fixture) : GuestTests(fixture)
         Assert.Contains("tap0", (await space.RunAsync("ip -o link")).Output, StringComparison.Ordinal);
     }
 
+    /// <summary>The host's end is the other end of the pair that the macvtap interface is on, since it does not hear what comes from the same interface.</summary>
+    [GuestFact]
+    public async Task A_macvtap_interface_gives_the_guest_its_address_and_carries_traffic()
+    {
+        await using NetworkNamespace space = await NetworkNamespace.CreateAsync(Host);
+        await space.RunAsync("ip link add below type veth peer name peer && ip address add 192.168.249.1/24 dev peer && ip link set below up && ip link set peer up");
+        int number = Random.Shared.Next(100_000, 1_000_000_000);
+        CommandResult made = await space.TryRunAsync($"ip link add link below name guest0 index {number} address 52:54:00:12:34:58 type macvtap mode bridge && test -c /dev/tap{number}");
+        Skip.If(made.ExitCode != 0, $"this host's kernel has no macvtap, or its /dev no nodes of it: {made.Error}");
+        GuestSetup setup = GuestSetup.Small with { Cpus = 2, MemoryMiB = 256, Net = "tap=guest0,num_queues=4", NetworkNamespace = space.Name };
+        await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
+        await ConfigureAsync(guest);
+
+        Assert.Equal("52:54:00:12:34:58", await guest.AskAsync("cat /sys/class/net/eth0/address"));
+        Assert.Equal("2", await guest.AskAsync("ls -d /sys/class/net/eth0/queues/tx-* | wc -l"));
+        await PingBothWaysAsync(space, guest);
+        await Traffic(space, guest).ToHostAsync(HostAddress, FewerBytes);
+        await Traffic(space, guest).ToGuestAsync(GuestAddress, FewerBytes);
+
+        await guest.PowerOffAsync();
+        Assert.Contains("guest0", (await space.RunAsync("ip -o link")).Output, StringComparison.Ordinal);
+    }
+
     private NetTraffic Traffic(NetworkNamespace space, GuestVm guest) => new(Host, space, guest);
 
     private static async Task ConfigureAsync(GuestVm guest) =>

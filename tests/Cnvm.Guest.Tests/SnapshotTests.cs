@@ -58,13 +58,30 @@ public abstract class SnapshotTests(GuestHostFixture fixture) : GuestTests(fixtu
         await using GuestVm guest = await GuestVm.BootAsync(Host, setup);
         string before = await IdAsync();
         Assert.Equal("0", await guest.AskAsync(Reseeds));
+        Assert.Equal("AMZNC10C", await guest.AskAsync("cat /sys/bus/acpi/devices/AMZNC10C:00/hid"));
+        Assert.Contains("000ee000-000eefff : AMZNC10C:00", await guest.AskAsync("cat /proc/iomem"), StringComparison.Ordinal);
+        byte[] clock = await ClockAsync();
+        Assert.Equal("VCLK"u8.ToArray(), clock[..4]);
+        Assert.All(clock[0x0c..0x18], b => Assert.Equal(0, b));
 
         await guest.PulseAsync();
 
         // Twice, unless the guest was saved again before it had heard of the first.
         Assert.InRange(int.Parse(await guest.AskAsync(Reseeds), CultureInfo.InvariantCulture), 1, 2);
         Assert.NotEqual(before, await IdAsync());
+
+        // Each restore is a disruption and another generation.
+        byte[] after = await ClockAsync();
+        Assert.InRange(after[0x10], 1, 2);
+        Assert.Equal(2 * after[0x10], after[0x0c]);
+        Assert.Equal(after[0x10], after[0x68]);
+        (clock[0x0c], clock[0x10], clock[0x68]) = (after[0x0c], after[0x10], after[0x68]);
+        Assert.Equal(clock, after);
         await guest.PowerOffAsync();
+
+        // The first bytes of the VMClock page, which Debian's kernels have no driver for yet.
+        async Task<byte[]> ClockAsync() => Convert.FromHexString(
+            (await guest.AskAsync($"dd if=/dev/mem bs=4096 skip={0xee} count=1 2>/dev/null | head -c 112 | od -v -An -tx1")).Replace(" ", "", StringComparison.Ordinal).Replace("\n", "", StringComparison.Ordinal));
 
         Task<string> IdAsync() => guest.AskAsync($"dd if=/dev/mem bs=4096 skip={0xef} count=1 2>/dev/null | head -c 16 | md5sum");
     }

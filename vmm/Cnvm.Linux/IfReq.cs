@@ -29,6 +29,9 @@ internal unsafe struct IfReq
     [AbiField("ifr_mtu")]
     public int Value;
     [FieldOffset(16)]
+    [AbiField("ifr_data")]
+    public nint Data;
+    [FieldOffset(16)]
     [AbiField("ifr_addr.sa_family")]
     private ushort _family;
     [FieldOffset(18)]

@@ -8,7 +8,7 @@ using Cnvm.Linux.Abi;
 namespace Cnvm.Linux;
 
 /// <summary>Settings of a network interface through netdevice(7) ioctls, in the caller's network namespace.</summary>
-[Abi("sys/socket.h sys/ioctl.h net/if.h")]
+[Abi("sys/socket.h sys/ioctl.h net/if.h linux/sockios.h")]
 public sealed unsafe partial class NetInterface : IDisposable
 {
     private const int AF_INET = 2;
@@ -24,6 +24,7 @@ public sealed unsafe partial class NetInterface : IDisposable
     private const nuint SIOCSIFHWADDR = 0x8924;
     private const nuint SIOCGIFHWADDR = 0x8927;
     private const nuint SIOCGIFINDEX = 0x8933;
+    private const nuint SIOCETHTOOL = 0x8946;
     private const short IFF_UP = 1;
     private const int DefaultIpv6Prefix = 64;
 
@@ -47,6 +48,29 @@ public sealed unsafe partial class NetInterface : IDisposable
             IfReq r = new(Name);
             // SAFETY: the kernel reads and fills one local.
             return ioctl(_socket.Value, SIOCGIFINDEX, &r) == 0;
+        }
+    }
+
+    /// <summary>Number of the interface in its network namespace.</summary>
+    public int Index
+    {
+        get
+        {
+            IfReq r = new(Name);
+            Ioctl(SIOCGIFINDEX, ref r, "find");
+            return r.Value;
+        }
+    }
+
+    /// <summary>Name of its driver as ethtool(8) has it; null where the driver does not say.</summary>
+    public string? Driver
+    {
+        get
+        {
+            EthtoolDriverInfo info = new();
+            IfReq r = new(Name) { Data = (nint)(&info) };
+            // SAFETY: the kernel reads the command and fills the struct, which is the one that goes with it.
+            return ioctl(_socket.Value, SIOCETHTOOL, &r) == 0 ? info.Driver : null;
         }
     }
 

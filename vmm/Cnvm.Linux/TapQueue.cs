@@ -7,7 +7,7 @@ namespace Cnvm.Linux;
 /// One queue of a TAP interface (linux/if_tun.h): Ethernet frames behind a virtio-net header. Non-blocking. One thread reads
 /// and writes; the settings may be changed on any.
 /// </summary>
-[Abi("fcntl.h sys/ioctl.h linux/if.h linux/if_tun.h")]
+[Abi("fcntl.h sys/ioctl.h linux/sockios.h linux/if.h linux/if_tun.h")]
 public sealed unsafe partial class TapQueue : IDisposable
 {
     private const int O_RDWR = 2;
@@ -26,6 +26,7 @@ public sealed unsafe partial class TapQueue : IDisposable
     private const nuint TUNGETIFF = 0x800454d2;
     private const nuint TUNSETVNETHDRSZ = 0x400454d8;
     private const nuint TUNSETQUEUE = 0x400454d9;
+    private const nuint SIOCGIFHWADDR = 0x8927;
 
     private readonly FileDescriptor _fd;
 
@@ -57,6 +58,46 @@ public sealed unsafe partial class TapQueue : IDisposable
             // SAFETY: struct ifreq is what this request takes and fills.
             LinuxError.Check(ioctl(fd.Value, TUNSETIFF, (nint)(&r)), $"attach to TAP interface {name}");
             return new TapQueue(fd, r.Name, multiQueue);
+        }
+        catch
+        {
+            fd.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The character device of a macvtap or ipvtap interface.</summary>
+    public static string NodeOf(NetInterface host)
+    {
+        ArgumentNullException.ThrowIfNull(host);
+        return $"/dev/tap{host.Index}";
+    }
+
+    /// <summary>Opens one more queue of a macvtap or ipvtap interface at its character device.</summary>
+    /// <param name="host">The interface; of the caller's network namespace.</param>
+    /// <param name="multiQueue">It has several queues, which are told so.</param>
+    /// <exception cref="LinuxException">There is no such device, or no permission.</exception>
+    /// <exception cref="ArgumentException">The device is an interface's of another network namespace: numbers are given out in each.</exception>
+    public static TapQueue OpenNode(NetInterface host, bool multiQueue)
+    {
+        ArgumentNullException.ThrowIfNull(host);
+        string node = NodeOf(host);
+        FileDescriptor fd = new(LinuxError.Check(open(node, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0), $"open {node} of {host.Name}"));
+        try
+        {
+            IfReq owner = default;
+            // SAFETY: struct ifreq is what this request fills.
+            LinuxError.Check(ioctl(fd.Value, SIOCGIFHWADDR, (nint)(&owner)), $"{node} as a macvtap interface");
+            if (owner.Name != host.Name || !owner.GetHardwareAddress().Equals(host.HardwareAddress))
+            {
+                throw new ArgumentException(
+                    $"{node} is not {host.Name}, but an interface {owner.Name} of another network namespace with the same number", nameof(host));
+            }
+
+            IfReq r = new(host.Name) { Flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (multiQueue ? IFF_MULTI_QUEUE : 0)) };
+            // SAFETY: struct ifreq is what this request takes.
+            LinuxError.Check(ioctl(fd.Value, TUNSETIFF, (nint)(&r)), $"set up a queue of {host.Name}");
+            return new TapQueue(fd, host.Name, multiQueue);
         }
         catch
         {

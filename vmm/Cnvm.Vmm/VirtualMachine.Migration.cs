@@ -120,6 +120,9 @@ internal sealed partial class VirtualMachine
         }
     }
 
+    /// <summary>The guest is told that its processors' counters are those of another host. Paused; nothing happens without the device.</summary>
+    public void MarkDisruption() => _chipset.ClockPage?.Disrupt(isAnotherGeneration: false);
+
     /// <summary>Shows the switches of the network at which port the guest is now. Before <see cref="Resume"/>.</summary>
     public void ShowLocation()
     {

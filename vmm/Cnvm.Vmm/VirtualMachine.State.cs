@@ -107,9 +107,13 @@ internal sealed partial class VirtualMachine
         }
     }
 
-    /// <summary>The guest is told that it is one of those that went on from a snapshot. Paused; nothing happens without the device.</summary>
+    /// <summary>The guest is told that it is one of those that went on from a snapshot. Paused; nothing happens without the devices.</summary>
     /// <param name="id">16 random bytes.</param>
-    public void ChangeGeneration(ReadOnlySpan<byte> id) => _chipset.GenerationId?.Change(id);
+    public void ChangeGeneration(ReadOnlySpan<byte> id)
+    {
+        _chipset.GenerationId?.Change(id);
+        _chipset.ClockPage?.Disrupt(isAnotherGeneration: true);
+    }
 
     /// <summary>
     /// Makes the memory and the partition of a machine whose state comes later. Whether the host can run the guest at all has been checked
@@ -205,6 +209,22 @@ internal sealed partial class VirtualMachine
         ? (ulong)Stopwatch.GetTimestamp()
         : (ulong)((UInt128)(ulong)Stopwatch.GetTimestamp() * NanosecondsPerSecond / (ulong)Stopwatch.Frequency);
 
+    /// <summary>What a guest that boots is to learn by of restores and moves.</summary>
+    private void AddTellers(VmConfig config)
+    {
+        if (config.HasGenerationId)
+        {
+            _chipset.AddGenerationId(_memory);
+            _chipset.GenerationId?.Set(RandomId.Make());
+        }
+
+        if (config.HasClockPage)
+        {
+            _chipset.AddClockPage(_memory);
+            _chipset.ClockPage?.Initialize();
+        }
+    }
+
     private void StartLoading()
     {
         if (!_isLoading)
@@ -264,6 +284,11 @@ internal sealed partial class VirtualMachine
         {
             // Whether the guest's tables know of it was decided when it booted, whatever the configuration says now.
             _chipset.AddGenerationId(_memory);
+        }
+
+        if (state.Chipset.ClockPage is not null)
+        {
+            _chipset.AddClockPage(_memory);
         }
 
         _chipset.Clock.Restore(state.VmTime);

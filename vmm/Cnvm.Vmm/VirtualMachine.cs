@@ -299,12 +299,7 @@ internal sealed partial class VirtualMachine : IDisposable
         }
 
         PayloadConfig payload = config.Payload ?? throw new MachineBuildException("payload: there is no kernel to boot; give payload.kernel (--kernel)");
-        if (config.HasGenerationId)
-        {
-            _chipset.AddGenerationId(_memory);
-            _chipset.GenerationId?.Set(RandomId.Make());
-        }
-
+        AddTellers(config);
         ulong rsdp = FirmwareTables.Write(config, layout, _topology, _bootCpuid!, _virtio.MmioTransports, PlugsVcpus, _memory);
         try
         {

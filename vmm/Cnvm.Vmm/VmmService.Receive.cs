@@ -221,6 +221,7 @@ public sealed partial class VmmService
             {
                 _disks?.PutInPlace();
                 machine.ObserveDevices(service._deviceEvents.Add);
+                machine.MarkDisruption();
                 if (resume)
                 {
                     machine.ShowLocation();

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Cnvm.Arch;
 using Cnvm.Arch.Machine;
 using Cnvm.Devices;
@@ -11,6 +10,7 @@ using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Consoles;
 using Cnvm.Vmm.Memory;
 using Cnvm.Vmm.Migration;
+using Cnvm.Vmm.Platform;
 using Cnvm.Vmm.Snapshot;
 using Microsoft.Extensions.Logging;
 
@@ -256,14 +256,11 @@ public sealed partial class VmmService : IVmm, IDisposable
         }
     }
 
-    /// <summary>Interfaces without an address get one now, so that it stays the same over reboots and stands in vm.info.</summary>
+    /// <summary>Interfaces without an address get one now, so that it stays the same over reboots and stands in vm.info. A macvtap interface has one.</summary>
     private static VmConfig WithMacs(VmConfig config) => config with
     {
-        Net = config.Net is { } nets ? [.. nets.Select(n => n.Mac is null ? n with { Mac = RandomMac() } : n)] : null,
+        Net = config.Net is { } nets ? [.. nets.Select(n => n.Mac is null ? n with { Mac = DeviceFactory.MacText(DeviceFactory.MacOf(n) ?? NetDevice.RandomMac()) } : n)] : null,
     };
-
-    private static string RandomMac() =>
-        string.Join(':', NetDevice.RandomMac().GetAddressBytes().Select(b => b.ToString("x2", CultureInfo.InvariantCulture)));
 
     private void Start(VmConfig config)
     {

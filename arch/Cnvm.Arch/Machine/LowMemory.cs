@@ -42,7 +42,10 @@ public static class LowMemory
     public const ulong AcpiTables = 0xA0000;
 
     /// <summary>End of the room for ACPI tables.</summary>
-    public const ulong AcpiTablesEnd = GenerationId;
+    public const ulong AcpiTablesEnd = ClockPage;
+
+    /// <summary>The VMClock page; no RAM that the guest is told of.</summary>
+    public const ulong ClockPage = 0xEE000;
 
     /// <summary>A page for the generation identifier; no RAM that the guest is told of, as its specification wants.</summary>
     public const ulong GenerationId = 0xEF000;

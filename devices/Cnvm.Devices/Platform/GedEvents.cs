@@ -10,4 +10,5 @@ public enum GedEvents : byte
     PciChanged = 1 << 2,
     PowerButton = 1 << 3,
     GenerationChanged = 1 << 4,
+    ClockChanged = 1 << 5,
 }

@@ -13,7 +13,7 @@ public sealed class GenericEventDevice : IIoDevice
 
     private const string Name = "ged";
     private const GedEvents All = GedEvents.CpuChanged | GedEvents.MemoryChanged | GedEvents.PciChanged | GedEvents.PowerButton
-        | GedEvents.GenerationChanged;
+        | GedEvents.GenerationChanged | GedEvents.ClockChanged;
 
     private readonly Lock _lock = new();
     private readonly IInterruptLine _line;

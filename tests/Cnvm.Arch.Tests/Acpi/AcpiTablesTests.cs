@@ -141,6 +141,7 @@ public sealed class AcpiTablesTests
                 MemoryHotplugDevice.Object(0xFF_FFEF_0040),
                 PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, 96)),
                 GenerationDevice.Object(LowMemory.GenerationId),
+                ClockPageDevice.Object(LowMemory.ClockPage),
             ],
             HostBridgeObjects = Slots(96),
         };
@@ -163,13 +164,14 @@ public sealed class AcpiTablesTests
         {
             HasRtc = true,
             PvpanicPort = 0x505,
-            Events = [new GedEvent(1, Call(@"\_SB.SCAN")), MemoryHotplugDevice.Event, PciHotplugDevice.Event, GenerationDevice.Event],
+            Events = [new GedEvent(1, Call(@"\_SB.SCAN")), MemoryHotplugDevice.Event, PciHotplugDevice.Event, GenerationDevice.Event, ClockPageDevice.Event],
             Objects =
             [
                 Method("SCAN", 0),
                 MemoryHotplugDevice.Object(0xFF_FFEF_0040),
                 PciHotplugDevice.Object(0xFF_FFEF_0010, Enumerable.Range(0, segments)),
                 GenerationDevice.Object(LowMemory.GenerationId),
+                ClockPageDevice.Object(LowMemory.ClockPage),
             ],
             HostBridgeObjects = Slots(segments),
         };
@@ -198,6 +200,12 @@ public sealed class AcpiTablesTests
         Assert.Contains("Name (_CID, \"VM_Gen_Counter\")", source, StringComparison.Ordinal);
         Assert.Contains("0x000EF000", source, StringComparison.Ordinal);
         Assert.Contains(@"Notify (\_SB.VGEN, 0x80)", source, StringComparison.Ordinal);
+        Assert.Contains("Name (_HID, \"AMZNC10C\")", source, StringComparison.Ordinal);
+        Assert.Contains("Name (_CID, \"VMCLOCK\")", source, StringComparison.Ordinal);
+        Assert.Contains(@"Notify (\_SB.VCLK, 0x80)", source, StringComparison.Ordinal);
+        Assert.Contains("QWordMemory (ResourceConsumer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadOnly", source, StringComparison.Ordinal);
+        Assert.Contains("0x00000000000EE000, // Range Minimum", source, StringComparison.Ordinal);
+        Assert.Contains("0x00000000000EEFFF, // Range Maximum", source, StringComparison.Ordinal);
         Assert.Contains(
             "DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite", source, StringComparison.Ordinal);
         Assert.Contains(

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Net;
 using System.Net.NetworkInformation;
 using Cnvm.Linux;
@@ -40,6 +41,87 @@ public sealed class TapTests
             Assert.True(host.IsUp);
         }
 
+        AssertAnswers(backend, memory, pairs);
+    });
+
+    /// <summary>The same through a macvtap interface on one end of a pair, whose other end is the host's.</summary>
+    [SkippableTheory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_macvtap_interface_carries_what_a_tap_does(int pairs) => NetworkNamespace.Run(() =>
+    {
+        int number = MakeMacvtap("02:00:00:00:00:02", Random.Shared.Next(100_000, 1_000_000_000));
+        using TestMemory memory = new();
+        Assert.Equal(new PhysicalAddress(GuestMac), TapBackend.AddressOf("cnvmtest0"));
+        Assert.Null(TapBackend.AddressOf("cnvmtest9"));
+        Assert.Null(TapBackend.AddressOf("cnvmtest8"));
+        Assert.Null(TapBackend.Obstacle(new TapOptions { Name = "cnvmtest0", Queues = pairs }));
+        using (TapBackend backend = TapBackend.Open(new TapOptions { Name = "cnvmtest0", Queues = pairs, Mtu = 1400 }))
+        {
+            Assert.True(backend.IsGuestsOwn);
+            Assert.Equal(new PhysicalAddress(GuestMac), backend.HostMac);
+            Assert.NotEqual(TapOffloads.None, backend.SupportedOffloads & TapOffloads.Tso4);
+            using NetInterface host = new("cnvmtest0");
+            Assert.Equal(number, host.Index);
+            Assert.Equal(1400, host.Mtu);
+            Assert.True(host.IsUp);
+
+            // Another process can go on with its queues.
+            using TapQueue handed = TapQueue.FromDescriptor(FileDescriptor.Duplicate(backend.HostDescriptors[0]));
+            Assert.Equal(("cnvmtest0", pairs > 1), (handed.Name, handed.IsMultiQueue));
+            AssertAnswers(backend, memory, pairs);
+        }
+
+        // Whoever made it keeps it.
+        using NetInterface kept = new("cnvmtest0");
+        Assert.True(kept.Exists);
+    });
+
+    [SkippableFact]
+    public void A_macvtap_interface_whose_queues_are_not_here_is_refused_by_its_node() => NetworkNamespace.Run(() =>
+    {
+        int number = MakeMacvtap("02:00:00:00:00:02", Random.Shared.Next(100_000, 1_000_000_000));
+        Ip("link add link cnvmtest8 name cnvmtest4 type macvlan mode bridge");
+        using NetInterface plain = new("cnvmtest4");
+        NetBackendException e = Assert.Throws<NetBackendException>(() => TapBackend.Open(new TapOptions { Name = "cnvmtest4" }));
+        Assert.Contains($"/dev/tap{plain.Index}, which is not here", e.Message, StringComparison.Ordinal);
+        Assert.Equal(e.Message, TapBackend.Obstacle(new TapOptions { Name = "cnvmtest4" }));
+
+        // Numbers are given out in each network namespace, and devices have one place.
+        NetworkNamespace.Run(() =>
+        {
+            MakeMacvtap("02:00:00:00:00:04", number);
+            e = Assert.Throws<NetBackendException>(() => TapBackend.Open(new TapOptions { Name = "cnvmtest0", Queues = 2 }));
+            Assert.Contains($"/dev/tap{number} is not cnvmtest0, but an interface cnvmtest0 of another network namespace", e.Message, StringComparison.Ordinal);
+        });
+    });
+
+    /// <summary>An interface on one end of a pair; the host's end has its addresses.</summary>
+    private static int MakeMacvtap(string mac, int number)
+    {
+        Ip("link add cnvmtest8 type veth peer name cnvmtest9 address 02:00:00:00:00:01");
+        string? refusal = TryIp($"link add link cnvmtest8 name cnvmtest0 index {number} address {mac} type macvtap mode bridge");
+        Skip.If(refusal is not null, $"this kernel has no macvtap: {refusal}");
+        Skip.IfNot(File.Exists($"/dev/tap{number}"), "nobody makes nodes of macvtap interfaces in this /dev");
+        Ip("address add 192.0.2.1/24 dev cnvmtest9");
+        Ip("link set cnvmtest8 up");
+        Ip("link set cnvmtest9 up");
+        return number;
+    }
+
+    private static void Ip(string arguments) => Assert.Null(TryIp(arguments));
+
+    /// <summary>Null if it succeeded. A process starts in the network namespace of the thread that starts it.</summary>
+    private static string? TryIp(string arguments)
+    {
+        using Process ip = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
+        string said = ip.StandardError.ReadToEnd();
+        ip.WaitForExit();
+        return ip.ExitCode == 0 ? null : said;
+    }
+
+    private static void AssertAnswers(TapBackend backend, TestMemory memory, int pairs)
+    {
         NetDevice device = new(new NetOptions { Id = "_net0", Mac = new PhysicalAddress(GuestMac) }, backend, NullLogger.Instance);
         using PciGuest guest = new(device, memory);
         NetDriver driver = new(memory, guest, pairs);
@@ -67,7 +149,7 @@ public sealed class TapTests
         Assert.Equal(HostIp, AwaitType(driver, 0x0806)[28..32]);
         Assert.True(device.Counters.RxFrames >= 3);
         Assert.Equal(3UL, device.Counters.TxFrames);
-    });
+    }
 
     [SkippableFact]
     public void Interfaces_come_and_go_and_are_not_changed_when_they_were_there() => NetworkNamespace.Run(() =>

@@ -30,6 +30,11 @@ internal static partial class NetworkNamespace
         thread.Start();
         thread.Join();
         Skip.IfNot(allowed, "a network namespace needs CAP_SYS_ADMIN");
+        if (failure is SkipException skip)
+        {
+            throw new SkipException(skip.Message);
+        }
+
         if (failure is not null)
         {
             throw new Xunit.Sdk.XunitException(failure.ToString());

@@ -31,6 +31,7 @@ public sealed class MachineElementsTests
     [InlineData("machine-v1-vhost-user.state")]
     [InlineData("machine-v1-memory-hotplug.state")]
     [InlineData("machine-v1-cpu-hotplug.state")]
+    [InlineData("machine-v1-vmclock.state")]
     public void States_of_earlier_programs_are_read_and_written_as_they_were(string name)
     {
         MachineState sample = SampleState.Make();
@@ -44,8 +45,9 @@ public sealed class MachineElementsTests
             "machine-v1-devices.state" => later with { Chipset = later.Chipset with { Hotplug = null } },
             "machine-v1-hotplug.state" => later,
             "machine-v1-vhost-user.state" => SampleState.MakeWithVhostUser() with { Memory = compressed },
-            "machine-v1-memory-hotplug.state" => all with { Chipset = all.Chipset with { CpuHotplug = null } },
-            _ => all with { Chipset = all.Chipset with { MemoryHotplug = null } },
+            "machine-v1-memory-hotplug.state" => all with { Chipset = all.Chipset with { CpuHotplug = null, ClockPage = null } },
+            "machine-v1-cpu-hotplug.state" => all with { Chipset = all.Chipset with { MemoryHotplug = null, ClockPage = null } },
+            _ => all with { Chipset = all.Chipset with { MemoryHotplug = null, CpuHotplug = null } },
         };
         byte[] golden = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Snapshot", name));
         AssertSame(sample, StateReader.Read<MachineState>(golden, MachineElements.Describe), "state");

@@ -22,11 +22,11 @@ internal static class SampleState
     {
         StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton)
             .With(() => new GenerationIdState(0xef000)).With(() => new CompressionState([])).With(() => Hotplug)
-            .With(() => MemoryHotplug).With(() => CpuHotplug);
+            .With(() => MemoryHotplug).With(() => CpuHotplug).With(() => Clock);
         MachineState state = filler.Fill<MachineState>();
         return state with
         {
-            Chipset = state.Chipset with { Hotplug = null, MemoryHotplug = null, CpuHotplug = null },
+            Chipset = state.Chipset with { Hotplug = null, MemoryHotplug = null, CpuHotplug = null, ClockPage = null },
             Id = [.. Enumerable.Range(1, 16).Select(i => (byte)i)],
             Memory = new MemoryState
             {
@@ -81,7 +81,7 @@ internal static class SampleState
     public static MachineState MakeWithAll()
     {
         MachineState state = MakeWithVhostUser();
-        return state with { Chipset = state.Chipset with { MemoryHotplug = MemoryHotplug, CpuHotplug = CpuHotplug } };
+        return state with { Chipset = state.Chipset with { MemoryHotplug = MemoryHotplug, CpuHotplug = CpuHotplug, ClockPage = Clock } };
     }
 
     private static PciHotplugState Hotplug => new() { Up = [1, 2], Down = [3, 4], Ejected = [5, 6], Selected = 7 };
@@ -89,6 +89,8 @@ internal static class SampleState
     private static MemoryHotplugState MemoryHotplug => new() { Starts = [1 << 20, 2 << 20], Lengths = [3, 4], Inserting = 2, Selected = 9 };
 
     private static CpuHotplugState CpuHotplug => new() { Vcpus = [1, 3, 13, 16, 0], Selected = 4 };
+
+    private static ClockPageState Clock => new(0xee000, 2, 3, 4);
 
     private static VirtioSlotState Slot(StateFiller filler, string id, VirtioDeviceState device, bool pci)
     {

@@ -3,18 +3,19 @@ using Cnvm.Linux;
 
 namespace Cnvm.Virtio.Net;
 
-/// <summary>Frames through a TAP interface of the host.</summary>
+/// <summary>Frames through a TAP, macvtap or ipvtap interface of the host.</summary>
 public sealed unsafe class TapBackend : INetBackend
 {
     private const string AutomaticName = "vmtap%d";
 
     private readonly TapQueue[] _queues;
 
-    private TapBackend(TapQueue[] queues, TapOffloads offloads, PhysicalAddress hostMac)
+    private TapBackend(TapQueue[] queues, TapOffloads offloads, PhysicalAddress hostMac, bool isGuestsOwn)
     {
         _queues = queues;
         SupportedOffloads = offloads;
         HostMac = hostMac;
+        IsGuestsOwn = isGuestsOwn;
     }
 
     /// <summary>The interface's name.</summary>
@@ -22,6 +23,12 @@ public sealed unsafe class TapBackend : INetBackend
 
     /// <summary>MAC address of the host's end.</summary>
     public PhysicalAddress HostMac { get; }
+
+    /// <summary>
+    /// The interface is the guest's and no end of the host's: frames for <see cref="HostMac"/> come to it, and others only where the interface
+    /// below gives it all there are.
+    /// </summary>
+    public bool IsGuestsOwn { get; }
 
     public int QueueCount => _queues.Length;
 
@@ -45,15 +52,16 @@ public sealed unsafe class TapBackend : INetBackend
     {
         ArgumentNullException.ThrowIfNull(options);
         List<TapQueue> queues = [];
+        string? node = null;
         try
         {
-            bool existed = OpenQueues(options, queues);
-            return SetUp(options, queues, existed);
+            bool existed = OpenQueues(options, queues, ref node);
+            return SetUp(options, queues, existed, node is not null);
         }
         catch (Exception e) when (e is LinuxException or ArgumentException)
         {
             queues.ForEach(q => q.Dispose());
-            throw new NetBackendException(Message(options, e), e);
+            throw new NetBackendException(Message(options, node, e), e);
         }
     }
 
@@ -65,9 +73,10 @@ public sealed unsafe class TapBackend : INetBackend
     {
         ArgumentNullException.ThrowIfNull(options);
         List<TapQueue> queues = [];
+        string? node = null;
         try
         {
-            _ = OpenQueues(options, queues);
+            _ = OpenQueues(options, queues, ref node);
             return null;
         }
         catch (LinuxException e) when (e.Errno == Errno.EBUSY)
@@ -76,11 +85,26 @@ public sealed unsafe class TapBackend : INetBackend
         }
         catch (Exception e) when (e is LinuxException or ArgumentException)
         {
-            return Message(options, e);
+            return Message(options, node, e);
         }
         finally
         {
             queues.ForEach(q => q.Dispose());
+        }
+    }
+
+    /// <summary>The address that a guest must have behind an interface that is its own; null where it may have any, or nobody knows.</summary>
+    public static PhysicalAddress? AddressOf(string name)
+    {
+        try
+        {
+            using NetInterface host = new(name);
+            return HasNode(host) ? host.HardwareAddress : null;
+        }
+        catch (Exception e) when (e is LinuxException or ArgumentException)
+        {
+            // Opening it will say why.
+            return null;
         }
     }
 
@@ -111,7 +135,8 @@ public sealed unsafe class TapBackend : INetBackend
         }
     }
 
-    private static bool OpenQueues(TapOptions options, List<TapQueue> queues)
+    /// <param name="node">The character device of an interface that has one, also when it cannot be opened.</param>
+    private static bool OpenQueues(TapOptions options, List<TapQueue> queues, ref string? node)
     {
         if (options.Descriptors is { } descriptors)
         {
@@ -133,6 +158,16 @@ public sealed unsafe class TapBackend : INetBackend
         {
             using NetInterface probe = new(name);
             existed = probe.Exists;
+            if (existed && HasNode(probe))
+            {
+                node = TapQueue.NodeOf(probe);
+                for (int i = 0; i < options.Queues; i++)
+                {
+                    queues.Add(TapQueue.OpenNode(probe, options.Queues > 1));
+                }
+
+                return true;
+            }
         }
 
         // All further queues join the interface that the first one named.
@@ -144,7 +179,10 @@ public sealed unsafe class TapBackend : INetBackend
         return existed;
     }
 
-    private static TapBackend SetUp(TapOptions options, List<TapQueue> queues, bool existed)
+    /// <summary>macvtap has the driver of macvlan, ipvtap that of ipvlan.</summary>
+    private static bool HasNode(NetInterface host) => host.Driver is "macvlan" or "ipvlan";
+
+    private static TapBackend SetUp(TapOptions options, List<TapQueue> queues, bool existed, bool isGuestsOwn)
     {
         using NetInterface host = new(queues[0].Name);
         if (!existed && options.Address is { } address)
@@ -180,14 +218,23 @@ public sealed unsafe class TapBackend : INetBackend
 
         // None is in force until a driver says what it takes.
         queues[0].TrySetOffloads(TapOffloads.None);
-        return new TapBackend([.. queues], supported, host.HardwareAddress);
+        return new TapBackend([.. queues], supported, host.HardwareAddress, isGuestsOwn);
     }
 
-    private static string Message(TapOptions options, Exception e)
+    private static string Message(TapOptions options, string? node, Exception e)
     {
         string what = options.Descriptors is null ? options.Name ?? "a new TAP interface" : "the TAP descriptors given";
-        return $"network back end {what} cannot be used{Hint(e)}: {e.Message}";
+        return $"network back end {what} cannot be used{(node is null ? Hint(e) : Hint(e, options.Name!, node))}: {e.Message}";
     }
+
+    private static string Hint(Exception e, string name, string node) => (e as LinuxException)?.Errno switch
+    {
+        Errno.ENOENT or Errno.ENXIO or Errno.ENODEV =>
+            $" (the queues of a macvtap interface are at {node}, which is not here; a container needs the node of the host, with the numbers in /sys/class/net/{name}/*/tap*/dev, and a macvlan interface has none)",
+        Errno.EPERM or Errno.EACCES => $" (this user needs to read and write {node}, and CAP_NET_ADMIN for host_mac=, mtu= and an interface that is down)",
+        Errno.EBUSY => " (it has as many queues as it can)",
+        _ => "",
+    };
 
     private static string Hint(Exception e) => (e as LinuxException)?.Errno switch
     {

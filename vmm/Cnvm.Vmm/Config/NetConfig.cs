@@ -3,10 +3,10 @@ using System.Text.Json.Serialization;
 namespace Cnvm.Vmm.Config;
 
 /// <summary>A virtio-net device: on a TAP interface, through passt or another program at a stream socket, or served by a vhost-user back end.</summary>
-/// <param name="Tap">Name of the interface: attached if it exists, created if not; chosen by the kernel if null.</param>
+/// <param name="Tap">Name of a TAP interface: attached if it exists, created if not; chosen by the kernel if null. Or of a macvtap or ipvtap interface.</param>
 /// <param name="Ip">Address that the host's end gets; IPv4 or IPv6.</param>
 /// <param name="Mask">Netmask of <paramref name="Ip"/>.</param>
-/// <param name="Mac">Address of the guest's end; a random local one if null.</param>
+/// <param name="Mac">Address of the guest's end; null: a macvtap's own, else a random local one.</param>
 /// <param name="HostMac">Address of the host's end.</param>
 /// <param name="Mtu">Told to the guest and set on a TAP interface, 1280..65535; untouched if null.</param>
 /// <param name="NumQueues">Receive and transmit queues together: even, at least 2.</param>

@@ -6,6 +6,7 @@ namespace Cnvm.Vmm.Config;
 /// <param name="NumPciSegments">PCI segments, 1..96.</param>
 /// <param name="OemStrings">SMBIOS type 11 strings.</param>
 /// <param name="Vmgenid">The guest learns when it goes on from a snapshot, by a generation identifier; cnvm's own key. Null is on.</param>
+/// <param name="Vmclock">The guest can see that its clock was disrupted, on a VMClock page; cnvm's own key. Null is on.</param>
 /// <param name="MachineProfile">Which machine the guest sees; cnvm's own key. Null is <see cref="MachineProfile.Cloud"/>.</param>
 public sealed record PlatformConfig(
     ushort NumPciSegments = 1,
@@ -25,7 +26,8 @@ public sealed record PlatformConfig(
     bool Iommufd = false,
     bool VfioP2pDma = true,
     MachineProfile? MachineProfile = null,
-    bool? Vmgenid = null)
+    bool? Vmgenid = null,
+    bool? Vmclock = null)
 {
     public const byte DefaultIommuAddressWidthBits = 64;
 

@@ -61,6 +61,9 @@ public sealed record VmConfig(
     /// <summary>A machine with ACPI has a generation identifier.</summary>
     internal bool HasGenerationId => Platform?.Vmgenid ?? true;
 
+    /// <summary>A machine with ACPI has a VMClock page.</summary>
+    internal bool HasClockPage => Platform?.Vmclock ?? true;
+
     /// <summary>Number of PCI segments, 1 unless <see cref="PlatformConfig.NumPciSegments"/> says more.</summary>
     internal ushort PciSegmentCount => Platform?.NumPciSegments ?? 1;
 

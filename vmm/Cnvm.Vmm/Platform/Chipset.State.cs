@@ -26,6 +26,7 @@ internal sealed partial class Chipset
         Hotplug = Hotplug?.Save(),
         MemoryHotplug = MemoryHotplug?.Save(),
         CpuHotplug = CpuHotplug?.Save(),
+        ClockPage = ClockPage?.Save(),
     };
 
     /// <summary>
@@ -46,6 +47,7 @@ internal sealed partial class Chipset
         Require(MemoryHotplug is null == state.MemoryHotplug is null, nameof(state.MemoryHotplug));
         Require(CpuHotplug is null == state.CpuHotplug is null, nameof(state.CpuHotplug));
         Require(GenerationId is null == state.GenerationId is null, nameof(state.GenerationId));
+        Require(ClockPage is null == state.ClockPage is null, nameof(state.ClockPage));
         IoApic.Restore(state.IoApic);
         Pic?.Restore(state.Pic!);
         _pit?.Restore(state.Pit!);
@@ -60,6 +62,7 @@ internal sealed partial class Chipset
         Hotplug?.Restore(state.Hotplug!);
         MemoryHotplug?.Restore(state.MemoryHotplug!);
         CpuHotplug?.Restore(state.CpuHotplug!);
+        ClockPage?.Restore(state.ClockPage!);
     }
 
     /// <summary>The host's end of the serial port may have waited for the device: call it once the machine runs.</summary>

@@ -109,6 +109,9 @@ internal sealed partial class Chipset : IDisposable
     /// <summary>Null without <see cref="AddGenerationId"/>.</summary>
     public GenerationId? GenerationId { get; private set; }
 
+    /// <summary>Null without <see cref="AddClockPage"/>.</summary>
+    public ClockPage? ClockPage { get; private set; }
+
     /// <summary>Null without <see cref="AddPciHotplug"/>.</summary>
     public PciHotplug? Hotplug { get; private set; }
 
@@ -151,6 +154,16 @@ internal sealed partial class Chipset : IDisposable
         if (Ged is { } ged)
         {
             GenerationId = new GenerationId(memory, (gpa, length) => memory.MarkDirty(gpa, (ulong)length), ged, LowMemory.GenerationId);
+        }
+    }
+
+    /// <summary>Gives the machine a VMClock page; one without ACPI could not be told of it.</summary>
+    /// <param name="memory">Where it lies.</param>
+    public void AddClockPage(GuestMemory memory)
+    {
+        if (Ged is { } ged)
+        {
+            ClockPage = new ClockPage(memory, (gpa, length) => memory.MarkDirty(gpa, (ulong)length), ged, LowMemory.ClockPage);
         }
     }
 

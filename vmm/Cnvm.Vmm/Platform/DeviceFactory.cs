@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.NetworkInformation;
 using Cnvm.Hypervisor.Memory;
@@ -17,7 +18,7 @@ using Microsoft.Extensions.Logging;
 namespace Cnvm.Vmm.Platform;
 
 /// <summary>Makes virtio devices from their configuration. Failures name the device and the field.</summary>
-internal static class DeviceFactory
+internal static partial class DeviceFactory
 {
     /// <summary>The limit that a configuration describes; null for none.</summary>
     public static RateLimiter? CreateLimiter(RateLimiterConfig? config) =>
@@ -82,13 +83,27 @@ internal static class DeviceFactory
         string id = net.Id!;
         try
         {
-            return new NetDevice(OptionsOf(net), CreateNetBackend(id, net, logger), logger);
+            INetBackend backend = CreateNetBackend(id, net, logger);
+            var device = new NetDevice(OptionsOf(net), backend, logger);
+            if (backend is TapBackend { IsGuestsOwn: true } tap && !tap.HostMac.Equals(device.Mac))
+            {
+                LogOtherAddress(logger, id, tap.Name, MacText(tap.HostMac), MacText(device.Mac));
+            }
+
+            return device;
         }
         catch (Exception e) when (e is NetBackendException or LinuxException or IOException)
         {
             throw new MachineBuildException($"{id}: {e.Message}", e);
         }
     }
+
+    /// <summary>The address of an interface that is the guest's own, a macvtap's; null for any other.</summary>
+    public static PhysicalAddress? MacOf(NetConfig net) => net switch
+    {
+        { VhostUser: true } or { IsStream: true } or { Fds: not null } or { Tap: null } => null,
+        _ => TapBackend.AddressOf(net.Tap) is { } own ? net.HostMac is { } given ? PhysicalAddress.Parse(given) : own : null,
+    };
 
     private static INetBackend CreateNetBackend(string id, NetConfig net, ILogger logger) => net switch
     {
@@ -177,6 +192,15 @@ internal static class DeviceFactory
     public static string? OwnersObstacle(FsConfig fs) => (fs.UidMap ?? fs.GidMap) is not null && !FileCaller.CanChange
         ? "uid_map and gid_map need root, as nobody else makes files for other users"
         : null;
+
+    /// <summary>As in configurations.</summary>
+    public static string MacText(PhysicalAddress address) =>
+        string.Join(':', address.GetAddressBytes().Select(b => b.ToString("x2", CultureInfo.InvariantCulture)));
+
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "{Device}: {Interface} gets frames for {Own}, and the guest's address is {Guest}: leave mac= out or give the interface that address, unless it passes everything through")]
+    private static partial void LogOtherAddress(ILogger logger, string device, string @interface, string own, string guest);
 
     private static IdRange[] Ranges(IReadOnlyList<IdRangeConfig>? map)
     {

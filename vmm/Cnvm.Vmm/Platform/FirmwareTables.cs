@@ -43,6 +43,7 @@ internal static class FirmwareTables
         bool hasHotplug = layout.PciHotplugAddress != 0;
         bool hasMemoryHotplug = layout.MemoryHotplugAddress != 0;
         bool hasGeneration = config.HasGenerationId;
+        bool hasClock = config.HasClockPage;
         return AcpiTables.Build(
             new AcpiMachine
             {
@@ -59,6 +60,7 @@ internal static class FirmwareTables
                     .. plugsVcpus ? [CpuHotplugDevice.Event] : NoEvents,
                     .. hasHotplug ? [PciHotplugDevice.Event] : NoEvents,
                     .. hasGeneration ? [GenerationDevice.Event] : NoEvents,
+                    .. hasClock ? [ClockPageDevice.Event] : NoEvents,
                 ],
                 Objects =
                 [
@@ -66,6 +68,7 @@ internal static class FirmwareTables
                     .. plugsVcpus ? CpuHotplugDevice.Objects(layout.CpuHotplugAddress, apicIds) : NoObjects,
                     .. hasHotplug ? [PciHotplugDevice.Object(layout.PciHotplugAddress, layout.PciSegments.Select(s => s.Segment))] : NoObjects,
                     .. hasGeneration ? [GenerationDevice.Object(LowMemory.GenerationId)] : NoObjects,
+                    .. hasClock ? [ClockPageDevice.Object(LowMemory.ClockPage)] : NoObjects,
                 ],
                 HostBridgeObjects = hasHotplug
                     ? layout.PciSegments.ToDictionary(s => s.Segment, s => PciHotplugDevice.SlotObjects(s.Segment))

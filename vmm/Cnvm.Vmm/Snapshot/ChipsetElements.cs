@@ -28,6 +28,7 @@ internal static class ChipsetElements
         GenerationId = v.Optional(16, "vmgenid", s?.GenerationId, static (v, g) => new GenerationIdState(v.U64(1, "address", g?.Address))),
         Hotplug = v.Optional(17, "pci_hotplug", s?.Hotplug, Hotplug),
         CpuHotplug = v.Optional(18, "cpu_hotplug", s?.CpuHotplug, CpuHotplug),
+        ClockPage = v.Optional(19, "vmclock", s?.ClockPage, ClockPage),
         MemoryHotplug = v.Optional(20, "memory_hotplug", s?.MemoryHotplug, MemoryHotplug),
     };
 
@@ -151,6 +152,12 @@ internal static class ChipsetElements
         Vcpus = v.Bytes(1, "vcpus", s?.Vcpus),
         Selected = v.U32(2, "selected", s?.Selected),
     };
+
+    private static ClockPageState ClockPage(StateVisitor v, ClockPageState? s) => new(
+        v.U64(1, "address", s?.Address),
+        v.U32(2, "seq_count", s?.Sequence),
+        v.U64(3, "disruption_marker", s?.Disruptions),
+        v.U64(4, "vm_generation_counter", s?.Generations));
 
     private static PciHostState PciHost(StateVisitor v, PciHostState? s) => new(v.U32(1, "config_address", s?.ConfigAddress));
 }

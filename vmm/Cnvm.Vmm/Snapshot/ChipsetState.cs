@@ -36,4 +36,6 @@ public sealed record ChipsetState
     public MemoryHotplugState? MemoryHotplug { get; init; }
 
     public CpuHotplugState? CpuHotplug { get; init; }
+
+    public ClockPageState? ClockPage { get; init; }
 }

@@ -105,6 +105,15 @@ public sealed class AmlResource
         return new AmlResource(bytes);
     }
 
+    /// <summary><c>QWordMemory (ResourceConsumer, ..., Cacheable, ReadOnly)</c>, both ends included.</summary>
+    public static AmlResource CacheableReadOnly64(ulong first, ulong last)
+    {
+        AmlResource range = MemoryRange64(first, last);
+        range.Bytes[4] = FixedConsumer;
+        range.Bytes[5] = 0x02;
+        return range;
+    }
+
     private static AmlResource Word(byte type, byte typeFlags, ushort first, ushort last)
     {
         CheckRange(first, last);
