@@ -102,6 +102,7 @@ internal static class HelpText
           --serial MODE          off | null | tty | pty | file=PATH | socket=PATH   the first serial port (null)
           --console MODE         off | null | tty | pty | file=PATH   the virtio console (tty)
           --debug-console MODE   off | null | tty | pty | file=PATH [,iobase=PORT]   the debug port (off, 0xe9)
+                                 file=PATH,file_size=SIZE   of all three: at most so much is kept, the newest
           --pvpanic              a device through which the guest reports a panic
           --watchdog             a device that resets a guest which has reported to it and then stops for 20 seconds
 

@@ -121,14 +121,14 @@ internal static partial class VmConfigArguments
 
     private static SerialConfig ParseSerial(string text)
     {
-        var o = new OptionString(Flags.Serial, text, "off", "null", "pty", "tty", "file", "socket");
-        return new SerialConfig(Mode: ParseMode(Flags.Serial, o), File: o.Text("file"), Socket: o.Text("socket"));
+        var o = new OptionString(Flags.Serial, text, "off", "null", "pty", "tty", "file", "socket", "file_size");
+        return new SerialConfig(Mode: ParseMode(Flags.Serial, o), File: o.Text("file"), Socket: o.Text("socket"), FileSize: o.Size("file_size"));
     }
 
     private static ConsoleConfig ParseConsole(string text)
     {
         var o = new OptionString(
-            Flags.Console, text, "off", "null", "pty", "tty", "file", "socket", "id", "pci_segment", "pci_device_id", "iommu");
+            Flags.Console, text, "off", "null", "pty", "tty", "file", "socket", "id", "pci_segment", "pci_device_id", "iommu", "file_size");
         return new ConsoleConfig(
             Mode: ParseMode(Flags.Console, o),
             File: o.Text("file"),
@@ -136,16 +136,18 @@ internal static partial class VmConfigArguments
             Id: o.Text("id"),
             Iommu: o.Toggle("iommu"),
             PciSegment: o.UInt16("pci_segment") ?? 0,
-            PciDeviceId: o.Byte("pci_device_id"));
+            PciDeviceId: o.Byte("pci_device_id"),
+            FileSize: o.Size("file_size"));
     }
 
     private static DebugConsoleConfig ParseDebugConsole(string text)
     {
-        var o = new OptionString(Flags.DebugConsole, text, "off", "null", "pty", "tty", "file", "iobase");
+        var o = new OptionString(Flags.DebugConsole, text, "off", "null", "pty", "tty", "file", "iobase", "file_size");
         return new DebugConsoleConfig(
             Mode: ParseMode(Flags.DebugConsole, o),
             File: o.Text("file"),
-            Iobase: o.UInt16("iobase") ?? DebugConsoleConfig.DefaultIobase);
+            Iobase: o.UInt16("iobase") ?? DebugConsoleConfig.DefaultIobase,
+            FileSize: o.Size("file_size"));
     }
 
     private static ConsoleMode ParseMode(string flag, OptionString o)
