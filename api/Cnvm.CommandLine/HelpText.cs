@@ -70,6 +70,7 @@ internal static class HelpText
                                  offload_tso, offload_ufo, offload_csum = on|off (on)
                                  passt=on        in place of tap=: a passt that the VMM starts, without root; then
                                  tcp_ports=[RULE,...], udp_ports=[RULE,...]   [ADDRESS/]PORTS[:GUEST PORTS], such as 8080:80
+                                 guest_ip=ADDR/BITS, gateway=ADDR   IPv4 that its DHCP tells the guest (the host's own)
                                  socket=PATH     in place of tap=: the socket of passt, which needs no root, or of another
                                                  program that takes and gives frames as QEMU's stream networks do
                                  vhost_user=on,socket=PATH,vhost_mode=client|server (client)   in place of tap=: a

@@ -256,6 +256,8 @@ public sealed class ConfigValidationTests
             ("net[0].fds", _) => Net(net with { Socket = "/s", Fds = [3] }),
             ("net[0].ip", "stream socket") => Net(net with { Socket = "/s", Ip = "10.0.0.1" }),
             ("net[0].host_mac", "stream socket") => Net(net with { Socket = "/s", HostMac = "2e:89:a8:e4:bf:0d" }),
+            ("net[0].passt.address", _) => Net(net with { Passt = new PasstConfig(Address: "10.0.2.15/33") }),
+            ("net[0].passt.gateway", _) => Net(net with { Passt = new PasstConfig(Gateway: "::1") }),
             ("net[0].num_queues", "one pair") => Net(net with { Socket = "/s", NumQueues = 4 }),
             ("net[0].num_queues", "3") => Net(net with { NumQueues = 3 }),
             ("net[0].num_queues", "5 queue pairs") => Net(net with { NumQueues = 10 }),
