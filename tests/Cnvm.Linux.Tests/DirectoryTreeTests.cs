@@ -57,14 +57,15 @@ public sealed class DirectoryTreeTests : IDisposable
         using (var first = new TailFile(path, TailFile.LeastLimit))
         {
             first.Append("one\n"u8);
-            first.Append(new byte[50_000]);
+            first.Append(new byte[30_000]);
         }
 
         using (var second = new TailFile(path, TailFile.LeastLimit, keep: true))
         {
             second.Append("\ntwo\n"u8);
-            Assert.Equal(50_009, new FileInfo(path).Length);
-            second.Append(new byte[20_000]);
+            Assert.Equal(30_009, new FileInfo(path).Length);
+            second.Append(new byte[30_000]);
+            second.Append(new byte[10_000]);
             second.Append("\nthree"u8);
         }
 

@@ -147,7 +147,6 @@ public sealed class BinaryTests : IDisposable
         bool hasEnded = held is null || await Task.Run(() => Poll.Wait([new PollEntry { Fd = held.Fd, Events = PollEntry.In }], (int)ShimHarness.Patience.TotalMilliseconds) > 0);
         Assert.True(hasEnded, $"process {process} does not end");
     }
-    }
 
     private Task<(int Code, byte[] Printed, string Errors)> RunAsync(string directory, params string[] words) => RunInAsync(
         directory, ["-namespace", "test", "-address", Containerd, "-publish-binary", "/usr/bin/containerd", .. words]);

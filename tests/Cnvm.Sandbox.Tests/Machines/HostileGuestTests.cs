@@ -85,7 +85,7 @@ public sealed class HostileGuestTests : IDisposable
             File.Delete(volume);
         }
 
-        Assert.Empty(MountTable.Below(_folder.Path));
+        Assert.Empty(MountTable.Below(_folder.Shared));
         Assert.Equal("the host's", File.ReadAllText(_file));
     }
 
@@ -102,7 +102,7 @@ public sealed class HostileGuestTests : IDisposable
 
         place.Remove();
 
-        Assert.Empty(MountTable.Below(_folder.Path));
+        Assert.Empty(MountTable.Below(_folder.Shared));
         Assert.Equal("the host's", File.ReadAllText(_file));
     }
 

@@ -213,6 +213,7 @@ public sealed class SandboxTests : IDisposable
             }
 
             Assert.Equal([Path.Combine(disk, "full")], Directory.GetFileSystemEntries(disk));
+            Fill(disk);
             IOException refused = await Assert.ThrowsAnyAsync<IOException>(() => SandboxVm.StartAsync(options));
             Assert.Contains("space", refused.Message, StringComparison.OrdinalIgnoreCase);
             Assert.Equal([Path.Combine(disk, "full")], Directory.GetFileSystemEntries(disk));
