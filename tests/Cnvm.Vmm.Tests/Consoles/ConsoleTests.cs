@@ -35,7 +35,7 @@ public sealed class ConsoleTests : IDisposable
     {
         const int Limit = 128 << 10;
         string path = Path.Combine(_folder, "serial.log");
-        List<string> lines = [.. Enumerable.Range(0, 100_000).Select(i => $"line {i} of a guest that does not stop")];
+        string[] lines = [.. Enumerable.Range(0, 100_000).Select(i => $"line {i} of a guest that does not stop")];
         long longest = 0;
         using (ConsoleSet consoles = Open(new VmConfig(Serial: new SerialConfig(File: path, Mode: ConsoleMode.File, FileSize: Limit))))
         {
