@@ -72,6 +72,7 @@ internal static class HelpText
                                  offload_tso, offload_ufo, offload_csum = on|off (on)
                                  passt=on        in place of tap=: a passt that the VMM starts, without root; then
                                  tcp_ports=[RULE,...], udp_ports=[RULE,...]   [ADDRESS/]PORTS[:GUEST PORTS], such as 8080:80
+                                 guest_ip=ADDR/BITS, gateway=ADDR   IPv4 that its DHCP tells the guest (the host's own)
                                  socket=PATH     in place of tap=: the socket of passt, which needs no root, or of another
                                                  program that takes and gives frames as QEMU's stream networks do
                                  vhost_user=on,socket=PATH,vhost_mode=client|server (client)   in place of tap=: a
@@ -104,6 +105,7 @@ internal static class HelpText
           --serial MODE          off | null | tty | pty | file=PATH | socket=PATH   the first serial port (null)
           --console MODE         off | null | tty | pty | file=PATH   the virtio console (tty)
           --debug-console MODE   off | null | tty | pty | file=PATH [,iobase=PORT]   the debug port (off, 0xe9)
+                                 file=PATH,file_size=SIZE   of all three: at most so much is kept, the newest
           --pvpanic              a device through which the guest reports a panic
           --watchdog             a device that resets a guest which has reported to it and then stops for 20 seconds
 

@@ -56,7 +56,7 @@ internal static partial class VmConfigArguments
     {
         var o = new OptionString(
             Flags.Net, text, "tap", "ip", "mask", "mac", "host_mac", "fd", "mtu", "num_queues", "queue_size", "offload_tso", "offload_ufo",
-            "offload_csum", "id", "pci_segment", "pci_device_id", "iommu", "vhost_user", "socket", "vhost_mode", "passt", "tcp_ports", "udp_ports", "bw_size",
+            "offload_csum", "id", "pci_segment", "pci_device_id", "iommu", "vhost_user", "socket", "vhost_mode", "passt", "tcp_ports", "udp_ports", "guest_ip", "gateway", "bw_size",
             "bw_one_time_burst", "bw_refill_time", "ops_size", "ops_one_time_burst", "ops_refill_time");
         List<int>? fds = o.Integers("fd")?.ConvertAll(fd => (int)fd);
         bool isVhostUser = o.Toggle("vhost_user");
@@ -87,10 +87,10 @@ internal static partial class VmConfigArguments
 
     private static PasstConfig? ParsePasst(OptionString o)
     {
-        var passt = new PasstConfig(o.Words("tcp_ports"), o.Words("udp_ports"));
+        var passt = new PasstConfig(o.Words("tcp_ports"), o.Words("udp_ports"), o.Text("guest_ip"), o.Text("gateway"));
         return o.Toggle("passt") ? passt
-            : passt is { TcpPorts: null, UdpPorts: null } ? null
-            : throw Wrong(Flags.Net, "tcp_ports and udp_ports are for passt=on");
+            : passt == new PasstConfig() ? null
+            : throw Wrong(Flags.Net, "tcp_ports, udp_ports, guest_ip and gateway are for passt=on");
     }
 
     private static RateLimiterConfig? ParseRateLimiter(OptionString o)
@@ -121,14 +121,14 @@ internal static partial class VmConfigArguments
 
     private static SerialConfig ParseSerial(string text)
     {
-        var o = new OptionString(Flags.Serial, text, "off", "null", "pty", "tty", "file", "socket");
-        return new SerialConfig(Mode: ParseMode(Flags.Serial, o), File: o.Text("file"), Socket: o.Text("socket"));
+        var o = new OptionString(Flags.Serial, text, "off", "null", "pty", "tty", "file", "socket", "file_size");
+        return new SerialConfig(Mode: ParseMode(Flags.Serial, o), File: o.Text("file"), Socket: o.Text("socket"), FileSize: o.Size("file_size"));
     }
 
     private static ConsoleConfig ParseConsole(string text)
     {
         var o = new OptionString(
-            Flags.Console, text, "off", "null", "pty", "tty", "file", "socket", "id", "pci_segment", "pci_device_id", "iommu");
+            Flags.Console, text, "off", "null", "pty", "tty", "file", "socket", "id", "pci_segment", "pci_device_id", "iommu", "file_size");
         return new ConsoleConfig(
             Mode: ParseMode(Flags.Console, o),
             File: o.Text("file"),
@@ -136,16 +136,18 @@ internal static partial class VmConfigArguments
             Id: o.Text("id"),
             Iommu: o.Toggle("iommu"),
             PciSegment: o.UInt16("pci_segment") ?? 0,
-            PciDeviceId: o.Byte("pci_device_id"));
+            PciDeviceId: o.Byte("pci_device_id"),
+            FileSize: o.Size("file_size"));
     }
 
     private static DebugConsoleConfig ParseDebugConsole(string text)
     {
-        var o = new OptionString(Flags.DebugConsole, text, "off", "null", "pty", "tty", "file", "iobase");
+        var o = new OptionString(Flags.DebugConsole, text, "off", "null", "pty", "tty", "file", "iobase", "file_size");
         return new DebugConsoleConfig(
             Mode: ParseMode(Flags.DebugConsole, o),
             File: o.Text("file"),
-            Iobase: o.UInt16("iobase") ?? DebugConsoleConfig.DefaultIobase);
+            Iobase: o.UInt16("iobase") ?? DebugConsoleConfig.DefaultIobase,
+            FileSize: o.Size("file_size"));
     }
 
     private static ConsoleMode ParseMode(string flag, OptionString o)

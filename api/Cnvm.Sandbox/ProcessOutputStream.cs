@@ -50,7 +50,9 @@ internal sealed class ProcessOutputStream(AgentConnection agent, string method, 
         {
             ReadStreamResponse answer = await agent.WaitAsync<ReadStreamRequest, ReadStreamResponse>(
                 method, new ReadStreamRequest { ContainerId = container, ExecId = process, Len = MostAtOnce }, CancellationToken.None).ConfigureAwait(false);
-            return answer.Data;
+            return answer.Data.Length <= MostAtOnce
+                ? answer.Data
+                : throw new SandboxException(SandboxErrorKind.Refused, $"the guest's agent: {method}: {answer.Data.Length} bytes, which is more than the {MostAtOnce} that were asked for");
         }
         catch (SandboxException e) when (IsEnd(e))
         {

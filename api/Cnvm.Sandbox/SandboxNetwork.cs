@@ -12,7 +12,7 @@ public abstract record SandboxNetwork
 
     /// <summary>
     /// Through the program <c>passt</c>, without root: the guest reaches what the host reaches, and is reached through the host's ports that
-    /// are given. The library starts and ends it.
+    /// are given. The VMM starts and ends it.
     /// </summary>
     /// <param name="Ports">Ports of the host that are the guest's.</param>
     public sealed record Passt(IReadOnlyList<PortMapping> Ports) : SandboxNetwork

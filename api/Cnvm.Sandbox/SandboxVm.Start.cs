@@ -71,7 +71,7 @@ public sealed partial class SandboxVm
             throw VmmProcess.Gone($"no sandbox answers in {place.Path}: {e.Message}", e);
         }
 
-        return new SandboxVm(options, Path.GetFileName(place.Path), place, null, null, new AgentConnection(stream, null, options.CallTimeout));
+        return new SandboxVm(options, Path.GetFileName(place.Path), place, null, new AgentConnection(stream, null, options.CallTimeout));
     }
 
     /// <summary>Ends and removes what is left of a sandbox whose process has gone: its VMM, its mounts, its folder. Does nothing if nothing is left.</summary>
@@ -92,7 +92,6 @@ public sealed partial class SandboxVm
         string program = VmmProgram.Find(options.VmmPath);
         SandboxFolder folder = SandboxFolder.Create(options.Folder ?? Path.Combine(RuntimeFolder.Ensure("sandboxes"), name));
         VmmProcess? vmm = null;
-        PasstProcess? passt = null;
         AgentConnection? agent = null;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(options.StartTimeout);
@@ -108,16 +107,11 @@ public sealed partial class SandboxVm
             List<string> words = options.Template is null
                 ? VmmCommandLine.ToBoot(options, name, folder)
                 : VmmCommandLine.ToRestore(options, name, folder);
-            if (options.Network is SandboxNetwork.Passt network)
-            {
-                passt = await PasstProcess.StartAsync(network, folder, options.NetworkNamespace, limit.Token).ConfigureAwait(false);
-            }
-
             vmm = VmmProcess.Start(
                 program, words, folder.VmmLog, options.NetworkNamespace, options.Network is SandboxNetwork.TapDescriptors taps ? taps.Fds : []);
             folder.WritePid(vmm.Id);
             agent = await ConnectAsync(options, folder, vmm, limit.Token).ConfigureAwait(false);
-            var sandbox = new SandboxVm(options, name, folder, vmm, passt, agent);
+            var sandbox = new SandboxVm(options, name, folder, vmm, agent);
             sandbox.Watch();
             await enter(sandbox, limit.Token).ConfigureAwait(false);
             return sandbox;
@@ -135,7 +129,6 @@ public sealed partial class SandboxVm
                 await agent.DisposeAsync().ConfigureAwait(false);
             }
 
-            passt?.Dispose();
             folder.Remove();
             switch (e)
             {
@@ -240,7 +233,7 @@ public sealed partial class SandboxVm
         log.Position = Math.Max(0, log.Length - MaxBytes);
         byte[] words = new byte[MaxBytes];
         int count = log.ReadAtLeast(words, words.Length, throwOnEndOfStream: false);
-        string text = System.Text.Encoding.UTF8.GetString(words, 0, count).Trim();
+        string text = GuestWords.Clean(System.Text.Encoding.UTF8.GetString(words, 0, count).ReplaceLineEndings("\n").Trim());
         return text.Length == 0 ? "; the guest said nothing" : $"; the guest said last:\n{text}";
     }
 
@@ -287,9 +280,9 @@ public sealed partial class SandboxVm
             AgentService.CreateSandbox,
             new CreateSandboxRequest { Hostname = _options.Hostname ?? Name, Dns = _options.Dns, SandboxId = Name, Storages = storages },
             cancellation).ConfigureAwait(false);
-        if (_passt is not null)
+        if (_options.Network is SandboxNetwork.Passt)
         {
-            await PasstProcess.ConfigureGuestAsync(_agent, cancellation).ConfigureAwait(false);
+            await PasstNetwork.ConfigureGuestAsync(_agent, cancellation).ConfigureAwait(false);
         }
     }
 

@@ -14,18 +14,16 @@ public sealed partial class SandboxVm : IAsyncDisposable
     private readonly SandboxOptions _options;
     private readonly SandboxFolder _folder;
     private readonly VmmProcess? _vmm;
-    private readonly PasstProcess? _passt;
     private readonly AgentConnection _agent;
     private readonly VmmApi _api;
     private int _disposed;
 
-    private SandboxVm(SandboxOptions options, string name, SandboxFolder folder, VmmProcess? vmm, PasstProcess? passt, AgentConnection agent)
+    private SandboxVm(SandboxOptions options, string name, SandboxFolder folder, VmmProcess? vmm, AgentConnection agent)
     {
         _options = options;
         Name = name;
         _folder = folder;
         _vmm = vmm;
-        _passt = passt;
         _agent = agent;
         _api = new VmmApi(folder.ApiSocket);
     }
@@ -36,7 +34,7 @@ public sealed partial class SandboxVm : IAsyncDisposable
     /// <summary>Its own folder on the host.</summary>
     public string Folder => _folder.Path;
 
-    /// <summary>The file that gets what the guest's kernel and agent say.</summary>
+    /// <summary>The file that gets what the guest's kernel and agent say; it has the newest 1 MiB at most.</summary>
     public string ConsoleLog => _folder.ConsoleLog;
 
     /// <summary>Process id of the VMM; 0 when it was started by another process.</summary>
@@ -138,7 +136,6 @@ public sealed partial class SandboxVm : IAsyncDisposable
         if (_vmm is not null)
         {
             await _vmm.DisposeAsync().ConfigureAwait(false);
-            _passt?.Dispose();
             _folder.Remove();
         }
     }

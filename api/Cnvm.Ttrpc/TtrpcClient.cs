@@ -12,6 +12,9 @@ public sealed class TtrpcClient : IAsyncDisposable
     private const uint FirstStream = 1;
     private const int NanosecondsPerTick = 100;
 
+    /// <summary>Answers without a question that are passed over, besides those of calls that were given up: who sends more would keep this side busy for ever.</summary>
+    private const int MostUnasked = 64;
+
     /// <summary>The longest that a timer here can wait; a longer limit is only told to the other side.</summary>
     private static readonly TimeSpan LongestTimer = TimeSpan.FromMilliseconds(uint.MaxValue - 1);
 
@@ -22,6 +25,7 @@ public sealed class TtrpcClient : IAsyncDisposable
     private readonly CancellationTokenSource _end = new();
     private readonly Task _reading;
     private uint _nextStream = FirstStream;
+    private int _unasked = MostUnasked;
     private volatile string? _closedBecause;
     private int _disposed;
 
@@ -89,7 +93,11 @@ public sealed class TtrpcClient : IAsyncDisposable
         finally
         {
             call.GiveUp();
-            _pending.TryRemove(call.StreamId, out _);
+            if (_pending.TryRemove(call.StreamId, out _))
+            {
+                // Its answer may come all the same.
+                Interlocked.Increment(ref _unasked);
+            }
         }
     }
 
@@ -168,10 +176,13 @@ public sealed class TtrpcClient : IAsyncDisposable
         {
             while (await _reader.ReadAsync(_end.Token).ConfigureAwait(false))
             {
-                // A call that nobody waits for any more may be answered all the same.
                 if (_pending.TryRemove(_reader.Header.StreamId, out IPendingCall? call))
                 {
                     call.Complete(_reader);
+                }
+                else if (Interlocked.Decrement(ref _unasked) < 0)
+                {
+                    throw new InvalidDataException($"stream {_reader.Header.StreamId} was answered, where nothing was asked, after {MostUnasked} others");
                 }
             }
             Close("the other side has ended the connection");

@@ -17,6 +17,7 @@ public sealed class AgentFixture : IAsyncLifetime
     private readonly System.Text.StringBuilder _log = new();
     private string? _groups;
     private Process? _process;
+    private readonly TaskCompletionSource<bool> _listens = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TtrpcClient? _client;
 
     /// <summary>Why there is no agent; null if there is one.</summary>
@@ -73,6 +74,12 @@ public sealed class AgentFixture : IAsyncLifetime
         _process = Process.Start(start)!;
         _process.ErrorDataReceived += (_, e) =>
         {
+            // Nothing: it has ended.
+            if (e.Data is null || e.Data.Contains(" listens at ", StringComparison.Ordinal))
+            {
+                _listens.TrySetResult(e.Data is not null);
+            }
+
             lock (_log)
             {
                 if (_log.Length < LogBytes)
@@ -89,23 +96,10 @@ public sealed class AgentFixture : IAsyncLifetime
     internal async Task<TtrpcClient> ConnectAsync()
     {
         string path = Path.Combine(_folder, "agent.sock");
-        for (int i = 0; i < 600; i++)
-        {
-            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            try
-            {
-                await socket.ConnectAsync(new UnixDomainSocketEndPoint(path));
-                return new TtrpcClient(new NetworkStream(socket, ownsSocket: true));
-            }
-            catch (SocketException)
-            {
-                socket.Dispose();
-                Assert.False(_process!.HasExited, "the agent has ended: " + Log);
-                await Task.Delay(50);
-            }
-        }
-
-        throw new TimeoutException("the agent does not listen: " + Log);
+        Assert.True(await _listens.Task.WaitAsync(TimeSpan.FromSeconds(60)), "the agent has ended: " + Log);
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(path));
+        return new TtrpcClient(new NetworkStream(socket, ownsSocket: true));
     }
 
     /// <summary>A root folder with busybox and its links.</summary>

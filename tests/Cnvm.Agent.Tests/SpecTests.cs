@@ -14,7 +14,7 @@ public sealed class SpecTests
     [Fact]
     public void Mount_options_are_sorted()
     {
-        MountOptions options = MountOptions.Parse(["ro", "nosuid,nodev", "rbind", "rslave", "size=64k", "mode=1777", "rw", "tmpcopyup"]);
+        MountWords options = MountOptions.Parse(["ro", "nosuid,nodev", "rbind", "rslave", "size=64k", "mode=1777", "rw", "tmpcopyup"]);
         Assert.Equal(Mounts.MS_NOSUID | Mounts.MS_NODEV | Mounts.MS_BIND | Mounts.MS_REC, options.Flags);
         Assert.Equal(Mounts.MS_SLAVE | Mounts.MS_REC, options.Propagation);
         Assert.Equal("size=64k,mode=1777", options.Data);

@@ -64,11 +64,12 @@ public sealed class CommandLineTests
     [Fact]
     public void Passt_is_started_with_ports_that_lead_to_the_guest()
     {
-        VmConfig vm = Vm("--kernel", "/k", "--net", "passt=on,tcp_ports=[8080:80,127.0.0.1/2222:22],mac=52:54:00:00:00:01", "passt=on,udp_ports=53", "tap=t,passt=off");
+        VmConfig vm = Vm("--kernel", "/k", "--net", "passt=on,tcp_ports=[8080:80,127.0.0.1/2222:22],mac=52:54:00:00:00:01", "passt=on,udp_ports=53,guest_ip=10.0.2.15/24,gateway=10.0.2.2", "tap=t,passt=off");
         Assert.Equal(["8080:80", "127.0.0.1/2222:22"], vm.Net![0].Passt!.TcpPorts!);
         Assert.Null(vm.Net[0].Passt!.UdpPorts);
         Assert.Equal("52:54:00:00:00:01", vm.Net[0].Mac);
         Assert.Equal(["53"], vm.Net[1].Passt!.UdpPorts!);
+        Assert.Equal(("10.0.2.15/24", "10.0.2.2"), (vm.Net[1].Passt!.Address, vm.Net[1].Passt!.Gateway));
         Assert.Equal(new NetConfig(Tap: "t"), vm.Net[2]);
     }
 

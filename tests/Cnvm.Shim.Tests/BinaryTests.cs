@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Cnvm.Linux;
 using Cnvm.Shim.Messages;
 using Cnvm.Shim.Tests.Harness;
 
@@ -141,24 +142,10 @@ public sealed class BinaryTests : IDisposable
 
     private static async Task WaitForEndAsync(int process)
     {
-        // Nobody's child but the first process's, so there is nothing to wait on; its number goes when it has.
-        for (DateTime end = DateTime.UtcNow + ShimHarness.Patience; IsAlive(process); await Task.Delay(10))
-        {
-            Assert.True(DateTime.UtcNow < end, $"process {process} does not end");
-        }
-    }
-
-    private static bool IsAlive(int process)
-    {
-        try
-        {
-            // Who has ended and is waited for by nobody is a zombie.
-            return !File.ReadAllText($"/proc/{process}/stat").Contains(") Z ", StringComparison.Ordinal);
-        }
-        catch (IOException)
-        {
-            return false;
-        }
+        // Nobody's child here, so there is nothing to wait on but its descriptor; without one it has ended and been waited for.
+        using DetachedProcess? held = DetachedProcess.TryOpen(process);
+        bool hasEnded = held is null || await Task.Run(() => Poll.Wait([new PollEntry { Fd = held.Fd, Events = PollEntry.In }], (int)ShimHarness.Patience.TotalMilliseconds) > 0);
+        Assert.True(hasEnded, $"process {process} does not end");
     }
 
     private Task<(int Code, byte[] Printed, string Errors)> RunAsync(string directory, params string[] words) => RunInAsync(

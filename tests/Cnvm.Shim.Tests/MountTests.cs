@@ -17,9 +17,10 @@ public sealed class MountTests : IDisposable
     {
         MountOptions options = MountOptions.Parse(["index=off", "ro", "workdir=/w", "nosuid", "noexec", "exec", "lowerdir=/a:/b", "rbind", "defaults"]);
         Assert.Equal(
-            (FileSystemMounts.MS_RDONLY | FileSystemMounts.MS_NOSUID | FileSystemMounts.MS_BIND | FileSystemMounts.MS_REC, "index=off,workdir=/w,lowerdir=/a:/b", false),
-            (options.Flags, options.Data, options.IsLoop));
-        Assert.Equal((0ul, ""), MountOptions.Parse(["ro", "rw"]) is var both ? (both.Flags, both.Data) : default);
+            (Mounts.MS_RDONLY | Mounts.MS_NOSUID | Mounts.MS_BIND | Mounts.MS_REC, "index=off,workdir=/w,lowerdir=/a:/b", false),
+            (options.Words.Flags, options.Words.Data, options.IsLoop));
+        Assert.Equal((0ul, ""), MountOptions.Parse(["ro", "rw"]).Words is var both ? (both.Flags, both.Data) : default);
+        Assert.Equal((Mounts.MS_PRIVATE | Mounts.MS_REC, ""), MountOptions.Parse(["rprivate"]).Words is var kept ? (kept.Propagation, kept.Data) : default);
         Assert.True(MountOptions.Parse(["loop"]).IsLoop);
     }
 
@@ -114,7 +115,7 @@ public sealed class MountTests : IDisposable
     {
         foreach (string folder in Directory.EnumerateDirectories(_directory, "rootfs", SearchOption.AllDirectories))
         {
-            FileSystemMounts.UnmountAll(folder);
+            Mounts.UnmountAll(folder);
         }
 
         Directory.Delete(_directory, true);

@@ -223,6 +223,36 @@ public sealed class TaskLifeTests
     }
 
     [Fact]
+    public async Task A_guest_that_says_without_a_pause_that_it_has_no_memory_is_heard_now_and_then()
+    {
+        const int Said = 20_000;
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        await shim.RunAsync("c1", "exec sleep 1000");
+        ProcessSandbox sandbox = shim.Factory.Sandboxes[0];
+        long began = System.Diagnostics.Stopwatch.GetTimestamp();
+        for (int i = 0; i < Said; i++)
+        {
+            Assert.True(sandbox.OutOfMemory.Writer.TryWrite("c1"));
+        }
+
+        await shim.Containerd.WaitForAsync(2 + 50);
+        Assert.True(System.Diagnostics.Stopwatch.GetElapsedTime(began) > TimeSpan.FromSeconds(0.9));
+        Assert.True(sandbox.OutOfMemory.Reader.Count > Said / 2);
+
+        // Other events are not behind all that.
+        await shim.Client.KillAsync("c1", Native.SigKill);
+        await shim.Client.WaitAsync("c1");
+        IReadOnlyList<string> topics = shim.Containerd.Topics;
+        for (int count = topics.Count + 1; !topics.Contains("/tasks/exit"); count = topics.Count + 1)
+        {
+            await shim.Containerd.WaitForAsync(count);
+            topics = shim.Containerd.Topics;
+        }
+
+        Assert.True(topics.Count < Said / 2);
+    }
+
+    [Fact]
     public async Task Metrics_limits_processes_and_states_go_through()
     {
         await using ShimHarness shim = await ShimHarness.StartAsync();

@@ -104,6 +104,19 @@ public sealed class ClientTests : IDisposable
     }
 
     [Fact]
+    public async Task Answers_without_an_end_that_nobody_asked_for_end_the_connection()
+    {
+        Task<Leaf> call = CallAsync("m", new Leaf());
+        await RawFrames.ReadAsync(_pair.Far);
+        byte[] stray = [.. Enumerable.Range(0, 65).SelectMany(i => RawFrames.Frame(999, 2, 0, []))];
+        await _pair.Far.WriteAsync(stray);
+        TtrpcException failure = await Assert.ThrowsAsync<TtrpcException>(() => call.WaitAsync(Patience));
+        Assert.Equal(TtrpcCode.Unavailable, failure.Code);
+        Assert.Contains("stream 999", failure.Message, StringComparison.Ordinal);
+        await _client.Closed.WaitAsync(Patience);
+    }
+
+    [Fact]
     public async Task Time_is_kept_here_too()
     {
         Task<Leaf> call = CallAsync("m", new Leaf(), TimeSpan.FromMilliseconds(100));

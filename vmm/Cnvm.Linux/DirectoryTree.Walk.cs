@@ -96,21 +96,10 @@ public sealed unsafe partial class DirectoryTree
     /// <param name="otherwise">Another error that means so.</param>
     private FileDescriptor? TryOpenBelow(string name, int flags, string about, int otherwise = Errno.ENOENT)
     {
-        var how = new open_how { flags = (ulong)(flags | Libc.O_CLOEXEC), resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
-        long result;
-        fixed (byte* n = Bytes(name.Length == 0 ? "." : name))
-        {
-            do
-            {
-                // SAFETY: the kernel reads a null-terminated name and a struct of the size that it is told.
-                result = syscall(OpenAt2, _root.Value, n, &how, (nuint)sizeof(open_how));
-            }
-            while (result < 0 && LinuxError.Last is Errno.EINTR or Errno.EAGAIN);
-        }
-
-        return result >= 0 ? new FileDescriptor((int)result)
-            : LinuxError.Last == Errno.ENOENT || LinuxError.Last == otherwise ? null
-            : throw new LinuxException($"open {about} below {_path}", LinuxError.Last);
+        int result = RootedOpen.Open(_root, Bytes(name.Length == 0 ? "." : name), flags, 0);
+        return result >= 0 ? new FileDescriptor(result)
+            : result == -Errno.ENOENT || result == -otherwise ? null
+            : throw RootedOpen.Failure($"open {about} below {_path}", -result);
     }
 
     private void SetAttributes(int file, int? directory, string last, (uint User, uint Group)? owner, uint mode, DateTimeOffset modified)

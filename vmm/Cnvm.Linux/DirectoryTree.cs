@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using System.Text;
-using Cnvm.Linux.Abi;
 using Microsoft.Win32.SafeHandles;
 
 namespace Cnvm.Linux;
@@ -10,12 +9,8 @@ namespace Cnvm.Linux;
 /// (openat2(2), RESOLVE_IN_ROOT): neither <c>..</c> nor any link leads out of it. Names are bytes, one to each character (Latin-1), so that
 /// none is refused or changed. One thread. Who changes the folder meanwhile can make calls fail or land elsewhere in it, and not outside of it.
 /// </summary>
-[Abi("fcntl.h linux/openat2.h")]
 public sealed unsafe partial class DirectoryTree : IDisposable
 {
-    private const long OpenAt2 = 437;
-    private const ulong RESOLVE_NO_MAGICLINKS = 2;
-    private const ulong RESOLVE_IN_ROOT = 16;
     private const uint PrivateMode = 0x1c0;
     private const uint MissingParentMode = 0x1ed;
     private const int PermissionBits = 0xfff;
@@ -34,6 +29,9 @@ public sealed unsafe partial class DirectoryTree : IDisposable
     /// <exception cref="LinuxException">It cannot be opened.</exception>
     public static DirectoryTree Open(string path) => new(
         new FileDescriptor(LinuxError.Check(Libc.open(path, FileCalls.O_PATH | FileCalls.O_DIRECTORY | Libc.O_CLOEXEC, 0), $"open {path}")), path);
+
+    /// <summary>Where the folder is, without links on the way.</summary>
+    public string RealPath => File.ResolveLinkTarget($"/proc/self/fd/{_root.Value}", returnFinalTarget: false)!.FullName;
 
     /// <summary>Makes a directory, and those above it that are missing; whatever else has its name is replaced. One that is there stays as it is.</summary>
     /// <exception cref="LinuxException">The host refuses.</exception>
@@ -153,10 +151,9 @@ public sealed unsafe partial class DirectoryTree : IDisposable
     {
         const uint OwnerReadWrite = 0x180;
         int directory = Place(name, out byte[] last);
-        ulong device = (minor & 0xff) | ((ulong)(major & 0xfff) << 8) | ((ulong)(minor & ~0xffu) << 12) | ((ulong)(major & ~0xfffu) << 32);
         fixed (byte* n = last)
         {
-            int result = FileCalls.MakeNodeAt(directory, n, type | OwnerReadWrite, device);
+            int result = FileCalls.MakeNodeAt(directory, n, type | OwnerReadWrite, FileCalls.DeviceNumber(major, minor));
             if (result == -Errno.EPERM)
             {
                 return false;
@@ -254,17 +251,4 @@ public sealed unsafe partial class DirectoryTree : IDisposable
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int linkat(int fromDirectory, byte* from, int toDirectory, byte* to, int flags);
-
-    // syscall is variadic in C; on x86-64 a variadic call passes integers and pointers as an ordinary one does.
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial long syscall(long number, long directory, byte* path, open_how* how, nuint size);
-
-    [Abi("linux/openat2.h", "struct open_how")]
-    [StructLayout(LayoutKind.Sequential)]
-    private struct open_how
-    {
-        public ulong flags;
-        public ulong mode;
-        public ulong resolve;
-    }
 }

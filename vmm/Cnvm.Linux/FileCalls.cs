@@ -61,6 +61,10 @@ public static unsafe partial class FileCalls
 
     public static int MakeDirectoryAt(int directory, byte* name, uint mode) => Result(mkdirat(directory, name, mode));
 
+    /// <summary>A device's number as the kernel's calls take it: twelve bits of major between the halves of minor.</summary>
+    public static ulong DeviceNumber(uint major, uint minor) =>
+        (minor & 0xff) | ((ulong)(major & 0xfff) << 8) | ((ulong)(minor & ~0xffu) << 12) | ((ulong)(major & ~0xfffu) << 32);
+
     public static int MakeNodeAt(int directory, byte* name, uint mode, ulong device) => Result(mknodat(directory, name, mode, device));
 
     public static int MakeSymbolicLinkAt(byte* target, int directory, byte* name) => Result(symlinkat(target, directory, name));

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Runtime.InteropServices;
 using Cnvm.Linux.Abi;
 
@@ -21,9 +20,6 @@ public static unsafe partial class HostMounts
     private const ulong MOUNT_ATTR_RDONLY = 1;
     private const ulong MOUNT_ATTR_NOSUID = 2;
     private const ulong MOUNT_ATTR_NODEV = 4;
-    private const ulong MS_PRIVATE = 1 << 18;
-    private const int MNT_DETACH = 2;
-    private const int UMOUNT_NOFOLLOW = 8;
 
     /// <summary>Shows a file or folder, with what is mounted below it, at another place. Its set-user-id files and devices count for nothing there.</summary>
     /// <param name="target">The open place, a file for a file and a folder for a folder; stays the caller's.</param>
@@ -36,34 +32,13 @@ public static unsafe partial class HostMounts
         mount_attr attributes = new()
         {
             attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (readOnly ? MOUNT_ATTR_RDONLY : 0),
-            propagation = MS_PRIVATE,
+            propagation = Mounts.MS_PRIVATE,
         };
         // SAFETY: the kernel reads a local of the size that it is told.
         LinuxError.Check(
             mount_setattr(tree.Value, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, (nuint)sizeof(mount_attr)), $"set the flags of a mount of {source}");
         LinuxError.Check(
             move_mount(tree.Value, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH), $"put a mount of {source} in its place");
-    }
-
-    /// <summary>Takes a mount away at once, whoever still uses it; does nothing if there is none.</summary>
-    /// <exception cref="LinuxException">The host refuses.</exception>
-    public static void Unmount(string target)
-    {
-        if (umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && LinuxError.Last is not (Errno.EINVAL or Errno.ENOENT))
-        {
-            LinuxError.Throw($"unmount {target}");
-        }
-    }
-
-    /// <summary>As <see cref="Unmount(string)"/>, of what is mounted at an open file or folder, which is the mount's own.</summary>
-    /// <param name="mounted">Stays the caller's.</param>
-    public static void Unmount(int mounted)
-    {
-        string target = string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{mounted}");
-        if (umount2(target, MNT_DETACH) < 0 && LinuxError.Last is not Errno.EINVAL)
-        {
-            LinuxError.Throw($"unmount {File.ResolveLinkTarget(target, returnFinalTarget: false)}");
-        }
     }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
@@ -74,9 +49,6 @@ public static unsafe partial class HostMounts
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int move_mount(int fromDirectory, string from, int toDirectory, string to, uint flags);
-
-    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int umount2(string target, int flags);
 
     /// <summary>struct mount_attr.</summary>
     [Abi("sys/mount.h", "struct mount_attr")]

@@ -63,7 +63,7 @@ internal sealed class AgentConnection : IAsyncDisposable
         }
         catch (TtrpcException e)
         {
-            throw new SandboxException(KindOf(e.Code), $"the guest's agent: {method}: {e.Message}", e);
+            throw new SandboxException(KindOf(e.Code), $"the guest's agent: {method}: {GuestWords.Clean(e.Message)}", e);
         }
         catch (ObjectDisposedException e)
         {

@@ -102,7 +102,7 @@ internal sealed class ContainerPlace
             using FileDescriptor? mounted = tree.TryOpenPlace(point[(_shared.Length + 1)..]);
             if (mounted is not null)
             {
-                HostMounts.Unmount(mounted.Value);
+                Mounts.Unmount(mounted.Value);
             }
         });
         tree.Remove(_id);

@@ -27,7 +27,7 @@ internal static class MountTable
 
     /// <summary>Takes away everything that is mounted below a folder.</summary>
     /// <exception cref="IOException">Something stays mounted.</exception>
-    public static void UnmountBelow(string folder) => UnmountBelow(folder, HostMounts.Unmount);
+    public static void UnmountBelow(string folder) => UnmountBelow(folder, Mounts.Unmount);
 
     /// <param name="unmount">Takes away what is mounted at a path of the table, if it is still there.</param>
     /// <inheritdoc cref="UnmountBelow(string)"/>

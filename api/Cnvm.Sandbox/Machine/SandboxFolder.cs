@@ -11,6 +11,13 @@ internal sealed class SandboxFolder
     private const int KillSignal = 9;
     private const int PatienceMilliseconds = 5000;
     private const string PidFile = "vmm.pid";
+    private const string SharedName = "shared";
+
+    /// <summary>Most bytes that are kept of what the guest says on its console, and of what the VMM says.</summary>
+    public const long LogLimit = 1 << 20;
+
+    /// <summary>What a guest can put into the folder that it shares with the host, whose memory it is: names of containers and places for mounts need no more.</summary>
+    private const string SharedLimits = "size=1m,nr_inodes=4096,mode=0700";
 
     private SandboxFolder(string path) => Path = path;
 
@@ -20,18 +27,17 @@ internal sealed class SandboxFolder
 
     public string VsockSocket => In("vsock.sock");
 
-    public string PasstSocket => In("passt.sock");
-
     /// <summary>What the guest's kernel and agent say.</summary>
     public string ConsoleLog => In("console.log");
 
     /// <summary>What the VMM says.</summary>
     public string VmmLog => In("vmm.log");
 
-    public string PasstLog => In("passt.log");
-
     /// <summary>The folder that the guest has as kataShared.</summary>
-    public string Shared => In("shared");
+    public string Shared => In(SharedName);
+
+    /// <summary>The guest must not write there: nothing limits what it would leave on the host, since this process may not mount.</summary>
+    public bool SharedIsReadOnly { get; private init; }
 
     /// <summary>What a template's sandbox is restored from.</summary>
     public string Template => In("template");
@@ -55,13 +61,14 @@ internal sealed class SandboxFolder
         Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!, OwnerOnly);
         Directory.CreateDirectory(path, OwnerOnly);
         File.SetUnixFileMode(path, OwnerOnly);
-        var folder = new SandboxFolder(path);
-        Directory.CreateDirectory(folder.Shared, OwnerOnly);
-        return folder;
+        path = RealPath(path);
+        string shared = System.IO.Path.Combine(path, SharedName);
+        Directory.CreateDirectory(shared, OwnerOnly);
+        return new SandboxFolder(path) { SharedIsReadOnly = !TryLimit(shared) };
     }
 
     /// <summary>The folder of a sandbox that lives, or has.</summary>
-    public static SandboxFolder Of(string path) => new(System.IO.Path.GetFullPath(path));
+    public static SandboxFolder Of(string path) => new(Directory.Exists(path) ? RealPath(path) : System.IO.Path.GetFullPath(path));
 
     public void WritePid(int id) => File.WriteAllText(In(PidFile), id.ToString(CultureInfo.InvariantCulture));
 
@@ -100,6 +107,27 @@ internal sealed class SandboxFolder
         }
 
         Directory.Delete(Path);
+    }
+
+    /// <summary>The path without links, as the table of mounts has it.</summary>
+    private static string RealPath(string path)
+    {
+        using DirectoryTree tree = DirectoryTree.Open(path);
+        return tree.RealPath;
+    }
+
+    private static bool TryLimit(string shared)
+    {
+        try
+        {
+            Mounts.Mount("tmpfs", shared, "tmpfs", Mounts.MS_NOSUID | Mounts.MS_NODEV, SharedLimits);
+            return true;
+        }
+        catch (LinuxException e) when (e.Errno is Errno.EPERM or Errno.EACCES)
+        {
+            // Not as an ordinary user, nor in every container.
+            return false;
+        }
     }
 
     private static string CommandLineOf(int id)

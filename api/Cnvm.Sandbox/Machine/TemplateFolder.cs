@@ -28,11 +28,13 @@ internal static class TemplateFolder
             JsonObject config = JsonNode.Parse(File.ReadAllText(Path.Combine(template, Configuration)))!.AsObject();
             config["vsock"]!["socket"] = folder.VsockSocket;
             config["serial"]!["file"] = folder.ConsoleLog;
+            config["serial"]!["file_size"] = SandboxFolder.LogLimit;
             foreach (JsonNode? share in config["fs"]!.AsArray())
             {
                 if ((string?)share!["tag"] == GuestPaths.SharedTag)
                 {
                     share["path"] = folder.Shared;
+                    share["readonly"] = folder.SharedIsReadOnly;
                 }
             }
 

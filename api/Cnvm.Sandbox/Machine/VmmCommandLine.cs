@@ -5,8 +5,6 @@ namespace Cnvm.Sandbox.Machine;
 /// <summary>The flags of cnvm-vmm for a sandbox.</summary>
 internal static class VmmCommandLine
 {
-    public const string GuestMac = "52:54:00:12:34:56";
-
     /// <summary>For a guest that boots.</summary>
     public static List<string> ToBoot(SandboxOptions options, string name, SandboxFolder folder)
     {
@@ -19,15 +17,15 @@ internal static class VmmCommandLine
             "--cpus", string.Create(CultureInfo.InvariantCulture, $"boot={options.Cpus}"),
             "--memory", string.Create(CultureInfo.InvariantCulture, $"size={options.MemoryBytes}"),
             "--vsock", $"cid=3,socket={Quoted(folder.VsockSocket)}",
-            "--serial", $"file={Quoted(folder.ConsoleLog)}", "--console", "off", "--pvpanic",
-            "--fs", $"tag={GuestPaths.SharedTag},path={Quoted(folder.Shared)}",
+            "--serial", string.Create(CultureInfo.InvariantCulture, $"file={Quoted(folder.ConsoleLog)},file_size={SandboxFolder.LogLimit}"), "--console", "off", "--pvpanic",
+            "--fs", $"tag={GuestPaths.SharedTag},path={Quoted(folder.Shared)}{(folder.SharedIsReadOnly ? ",readonly=on" : "")}",
         ];
         for (int i = 0; i < options.Folders.Count; i++)
         {
             words.Add($"tag={GuestPaths.TagOf(i)},path={Quoted(Path.GetFullPath(options.Folders[i].Path))}{(options.Folders[i].ReadOnly ? ",readonly=on" : "")}");
         }
 
-        AddNetwork(words, options.Network, folder);
+        AddNetwork(words, options.Network);
         words.AddRange(options.VmmArguments);
         return words;
     }
@@ -48,12 +46,12 @@ internal static class VmmCommandLine
     private static List<string> Common(SandboxOptions options, string name, SandboxFolder folder) =>
         ["--api-socket", folder.ApiSocket, "--name", name, "--hypervisor", options.Hypervisor];
 
-    private static void AddNetwork(List<string> words, SandboxNetwork network, SandboxFolder folder)
+    private static void AddNetwork(List<string> words, SandboxNetwork network)
     {
         switch (network)
         {
-            case SandboxNetwork.Passt:
-                words.AddRange(["--net", $"socket={Quoted(folder.PasstSocket)},mac={GuestMac}"]);
+            case SandboxNetwork.Passt passt:
+                words.AddRange(["--net", PasstNetwork.Value(passt)]);
                 break;
             case SandboxNetwork.Tap tap:
                 words.AddRange(["--net", $"tap={Quoted(tap.Name)}{(tap.Mac is null ? "" : $",mac={tap.Mac}")}"]);

@@ -19,7 +19,9 @@ internal sealed class VmmProcess : IAsyncDisposable
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);
     private readonly DetachedProcess _process;
     private readonly AnonymousPipeServerStream _events;
-    private readonly string _log;
+    private readonly AnonymousPipeServerStream _messages;
+    private readonly TailFile _log;
+    private readonly string _logPath;
     private readonly Thread _thread;
     private readonly object _gate = new();
     private readonly List<VmmEvent> _past = [];
@@ -27,12 +29,15 @@ internal sealed class VmmProcess : IAsyncDisposable
     private readonly TaskCompletionSource<SandboxEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _isExpected;
     private bool _hasMoved;
+    private string? _unkept;
 
-    private VmmProcess(DetachedProcess process, AnonymousPipeServerStream events, string log)
+    private VmmProcess(DetachedProcess process, AnonymousPipeServerStream events, AnonymousPipeServerStream messages, TailFile log, string logPath)
     {
         _process = process;
         _events = events;
+        _messages = messages;
         _log = log;
+        _logPath = logPath;
         _thread = new Thread(Listen, StackBytes) { Name = "sandbox-vmm", IsBackground = true };
         _thread.Start();
     }
@@ -47,29 +52,32 @@ internal sealed class VmmProcess : IAsyncDisposable
 
     /// <summary>Starts the program.</summary>
     /// <param name="arguments">Without the program's name and the event monitor.</param>
-    /// <param name="log">File for what it says; replaced.</param>
+    /// <param name="log">File for what it says, of which the newest <see cref="SandboxFolder.LogLimit"/> bytes are kept; replaced.</param>
     /// <param name="networkNamespace">Path of the namespace that it runs in; null for this process's own.</param>
     /// <param name="inherited">Descriptors that it gets; stay the caller's.</param>
     /// <exception cref="IOException">It cannot be started.</exception>
     public static VmmProcess Start(string program, IReadOnlyList<string> arguments, string log, string? networkNamespace, IReadOnlyList<int> inherited)
     {
         var events = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None);
+        var messages = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None);
+        TailFile? kept = null;
         try
         {
-            const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            using FileStream output = new(
-                log, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, Share = FileShare.ReadWrite, UnixCreateMode = OwnerOnly });
-            int descriptor = (int)output.SafeFileHandle.DangerousGetHandle();
+            kept = new TailFile(log, SandboxFolder.LogLimit, mode: UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            int descriptor = (int)messages.ClientSafePipeHandle.DangerousGetHandle();
             int monitor = (int)events.ClientSafePipeHandle.DangerousGetHandle();
             string[] words = [VmmProgram.Name, .. arguments, "--event-monitor", string.Create(CultureInfo.InvariantCulture, $"fd={monitor}")];
             DetachedProcess Launch() => DetachedProcess.Start(program, words, descriptor, descriptor, [.. inherited, monitor]);
             DetachedProcess process = networkNamespace is null ? Launch() : NetworkNamespaces.Within(networkNamespace, Launch);
             events.DisposeLocalCopyOfClientHandle();
-            return new VmmProcess(process, events, log);
+            messages.DisposeLocalCopyOfClientHandle();
+            return new VmmProcess(process, events, messages, kept, log);
         }
         catch
         {
             events.Dispose();
+            messages.Dispose();
+            kept?.Dispose();
             throw;
         }
     }
@@ -141,6 +149,8 @@ internal sealed class VmmProcess : IAsyncDisposable
         {
             _process.Dispose();
             _events.Dispose();
+            _messages.Dispose();
+            _log.Dispose();
         }
     }
 
@@ -149,11 +159,30 @@ internal sealed class VmmProcess : IAsyncDisposable
         var parser = new VmmEventParser();
         byte[] buffer = new byte[16 << 10];
         int pipe = (int)_events.SafePipeHandle.DangerousGetHandle();
-        PollEntry[] entries = [new() { Fd = _process.Fd, Events = PollEntry.In }, new() { Fd = pipe, Events = PollEntry.In }];
+        int said = (int)_messages.SafePipeHandle.DangerousGetHandle();
+        PollEntry[] entries =
+        [
+            new() { Fd = _process.Fd, Events = PollEntry.In }, new() { Fd = pipe, Events = PollEntry.In }, new() { Fd = said, Events = PollEntry.In },
+        ];
         string? fault = null;
         while (true)
         {
             Poll.Wait(entries, -1);
+            bool hasMore = false;
+            if (entries[2].Returned != 0)
+            {
+                int length = FileIo.Read(said, buffer);
+                if (length > 0)
+                {
+                    Keep(buffer.AsSpan(0, length));
+                    hasMore = true;
+                }
+                else
+                {
+                    entries[2].Fd = -1;
+                }
+            }
+
             if (entries[1].Returned != 0)
             {
                 int count = FileIo.Read(pipe, buffer);
@@ -175,11 +204,25 @@ internal sealed class VmmProcess : IAsyncDisposable
                 entries[1].Fd = -1;
             }
 
-            if (entries[0].Returned != 0)
+            // Its end comes after all that it has said.
+            if (!hasMore && entries[0].Returned != 0)
             {
                 End(_process.ExitCode() ?? 0, fault);
                 return;
             }
+        }
+    }
+
+    // A full disk costs messages, and not the virtual machine.
+    private void Keep(ReadOnlySpan<byte> said)
+    {
+        try
+        {
+            _log.Append(said);
+        }
+        catch (IOException e)
+        {
+            _unkept ??= e.Message;
         }
     }
 
@@ -223,9 +266,14 @@ internal sealed class VmmProcess : IAsyncDisposable
     /// <summary>The end of what it said.</summary>
     private string LastWords()
     {
+        if (_unkept is not null)
+        {
+            return $"its last messages could not be kept: {_unkept}";
+        }
+
         try
         {
-            using FileStream log = new(_log, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            using FileStream log = new(_logPath, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             log.Position = Math.Max(0, log.Length - MaxMessageBytes);
             byte[] words = new byte[MaxMessageBytes];
             int count = log.ReadAtLeast(words, words.Length, throwOnEndOfStream: false);

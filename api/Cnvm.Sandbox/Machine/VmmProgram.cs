@@ -1,3 +1,5 @@
+using Cnvm.Linux;
+
 namespace Cnvm.Sandbox.Machine;
 
 /// <summary>Where the program cnvm-vmm is.</summary>
@@ -20,9 +22,7 @@ internal static class VmmProgram
             return Existing(named, Variable);
         }
 
-        IEnumerable<string> folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
-        string? beside = Path.GetDirectoryName(Environment.ProcessPath);
-        return folders.Prepend(beside ?? "/").Select(f => Path.Combine(f, Name)).FirstOrDefault(File.Exists)
+        return ProgramPath.Find(Name, before: Path.GetDirectoryName(Environment.ProcessPath))
             ?? throw new SandboxException(
                 SandboxErrorKind.Host, $"{Name} is neither beside {Environment.ProcessPath} nor in PATH; set {Variable} to where it is");
     }

@@ -17,6 +17,10 @@ internal static class RunCommand
 
     private const string Started = "started";
     private const long DefaultMemory = 512L << 20;
+
+    /// <summary>Most bytes that are kept of what a container in the background says.</summary>
+    private const long OutputLimit = 16 << 20;
+
     private static readonly string[] Networks = ["none", "passt"];
 
     public static int Run(Invocation invocation)
@@ -54,7 +58,7 @@ internal static class RunCommand
         RunSettings settings = folder.ReadSettings();
         using IDisposable own = folder.Own();
         int exitCode;
-        using (FileStream log = new(folder.OutputLog, FileMode.Append, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0))
+        using (var log = new TailFile(folder.OutputLog, OutputLimit, keep: true))
         {
             exitCode = new ContainerSession(settings, folder).RunAsync(
                 async process =>
@@ -130,15 +134,30 @@ internal static class RunCommand
 
     public const string KeeperName = "__container";
 
-    private static async Task CopyAsync(Stream from, FileStream to)
+    private static async Task CopyAsync(Stream from, TailFile to)
     {
         byte[] buffer = new byte[64 << 10];
+        bool hasFailed = false;
         int count;
         while ((count = await from.ReadAsync(buffer).ConfigureAwait(false)) > 0)
         {
-            lock (to)
+            try
             {
-                to.Write(buffer, 0, count);
+                lock (to)
+                {
+                    to.Append(buffer.AsSpan(0, count));
+                }
+            }
+            catch (IOException e) when (!hasFailed)
+            {
+                // A full disk costs output, and not the container, which would wait for ever for somebody to read it.
+                hasFailed = true;
+                Stdio.Error($"cnvm: run: the container's output is not kept: {e.Message}");
+            }
+            catch (IOException)
+            {
+                // Said already; there may be room again later.
+                continue;
             }
         }
     }

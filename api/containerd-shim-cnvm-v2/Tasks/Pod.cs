@@ -238,15 +238,22 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
 
     private async Task WatchMemoryAsync(ISandbox sandbox)
     {
+        // The guest says it, and may say anything, as often as it likes: containerd and the queue of events are spared what is too much.
+        const int MostPerSecond = 16;
+        using var second = new PeriodicTimer(TimeSpan.FromSeconds(1));
         try
         {
-            while (true)
+            for (int said = 1; ; said++)
             {
                 string id = await sandbox.WaitForOutOfMemoryAsync(_end.Token);
-                // The guest says it, and may say anything.
                 if (_tasks.ContainsKey(id))
                 {
                     events.Publish(EventTopic.Oom, new TaskOom { ContainerId = id });
+                }
+
+                if (said % MostPerSecond == 0)
+                {
+                    await second.WaitForNextTickAsync(_end.Token);
                 }
             }
         }

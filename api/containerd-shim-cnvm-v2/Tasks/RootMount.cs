@@ -53,20 +53,20 @@ internal sealed class RootMount
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or TtrpcException)
         {
-            FileSystemMounts.UnmountAll(target);
+            Mounts.UnmountAll(target);
             throw e as TtrpcException ?? new TtrpcException(TtrpcCode.Unknown, $"root file system: {e.Message}");
         }
     }
 
     /// <summary>Takes away what may be mounted for a container.</summary>
-    public static void Unmount(string bundle) => FileSystemMounts.UnmountAll(System.IO.Path.Combine(bundle, "rootfs"));
+    public static void Unmount(string bundle) => Mounts.UnmountAll(System.IO.Path.Combine(bundle, "rootfs"));
 
     /// <exception cref="LinuxException">The host refuses.</exception>
     public void Unmount()
     {
         if (IsMounted)
         {
-            FileSystemMounts.UnmountAll(Path);
+            Mounts.UnmountAll(Path);
         }
     }
 
@@ -110,7 +110,7 @@ internal sealed class RootMount
                 TtrpcCode.Unimplemented, $"root file system {mount.Source}: mount option 'loop' is not supported; use a snapshotter that has folders, such as overlayfs");
         }
 
-        (string? directory, string data) = (null, options.Data);
+        (string? directory, string data, ulong flags) = (null, options.Words.Data, options.Words.Flags);
         if (Encoding.UTF8.GetByteCount(data) > MostData && mount.Type == "overlay" && Compact(data) is { } shorter)
         {
             (directory, data) = shorter;
@@ -123,18 +123,23 @@ internal sealed class RootMount
 
         if (directory is null)
         {
-            FileSystemMounts.Mount(mount.Type, mount.Source, target, options.Flags, data);
+            Mounts.Mount(mount.Source, target, mount.Type, flags, data);
         }
         else
         {
-            FileSystemMounts.Mount(mount.Type, mount.Source, target, options.Flags, data, directory);
+            Mounts.Mount(mount.Source, target, mount.Type, flags, data, directory);
         }
 
         // The first call of a bind mount looks at no other flag.
-        const ulong Bind = FileSystemMounts.MS_BIND;
-        if ((options.Flags & Bind) != 0 && (options.Flags & ~(Bind | FileSystemMounts.MS_REC)) != 0)
+        const ulong Bind = Mounts.MS_BIND;
+        if ((flags & Bind) != 0 && (flags & ~(Bind | Mounts.MS_REC)) != 0)
         {
-            FileSystemMounts.Mount(mount.Type, mount.Source, target, (options.Flags & ~FileSystemMounts.MS_REC) | FileSystemMounts.MS_REMOUNT, data);
+            Mounts.Mount(mount.Source, target, mount.Type, (flags & ~Mounts.MS_REC) | Mounts.MS_REMOUNT, data);
+        }
+
+        if (options.Words.Propagation != 0)
+        {
+            Mounts.Mount(null, target, null, options.Words.Propagation, null);
         }
     }
 

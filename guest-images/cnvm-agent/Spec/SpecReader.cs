@@ -141,7 +141,7 @@ internal static class SpecReader
             throw new StageException($"mount destination '{mount.Destination}' is no absolute path");
         }
 
-        MountOptions options = MountOptions.Parse(mount.Options);
+        MountWords options = MountOptions.Parse(mount.Options);
         bool isBind = mount.Type is "bind" or "rbind" || (options.Flags & Mounts.MS_BIND) != 0;
         if (isBind)
         {
@@ -187,7 +187,7 @@ internal static class SpecReader
 
     private static ulong PropagationOf(string name) => name.Length == 0
         ? 0
-        : MountOptions.PropagationOf(name) ?? throw new StageException($"linux.rootfsPropagation: there is no '{name}'");
+        : MountWords.PropagationOf(name) ?? throw new StageException($"linux.rootfsPropagation: there is no '{name}'");
 
     private static SeccompProfile ProfileOf(LinuxSeccomp seccomp) => new(
         seccomp.DefaultAction, seccomp.Architectures, seccomp.Flags,

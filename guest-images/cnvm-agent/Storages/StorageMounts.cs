@@ -85,7 +85,7 @@ internal sealed class StorageMounts(string systemFolder)
 
     private bool Mount(StorageRequest storage, string target)
     {
-        MountOptions options = MountOptions.Parse(storage.Options);
+        MountWords options = MountOptions.Parse(storage.Options);
         switch (storage.Driver)
         {
             case "virtio-fs" or "overlayfs" or "overlay" or "ephemeral" or "tmpfs":
@@ -121,7 +121,7 @@ internal sealed class StorageMounts(string systemFolder)
         }
     }
 
-    private static void Bind(string source, string target, MountOptions options)
+    private static void Bind(string source, string target, MountWords options)
     {
         if (Directory.Exists(source))
         {

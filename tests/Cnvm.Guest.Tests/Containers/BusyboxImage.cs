@@ -12,6 +12,9 @@ internal static class BusyboxImage
     /// <summary>The archive on this machine; removed when this process ends.</summary>
     private static readonly Lazy<string> Archive = new(Build);
 
+    /// <summary>Path of the archive on this machine, which only this user can read. Needs busybox.</summary>
+    public static string ArchivePath => Archive.Value;
+
     /// <summary>Puts the archive onto a host. Skips the test when there is no busybox.</summary>
     public static async Task AddToHostAsync(GuestHost host, string path)
     {

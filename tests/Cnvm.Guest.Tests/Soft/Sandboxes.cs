@@ -1,3 +1,4 @@
+using Cnvm.Linux;
 using Cnvm.Sandbox;
 
 namespace Cnvm.Guest.Tests.Soft;
@@ -80,6 +81,78 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         Assert.False(Directory.Exists(rootfs));
         Assert.True(File.Exists(Path.Combine(fixture.Rootfs, "bin", "busybox")));
         Assert.Equal("still", await AskAsync(two, "still", "echo still"));
+    }
+
+    [SkippableFact]
+    public async Task Many_processes_that_are_killed_leave_nothing()
+    {
+        const int AtOnce = 4;
+        int rounds = Soak.IsOn ? 2000 : 30;
+        SandboxFixture.SkipWithout();
+        await using SandboxVm sandbox = await SandboxVm.StartAsync(fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] });
+        Container container = await StartAsync(sandbox, "busy", "exec sleep 100000");
+        await KillSomeAsync();
+        string processes = await CountAsync();
+        int descriptors = Directory.GetFiles($"/proc/{sandbox.VmmProcessId}/fd").Length;
+        for (int round = 0; round < rounds; round++)
+        {
+            await KillSomeAsync();
+        }
+
+        Assert.Equal(processes, await CountAsync());
+        Assert.Equal(descriptors, Directory.GetFiles($"/proc/{sandbox.VmmProcessId}/fd").Length);
+
+        Task KillSomeAsync() => Task.WhenAll(Enumerable.Range(0, AtOnce).Select(async _ =>
+        {
+            SandboxProcess process = await container.ExecAsync(new ProcessOptions(["sleep", "1000"]));
+            Task<string> output = new StreamReader(process.StandardOutput).ReadToEndAsync();
+            await process.SignalAsync(9);
+            Assert.Equal(137, await process.WaitAsync());
+            Assert.Equal("", await output);
+        }));
+
+        async Task<string> CountAsync()
+        {
+            SandboxProcess counting = await container.ExecAsync(new ProcessOptions(["sh", "-c", "set -- /proc/[0-9]*; echo $#"]));
+            return await new StreamReader(counting.StandardOutput).ReadToEndAsync();
+        }
+    }
+
+    [SkippableFact]
+    public async Task A_full_disk_fails_what_needs_room_and_nothing_else()
+    {
+        SandboxFixture.SkipWithout();
+        Skip.IfNot(Environment.IsPrivilegedProcess, "only root can mount a small disk");
+        string disk = Directory.CreateDirectory(fixture.PathOf("disk")).FullName;
+        Mounts.Mount("tmpfs", disk, "tmpfs", 0, "size=4m");
+        try
+        {
+            await using SandboxVm sandbox = await SandboxVm.StartAsync(
+                fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true), new SharedFolder(disk, false)] });
+            Container container = await sandbox.CreateContainerAsync(
+                "full",
+                new ContainerOptions(
+                    new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", "cat /dev/zero >/disk/full; echo $?; echo more >/disk/more; echo $?; exec sleep 1000"]))
+                {
+                    Volumes = [new ContainerVolume(disk, "/disk", false)],
+                });
+            await container.StartAsync();
+            var errors = new StreamReader(container.Process.StandardError);
+            var output = new StreamReader(container.Process.StandardOutput);
+            Assert.Contains("No space left", await errors.ReadLineAsync(), StringComparison.Ordinal);
+            Assert.Equal("1", await output.ReadLineAsync());
+            Assert.Equal("1", await output.ReadLineAsync());
+
+            // Saving needs room; without it the guest goes on as if nothing had been asked.
+            SandboxException refused = await Assert.ThrowsAsync<SandboxException>(() => sandbox.SnapshotAsync(Path.Combine(disk, "saved")));
+            Assert.Equal(SandboxErrorKind.Refused, refused.Kind);
+            Assert.Contains("space", refused.Message, StringComparison.OrdinalIgnoreCase);
+            Assert.Equal("still", await AskAsync(sandbox, "other", "echo still"));
+        }
+        finally
+        {
+            Mounts.UnmountAll(disk);
+        }
     }
 
     [SkippableFact]

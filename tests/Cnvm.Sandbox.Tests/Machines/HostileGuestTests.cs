@@ -25,6 +25,29 @@ public sealed class HostileGuestTests : IDisposable
     }
 
     [Fact]
+    public void What_a_guest_leaves_in_the_shared_folder_is_limited()
+    {
+        Assert.Equal(PrivateDirectory.UserId != 0, _folder.SharedIsReadOnly);
+        if (_folder.SharedIsReadOnly)
+        {
+            return;
+        }
+
+        Assert.ThrowsAny<IOException>(() => File.WriteAllBytes(Path.Combine(_folder.Shared, "large"), new byte[2 << 20]));
+        Assert.ThrowsAny<IOException>(() =>
+        {
+            for (int i = 0; i < 5000; i++)
+            {
+                Directory.CreateDirectory(Path.Combine(_folder.Shared, $"many{i}"));
+            }
+        });
+        Assert.Throws<LinuxException>(() => Place().Claim());
+        _folder.Remove();
+        Assert.False(Directory.Exists(_folder.Path));
+        Assert.Empty(MountTable.Below(_folder.Path));
+    }
+
+    [Fact]
     public void A_link_in_place_of_a_containers_folder_is_removed_and_nothing_behind_it()
     {
         ContainerPlace place = Place();
@@ -62,7 +85,7 @@ public sealed class HostileGuestTests : IDisposable
             File.Delete(volume);
         }
 
-        Assert.Empty(MountTable.Below(_folder.Path));
+        Assert.Empty(MountTable.Below(_folder.Shared));
         Assert.Equal("the host's", File.ReadAllText(_file));
     }
 
@@ -79,7 +102,7 @@ public sealed class HostileGuestTests : IDisposable
 
         place.Remove();
 
-        Assert.Empty(MountTable.Below(_folder.Path));
+        Assert.Empty(MountTable.Below(_folder.Shared));
         Assert.Equal("the host's", File.ReadAllText(_file));
     }
 

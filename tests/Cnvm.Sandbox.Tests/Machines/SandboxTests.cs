@@ -25,7 +25,8 @@ public sealed class SandboxTests : IDisposable
             created.Storages.Select(s => (s.Source, s.MountPoint, string.Join(',', s.Options))));
         string words = string.Join(' ', vmm.Arguments);
         Assert.Contains($"--cpus boot=2 --memory size={256 << 20} --vsock cid=3,socket={sandbox.Folder}/vsock.sock", words, StringComparison.Ordinal);
-        Assert.Contains($"--fs tag=kataShared,path={sandbox.Folder}/shared tag=folder0,path={_rootfs},readonly=on", words, StringComparison.Ordinal);
+        Assert.Contains($"--serial file={sandbox.Folder}/console.log,file_size=1048576 ", words, StringComparison.Ordinal);
+        Assert.Contains($"--fs tag=kataShared,path={sandbox.Folder}/shared{(Environment.IsPrivilegedProcess ? "" : ",readonly=on")} tag=folder0,path={_rootfs},readonly=on", words, StringComparison.Ordinal);
         Assert.Contains("--name one --hypervisor auto", words, StringComparison.Ordinal);
         Assert.Equal("fake", (await sandbox.GetGuestDetailsAsync()).AgentDetails!.Version);
         int process = sandbox.VmmProcessId;
@@ -33,6 +34,20 @@ public sealed class SandboxTests : IDisposable
         Assert.True((await sandbox.Ended).IsExpected);
         Assert.False(Directory.Exists(options.Folder));
         Assert.False(Directory.Exists($"/proc/{process}"));
+    }
+
+    [Fact]
+    public async Task Passt_is_the_vmms_and_the_guest_gets_the_address_that_it_expects()
+    {
+        await using var vmm = new FakeVmm();
+        var network = new SandboxNetwork.Passt([new(8080, 80), new(8443, 443), new(5353, 53, Udp: true)]) { ListenAddress = "127.0.0.1" };
+        await using SandboxVm sandbox = await vmm.StartAsync(vmm.Options with { Network = network });
+        Assert.Contains(
+            "passt=on,mac=52:54:00:12:34:56,guest_ip=10.0.2.15/24,gateway=10.0.2.2,tcp_ports=[127.0.0.1/8080:80,127.0.0.1/8443:443],udp_ports=[127.0.0.1/5353:53]",
+            vmm.Arguments);
+        IPAddress address = Assert.Single(vmm.Agent!.Single<UpdateInterfaceRequest>().Interface!.IpAddresses);
+        Assert.Equal(("10.0.2.15", "24"), (address.Address, address.Mask));
+        Assert.Equal("10.0.2.2", Assert.Single(vmm.Agent.Single<UpdateRoutesRequest>().Routes!.Items).Gateway);
     }
 
     [Fact]
@@ -148,6 +163,70 @@ public sealed class SandboxTests : IDisposable
     }
 
     [Fact]
+    public async Task What_a_vmm_says_is_kept_up_to_a_limit_and_the_newest()
+    {
+        await using (var talking = new FakeVmm(instead: "yes 'a guest misbehaves' | head -c 3000000 >&2"))
+        {
+            await using SandboxVm sandbox = await talking.StartAsync(talking.Options);
+            Assert.InRange(new FileInfo(Path.Combine(sandbox.Folder, "vmm.log")).Length, 400 << 10, 1 << 20);
+        }
+
+        await using var failing = new FakeVmm(instead: "yes 'a guest misbehaves' | head -c 3000000 >&2; echo 'the end' >&2; exit 3");
+        SandboxException failed = await Assert.ThrowsAsync<SandboxException>(() => SandboxVm.StartAsync(failing.Options));
+        Assert.Contains("the end", failed.Message, StringComparison.Ordinal);
+        Assert.True(failed.Message.Length < 10_000);
+    }
+
+    [Fact]
+    public async Task An_agent_that_says_too_much_is_cut_short()
+    {
+        await using var vmm = new FakeVmm();
+        await using SandboxVm sandbox = await vmm.StartAsync(vmm.Options with { Folders = [new(_rootfs, true)] });
+        SandboxException shouted = await Assert.ThrowsAsync<SandboxException>(
+            () => sandbox.CreateContainerAsync("s", new ContainerOptions(new ContainerRootfs(_rootfs), new ProcessOptions(["shout"]))));
+        Assert.Contains("\ufffd[2Jthere\nwas xxx", shouted.Message, StringComparison.Ordinal);
+        Assert.True(shouted.Message.Length < 3000);
+        Container container = await sandbox.CreateContainerAsync("c", new ContainerOptions(new ContainerRootfs(_rootfs), new ProcessOptions(["flood"])));
+        await container.StartAsync();
+        SandboxException flooded = await Assert.ThrowsAsync<SandboxException>(() => container.Process.StandardOutput.ReadAsync(new byte[10]).AsTask());
+        Assert.Contains("1048576 bytes", flooded.Message, StringComparison.Ordinal);
+    }
+
+    [SkippableFact]
+    public async Task A_full_disk_is_said_and_leaves_nothing()
+    {
+        Skip.IfNot(Environment.IsPrivilegedProcess, "mounts need root");
+        string disk = Directory.CreateTempSubdirectory("cnvm-full-").FullName;
+        Cnvm.Linux.Mounts.Mount("tmpfs", disk, "tmpfs", 0, "size=64k");
+        try
+        {
+            // As long as there is room for folders and not for what is in them.
+            await using var vmm = new FakeVmm();
+            SandboxOptions options = vmm.Options with { Folder = Path.Combine(disk, "sandbox") };
+            await using (SandboxVm sandbox = await vmm.StartAsync(options with { Folders = [new(_rootfs, true)] }))
+            {
+                Fill(disk);
+                Container container = await sandbox.CreateContainerAsync("c", new ContainerOptions(new ContainerRootfs(_rootfs), new ProcessOptions(["0"])));
+                await container.StartAsync();
+                await container.Process.StandardInput.DisposeAsync();
+                Assert.Equal(0, await container.Process.WaitAsync());
+            }
+
+            Assert.Equal([Path.Combine(disk, "full")], Directory.GetFileSystemEntries(disk));
+            Fill(disk);
+            IOException refused = await Assert.ThrowsAnyAsync<IOException>(() => SandboxVm.StartAsync(options));
+            Assert.Contains("space", refused.Message, StringComparison.OrdinalIgnoreCase);
+            Assert.Equal([Path.Combine(disk, "full")], Directory.GetFileSystemEntries(disk));
+            Assert.Empty(Cnvm.Sandbox.Machine.MountTable.Below(disk));
+        }
+        finally
+        {
+            Cnvm.Linux.Mounts.UnmountAll(disk);
+            Directory.Delete(disk);
+        }
+    }
+
+    [Fact]
     public async Task Wrong_options_are_refused_before_anything_starts()
     {
         await using var vmm = new FakeVmm();
@@ -226,7 +305,8 @@ public sealed class SandboxTests : IDisposable
         Assert.Contains($"source_url=file://{sandbox.Folder}/template,memory_restore_mode=ondemand,resume=on", vmm.Arguments);
         string config = File.ReadAllText(Path.Combine(sandbox.Folder, "template", "config.json"));
         Assert.DoesNotContain("/old", config, StringComparison.Ordinal);
-        Assert.Contains($"{sandbox.Folder}/shared", config, StringComparison.Ordinal);
+        Assert.Contains($"{sandbox.Folder}/shared\",\"readonly\":{(Environment.IsPrivilegedProcess ? "false" : "true")}", config, StringComparison.Ordinal);
+        Assert.Contains("\"file_size\":1048576", config, StringComparison.Ordinal);
         Assert.Contains("\"kept\":1", config, StringComparison.Ordinal);
         Assert.InRange(vmm.Agent!.Single<SetGuestDateTimeRequest>().Sec, DateTimeOffset.UtcNow.ToUnixTimeSeconds() - 60, DateTimeOffset.UtcNow.ToUnixTimeSeconds());
         Assert.True(vmm.Agent.Single<ReseedRandomDevRequest>().Data.Length >= 32);
@@ -251,6 +331,19 @@ public sealed class SandboxTests : IDisposable
         {
             holder.Kill();
         }
+    }
+
+    private static void Fill(string disk)
+    {
+        using FileStream full = new(Path.Combine(disk, "full"), FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
+        byte[] page = new byte[4096];
+        Exception? e = null;
+        for (int i = 0; i < 1000 && e is null; i++)
+        {
+            e = Record.Exception(() => full.Write(page));
+        }
+
+        Assert.IsAssignableFrom<IOException>(e);
     }
 
     private static string? NetworkOf(int process) => new FileInfo($"/proc/{process}/ns/net").LinkTarget;

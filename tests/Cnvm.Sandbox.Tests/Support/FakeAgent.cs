@@ -119,6 +119,8 @@ internal sealed class FakeAgent : IAsyncDisposable
             AgentService.ReadStderr, async (r, t) => new ReadStreamResponse { Data = await Find(r.ContainerId, r.ExecId).Errors.ReadAsync(r.Len, t) });
         service.Add<WaitProcessRequest, WaitProcessResponse>(
             AgentService.WaitProcess, async (r, t) => new WaitProcessResponse { Status = await Find(r.ContainerId, r.ExecId).Exit.WaitAsync(t) });
+        service.Add<UpdateInterfaceRequest, Interface>(AgentService.UpdateInterface, (request, _) => Task.FromResult(Noted(request, request.Interface!)));
+        service.Add<UpdateRoutesRequest, Routes>(AgentService.UpdateRoutes, (request, _) => Task.FromResult(Noted(request, request.Routes!)));
         service.Add<GuestDetailsRequest, GuestDetailsResponse>(
             AgentService.GetGuestDetails, (_, _) => Task.FromResult(new GuestDetailsResponse { AgentDetails = new AgentDetails { Version = "fake" } }));
         return service;
@@ -133,6 +135,12 @@ internal sealed class FakeAgent : IAsyncDisposable
             });
     }
 
+    private T Noted<T>(object request, T answer)
+    {
+        Requests.Enqueue(request);
+        return answer;
+    }
+
     private FakeProcess Find(string container, string id) => _processes.TryGetValue($"{container}/{id}", out FakeProcess? process)
         ? process
         : throw new TtrpcException(TtrpcCode.NotFound, $"no process '{id}' in '{container}'");
@@ -142,6 +150,11 @@ internal sealed class FakeAgent : IAsyncDisposable
         if (process.Args[0] == "missing")
         {
             throw new TtrpcException(TtrpcCode.InvalidArgument, "missing: No such file or directory");
+        }
+
+        if (process.Args[0] == "shout")
+        {
+            throw new TtrpcException(TtrpcCode.InvalidArgument, "\u001b[2Jthere\nwas " + new string('x', 100_000));
         }
 
         var started = new FakeProcess(process);

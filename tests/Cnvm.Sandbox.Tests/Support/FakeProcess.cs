@@ -16,8 +16,16 @@ internal sealed class FakeProcess(Process process)
 
     public Task<int> Exit => _exit.Task;
 
+    /// <summary>What "flood" says at once, however little was asked for.</summary>
+    public const int FloodBytes = 1 << 20;
+
     public void Run() => _ = Task.Run(async () =>
     {
+        if (process.Args[0] == "flood")
+        {
+            Output.Add(new byte[FloodBytes]);
+        }
+
         await foreach (byte[] data in _input.Reader.ReadAllAsync())
         {
             Output.Add(data);
@@ -28,7 +36,7 @@ internal sealed class FakeProcess(Process process)
             Errors.Add("err"u8.ToArray());
         }
 
-        if (process.Args[0] != "hang")
+        if (process.Args[0] is not ("hang" or "flood"))
         {
             End(int.Parse(process.Args[0], CultureInfo.InvariantCulture));
         }

@@ -29,6 +29,8 @@ public sealed unsafe class PasstSourceTests : IDisposable
         {
             TcpPorts = ["8080:80", "127.0.0.1/22"],
             UdpPorts = ["53"],
+            Address = "10.0.2.15/24",
+            Gateway = "10.0.2.2",
         };
         using (StreamBackend backend = StreamBackend.Start("_net0", options, NullLogger.Instance))
         {
@@ -40,7 +42,7 @@ public sealed unsafe class PasstSourceTests : IDisposable
         // Its end was waited for.
         Assert.Equal("ended\n", File.ReadAllText(Path.Combine(_folder, "end")));
         Assert.Matches(
-            "^--foreground --stderr --quiet --fd [0-9]+ --tcp-ports 8080:80 --tcp-ports 127[.]0[.]0[.]1/22 --udp-ports 53\n$",
+            "^--foreground --stderr --quiet --fd [0-9]+ --address 10[.]0[.]2[.]15 --netmask 24 --gateway 10[.]0[.]2[.]2 --tcp-ports 8080:80 --tcp-ports 127[.]0[.]0[.]1/22 --udp-ports 53\n$",
             File.ReadAllText(Path.Combine(_folder, "arguments")));
         byte[] question = File.ReadAllBytes(Path.Combine(_folder, "question"));
         Assert.Equal((byte[])[0, 0, 0, 42, 0xff, 0xff], question[..6]);

@@ -31,6 +31,41 @@ public sealed class ConsoleTests : IDisposable
     }
 
     [Fact]
+    public void A_file_with_a_limit_keeps_the_newest_lines()
+    {
+        const int Limit = 128 << 10;
+        string path = Path.Combine(_folder, "serial.log");
+        string[] lines = [.. Enumerable.Range(0, 100_000).Select(i => $"line {i} of a guest that does not stop")];
+        long longest = 0;
+        using (ConsoleSet consoles = Open(new VmConfig(Serial: new SerialConfig(File: path, Mode: ConsoleMode.File, FileSize: Limit))))
+        {
+            foreach (string line in lines)
+            {
+                ReadOnlySpan<byte> bytes = Encoding.ASCII.GetBytes(line + "\n");
+                while (bytes.Length > 0)
+                {
+                    bytes = bytes[consoles.Serial!.Write(bytes)..];
+                }
+
+                longest = Math.Max(longest, new FileInfo(path).Length);
+            }
+        }
+
+        string[] kept = File.ReadAllLines(path);
+        Assert.InRange(longest, Limit - 1000, Limit);
+        Assert.True(new FileInfo(path).Length >= (Limit / 2) - 100);
+        Assert.Equal(lines[^kept.Length..], kept);
+    }
+
+    [Fact]
+    public void What_is_no_regular_file_has_no_limit()
+    {
+        MachineBuildException refused = Assert.Throws<MachineBuildException>(
+            () => Open(new VmConfig(Serial: new SerialConfig(File: "/dev/ptmx", Mode: ConsoleMode.File, FileSize: 1 << 20))));
+        Assert.Contains("regular file", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_socket_carries_both_ways_and_a_new_client_takes_over()
     {
         string path = Path.Combine(_folder, "s");

@@ -13,4 +13,10 @@ public sealed record PasstOptions
 
     /// <summary>The same for UDP.</summary>
     public IReadOnlyList<string> UdpPorts { get; init; } = [];
+
+    /// <summary>IPv4 address that the guest is told, <c>ADDRESS/BITS</c>; null for the host's own.</summary>
+    public string? Address { get; init; }
+
+    /// <summary>IPv4 gateway that the guest is told; null for the host's own.</summary>
+    public string? Gateway { get; init; }
 }

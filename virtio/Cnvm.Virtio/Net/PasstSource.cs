@@ -104,6 +104,16 @@ internal sealed class PasstSource : IStreamSource
     private List<string> Arguments(int given)
     {
         List<string> words = [PasstOptions.ProgramName, "--foreground", "--stderr", "--quiet", "--fd", given.ToString(CultureInfo.InvariantCulture)];
+        if (_options.Address?.Split('/') is [string address, string bits])
+        {
+            words.AddRange(["--address", address, "--netmask", bits]);
+        }
+
+        if (_options.Gateway is { } gateway)
+        {
+            words.AddRange(["--gateway", gateway]);
+        }
+
         foreach (string ports in _options.TcpPorts)
         {
             words.AddRange(["--tcp-ports", ports]);

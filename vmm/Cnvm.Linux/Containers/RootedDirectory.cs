@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using System.Text;
-using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
@@ -8,13 +7,8 @@ namespace Cnvm.Linux;
 /// A folder whose contents are somebody else's: paths are walked as if it were the root, so that neither <c>..</c> nor symbolic links lead
 /// out of it (openat2(2) with RESOLVE_IN_ROOT).
 /// </summary>
-[Abi("linux/openat2.h")]
 public sealed unsafe partial class RootedDirectory : IDisposable
 {
-    private const ulong RESOLVE_NO_MAGICLINKS = 0x02;
-    private const ulong RESOLVE_IN_ROOT = 0x10;
-    private const long OpenAt2 = 437;
-    private const int Attempts = 16;
     private readonly FileDescriptor _root;
     private readonly string _path;
 
@@ -39,40 +33,14 @@ public sealed unsafe partial class RootedDirectory : IDisposable
     /// <summary>Opens what is there.</summary>
     /// <exception cref="LinuxException">It is not there, or the kernel refuses.</exception>
     public FileDescriptor Open(string path, int flags, uint mode = 0) =>
-        TryOpen(path, flags, mode, out int error) ?? throw new LinuxException($"open {path} in {_path}", error);
+        TryOpen(path, flags, mode, out int error) ?? throw RootedOpen.Failure($"open {path} in {_path}", error);
 
     /// <returns>Null, and the error number, if it cannot be opened.</returns>
     public FileDescriptor? TryOpen(string path, int flags, uint mode, out int error)
     {
-        byte[] name = Bytes(path);
-        var how = new open_how
-        {
-            flags = (ulong)(uint)(flags | Libc.O_CLOEXEC),
-            mode = mode,
-            resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-        };
-        for (int i = 0; i < Attempts; i++)
-        {
-            fixed (byte* p = name)
-            {
-                // SAFETY: the kernel reads a string that ends with null and a local of the size that is given.
-                long fd = openat2(OpenAt2, _root.Value, p, &how, (nuint)sizeof(open_how));
-                error = fd < 0 ? LinuxError.Last : 0;
-                if (fd >= 0)
-                {
-                    return new FileDescriptor((int)fd);
-                }
-            }
-
-            // A rename elsewhere made the walk uncertain.
-            if (error is not (Errno.EAGAIN or Errno.EINTR))
-            {
-                return null;
-            }
-        }
-
-        error = Errno.EAGAIN;
-        return null;
+        int result = RootedOpen.Open(_root, Bytes(path), flags, mode);
+        error = result < 0 ? -result : 0;
+        return result < 0 ? null : new FileDescriptor(result);
     }
 
     /// <summary>Opens a folder with O_PATH, making it and those above it where they are missing.</summary>
@@ -88,7 +56,7 @@ public sealed unsafe partial class RootedDirectory : IDisposable
 
         if (error != Errno.ENOENT)
         {
-            throw new LinuxException($"open the folder {path} in {_path}", error);
+            throw RootedOpen.Failure($"open the folder {path} in {_path}", error);
         }
 
         (string above, string name) = Split(path);
@@ -111,7 +79,7 @@ public sealed unsafe partial class RootedDirectory : IDisposable
 
         if (error != Errno.ENOENT)
         {
-            throw new LinuxException($"open {path} in {_path}", error);
+            throw RootedOpen.Failure($"open {path} in {_path}", error);
         }
 
         OpenOrMakeDirectory(Split(path).Above, directoryMode).Dispose();
@@ -127,8 +95,7 @@ public sealed unsafe partial class RootedDirectory : IDisposable
     {
         (string above, string name) = Split(path);
         using FileDescriptor parent = OpenOrMakeDirectory(above, 0x1ed);
-        // Linux's huge_encode_dev: twelve bits of major between the halves of minor.
-        ulong device = (minor & 0xff) | ((ulong)(major & 0xfff) << 8) | ((ulong)(minor & ~0xffu) << 12) | ((ulong)(major & ~0xfffu) << 32);
+        ulong device = FileCalls.DeviceNumber(major, minor);
         _ = Named(name, p => FileCalls.UnlinkAt(parent.Value, (byte*)p, 0));
         int error = Named(name, p => FileCalls.MakeNodeAt(parent.Value, (byte*)p, mode, device));
         if (error == 0)
@@ -235,20 +202,6 @@ public sealed unsafe partial class RootedDirectory : IDisposable
         }
     }
 
-    // syscall is variadic in C; on x86-64 a variadic call passes integers and pointers as an ordinary one does.
-    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
-    private static partial long openat2(long number, int directory, byte* path, open_how* how, nuint size);
-
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fchmod(int fd, uint mode);
-
-    /// <summary>struct open_how.</summary>
-    [Abi("linux/openat2.h", "struct open_how")]
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct open_how
-    {
-        public ulong flags;
-        public ulong mode;
-        public ulong resolve;
-    }
 }

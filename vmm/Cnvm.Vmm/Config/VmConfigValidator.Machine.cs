@@ -1,4 +1,5 @@
 using Cnvm.Arch.Cpuid;
+using Cnvm.Linux;
 using Cnvm.Vmm.Cpus;
 
 namespace Cnvm.Vmm.Config;
@@ -244,9 +245,9 @@ public sealed partial class VmConfigValidator
         SerialConfig serial = _config.Serial;
         ConsoleConfig console = _config.Console;
         DebugConsoleConfig debug = _config.DebugConsole;
-        CheckConsole("serial", serial.Mode, serial.File, serial.Socket);
-        CheckConsole("console", console.Mode, console.File, console.Socket);
-        CheckConsole("debug_console", debug.Mode, debug.File, socket: null);
+        CheckConsole("serial", serial.Mode, serial.File, serial.FileSize, serial.Socket);
+        CheckConsole("console", console.Mode, console.File, console.FileSize, console.Socket);
+        CheckConsole("debug_console", debug.Mode, debug.File, debug.FileSize, socket: null);
         if (console.Mode == ConsoleMode.Socket)
         {
             Add("console.mode", "Socket is possible for the serial console only");
@@ -263,11 +264,18 @@ public sealed partial class VmConfigValidator
         }
     }
 
-    private void CheckConsole(string field, ConsoleMode mode, string? file, string? socket)
+    private void CheckConsole(string field, ConsoleMode mode, string? file, ulong? fileSize, string? socket)
     {
         if (mode == ConsoleMode.File && string.IsNullOrEmpty(file))
         {
             Add($"{field}.file", "is missing: mode File needs the path of the output file");
+        }
+
+        if (fileSize is { } size && (mode != ConsoleMode.File || size is < (ulong)TailFile.LeastLimit or > long.MaxValue))
+        {
+            Add($"{field}.file_size", mode != ConsoleMode.File
+                ? "is for mode File only: leave it out"
+                : $"is {size}; a file that keeps the newest output has at least {TailFile.LeastLimit} bytes, or leave it out for a file without a limit");
         }
 
         if (mode == ConsoleMode.Socket && string.IsNullOrEmpty(socket) && field == "serial")

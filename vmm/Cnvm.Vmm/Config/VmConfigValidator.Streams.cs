@@ -26,6 +26,7 @@ public sealed partial class VmConfigValidator
             Alien(net.Socket is not null, $"{field}.socket", "the VMM connects it to the passt that it starts");
             CheckPorts($"{field}.passt.tcp_ports", passt.TcpPorts);
             CheckPorts($"{field}.passt.udp_ports", passt.UdpPorts);
+            CheckGuestAddress($"{field}.passt", passt);
         }
 
         Alien(net.VhostUser, $"{field}.vhost_user", "a vhost-user back end has its socket in vhost_socket");
@@ -64,6 +65,24 @@ public sealed partial class VmConfigValidator
             }
         }
     }
+
+    private void CheckGuestAddress(string field, PasstConfig passt)
+    {
+        if (passt.Address is { } address
+            && (address.Split('/') is not [string number, string bits] || !IsIPv4(number)
+                || !byte.TryParse(bits, NumberStyles.None, CultureInfo.InvariantCulture, out byte prefix) || prefix is 0 or > 32))
+        {
+            Add($"{field}.address", $"'{address}' is not an IPv4 address and its prefix length, such as 10.0.2.15/24");
+        }
+
+        if (passt.Gateway is { } gateway && !IsIPv4(gateway))
+        {
+            Add($"{field}.gateway", $"'{gateway}' is not an IPv4 address, such as 10.0.2.2");
+        }
+    }
+
+    private static bool IsIPv4(string text) =>
+        IPAddress.TryParse(text, out IPAddress? address) && address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork && address.ToString() == text;
 
     private static bool IsPortRange(string text)
     {

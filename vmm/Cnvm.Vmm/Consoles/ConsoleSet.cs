@@ -33,9 +33,9 @@ public sealed class ConsoleSet : IDisposable
         var set = new ConsoleSet();
         try
         {
-            set.Serial = set.Open("serial", config.Serial.Mode, config.Serial.File, config.Serial.Socket, quit);
-            set.Console = set.Open("console", config.Console.Mode, config.Console.File, config.Console.Socket, quit);
-            set.Debug = set.Open("debug_console", config.DebugConsole.Mode, config.DebugConsole.File, null, quit);
+            set.Serial = set.Open("serial", config.Serial.Mode, config.Serial.File, config.Serial.FileSize, config.Serial.Socket, quit);
+            set.Console = set.Open("console", config.Console.Mode, config.Console.File, config.Console.FileSize, config.Console.Socket, quit);
+            set.Debug = set.Open("debug_console", config.DebugConsole.Mode, config.DebugConsole.File, config.DebugConsole.FileSize, null, quit);
             return set;
         }
         catch
@@ -67,7 +67,7 @@ public sealed class ConsoleSet : IDisposable
         _owned.Clear();
     }
 
-    private HostConsole? Open(string field, ConsoleMode mode, string? file, string? socket, Action quit)
+    private HostConsole? Open(string field, ConsoleMode mode, string? file, ulong? fileSize, string? socket, Action quit)
     {
         if (mode == ConsoleMode.Tty && _owned.OfType<TerminalConsole>().FirstOrDefault() is { } shared)
         {
@@ -80,7 +80,7 @@ public sealed class ConsoleSet : IDisposable
             {
                 ConsoleMode.Tty => new TerminalConsole(quit),
                 ConsoleMode.Pty => new PtyConsole(),
-                ConsoleMode.File => new FileConsole(file!),
+                ConsoleMode.File => new FileConsole(file!, fileSize),
                 ConsoleMode.Socket => new SocketConsole(socket!),
                 _ => null,
             };

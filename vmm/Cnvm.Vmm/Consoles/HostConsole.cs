@@ -148,6 +148,10 @@ public abstract class HostConsole : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Writes to <see cref="OutputFd"/>, which takes something; the gate is held.</summary>
+    /// <returns>Bytes written, or minus the error number.</returns>
+    protected virtual int WriteOutput(int fd, ReadOnlySpan<byte> data) => FileIo.Write(fd, data);
+
     /// <summary>The third descriptor is ready. Runs on the console's thread.</summary>
     protected virtual void OnListenReady()
     {
@@ -179,7 +183,7 @@ public abstract class HostConsole : IDisposable
             return 0;
         }
 
-        return Math.Max(0, FileIo.Write(fd, data[..Math.Min(data.Length, DirectChunk)]));
+        return Math.Max(0, WriteOutput(fd, data[..Math.Min(data.Length, DirectChunk)]));
     }
 
     private void Main()
@@ -241,7 +245,7 @@ public abstract class HostConsole : IDisposable
             while (_count > 0 && fd >= 0)
             {
                 int run = Math.Min(Math.Min(_count, OutputCapacity - _head), DirectChunk);
-                int written = FileIo.Write(fd, _output.AsSpan(_head, run));
+                int written = WriteOutput(fd, _output.AsSpan(_head, run));
                 if (written == -Errno.EAGAIN)
                 {
                     break;

@@ -108,7 +108,7 @@ internal static partial class DeviceFactory
     private static INetBackend CreateNetBackend(string id, NetConfig net, ILogger logger) => net switch
     {
         { Passt: { } passt } => StreamBackend.Start(
-            id, new PasstOptions { TcpPorts = passt.TcpPorts ?? [], UdpPorts = passt.UdpPorts ?? [] }, logger),
+            id, new PasstOptions { TcpPorts = passt.TcpPorts ?? [], UdpPorts = passt.UdpPorts ?? [], Address = passt.Address, Gateway = passt.Gateway }, logger),
         { Socket: { } socket } => StreamBackend.Connect(id, socket, logger),
         _ => TapBackend.Open(new TapOptions
         {

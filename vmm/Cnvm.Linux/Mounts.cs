@@ -1,9 +1,10 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Cnvm.Linux.Abi;
 
 namespace Cnvm.Linux;
 
-/// <summary>mount(2) and what goes with it, in the calling thread's mount namespace.</summary>
+/// <summary>mount(2) and what goes with it, in the calling thread's mount namespace. It needs CAP_SYS_ADMIN.</summary>
 [Abi("sys/mount.h fcntl.h")]
 public static partial class Mounts
 {
@@ -30,7 +31,11 @@ public static partial class Mounts
     public const ulong MS_STRICTATIME = 1 << 24;
     public const ulong MS_LAZYTIME = 1 << 25;
     private const int MNT_DETACH = 2;
+    private const int UMOUNT_NOFOLLOW = 8;
     private const long PivotRoot = 155;
+
+    /// <summary>Mounts on top of each other that are taken away at one place.</summary>
+    private const int MostLayers = 64;
 
     /// <param name="source">What is mounted; null for changes of a mount that is there.</param>
     /// <param name="type">File system; null for binds and changes.</param>
@@ -44,30 +49,60 @@ public static partial class Mounts
     /// <exception cref="LinuxException">Nothing is mounted there.</exception>
     public static void Detach(string target) => LinuxError.Check(umount2(target, MNT_DETACH), $"unmount {target}");
 
-    /// <summary>Makes an open folder, which must be a mount, the root of the calling thread's mount namespace; the former root is gone.</summary>
-    /// <exception cref="LinuxException">It is no mount, or the root is the kernel's first one.</exception>
-    public static void MoveRootTo(int directory)
+    /// <summary>As <see cref="Mount(string?, string, string?, ulong, string?)"/>; relative paths in the data are seen from a folder.</summary>
+    public static void Mount(string? source, string target, string? type, ulong flags, string? data, string directory)
     {
-        LinuxError.Check(fchdir(directory), "enter the new root folder");
-        // The old root ends up on top of the new one, from where it is detached: no folder has to be made for it (pivot_root(2)).
-        LinuxError.Check(pivot(PivotRoot, ".", "."), "pivot_root");
-        LinuxError.Check(umount2(".", MNT_DETACH), "detach the former root");
-        LinuxError.Check(chdir("/"), "enter the new root");
+        System.Runtime.ExceptionServices.ExceptionDispatchInfo? failure = null;
+        // A working directory belongs to all threads that share it, so that this needs a thread that does not.
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                if (!FileCreationMask.TrySetForThread(0))
+                {
+                    throw new LinuxException("give a thread a working directory of its own", Errno.EPERM);
+                }
+
+                LinuxError.Check(chdir(directory), $"enter {directory}");
+                Mount(source, target, type, flags, data);
+            }
+            catch (LinuxException e)
+            {
+                failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
+            }
+        });
+        thread.Start();
+        thread.Join();
+        failure?.Throw();
     }
 
-    /// <summary>Moves the mount at a folder onto the kernel's first root, and makes it the calling process's root (as switch_root(8) does).</summary>
-    /// <exception cref="LinuxException">Nothing is mounted there.</exception>
-    public static void SwitchRoot(string folder)
+    /// <summary>Takes away whatever is mounted at a place, whoever still uses it, and follows no link there. Does nothing if that is nothing.</summary>
+    /// <exception cref="LinuxException">The host refuses.</exception>
+    public static void UnmountAll(string target)
     {
-        LinuxError.Check(chdir(folder), $"enter {folder}");
-        Mount(".", "/", null, MS_MOVE, null);
-        LinuxError.Check(chroot("."), "chroot");
-        LinuxError.Check(chdir("/"), "enter the new root");
+        for (int i = 0; i < MostLayers && TryDetach(target, UMOUNT_NOFOLLOW); i++)
+        {
+        }
     }
 
-    /// <summary>Sets the calling thread's working directory.</summary>
-    /// <returns>0, or the error number.</returns>
-    public static int ChangeDirectory(string path) => chdir(path) == 0 ? 0 : LinuxError.Last;
+    /// <summary>Takes one mount away at once, whoever still uses it, and follows no link there; does nothing if there is none.</summary>
+    /// <exception cref="LinuxException">The host refuses.</exception>
+    public static void Unmount(string target) => TryDetach(target, UMOUNT_NOFOLLOW);
+
+    /// <summary>As <see cref="Unmount(string)"/>, of what is mounted at an open file or folder, which is the mount's own.</summary>
+    /// <param name="mounted">Stays the caller's.</param>
+    public static void Unmount(int mounted) => TryDetach(string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{mounted}"), 0);
+
+    /// <returns>False if nothing is mounted there.</returns>
+    private static bool TryDetach(string target, int flags)
+    {
+        if (umount2(target, MNT_DETACH | flags) >= 0)
+        {
+            return true;
+        }
+
+        return LinuxError.Last is Errno.EINVAL or Errno.ENOENT or Errno.ENOTDIR ? false : throw new LinuxException($"unmount {target}", LinuxError.Last);
+    }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int mount(string? source, string target, string? type, nuint flags, string? data);
