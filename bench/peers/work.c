@@ -8,8 +8,8 @@
  *   work packets send|receive HOST:PORT MS                          UDP with 32 bytes in each; what arrived counts
  *   work serve ADDRESS                                              the other end of both; udp:HOST:PORT serves packets
  *
- * ADDRESS is tcp:HOST:PORT, vsock:CID:PORT (2 is the host, 4294967295 any) or unix:PATH. Prints "work: begin" before the work and
- * "work: end" with NAME=VALUE after it: how many of what, and nanoseconds of this machine's monotonic clock.
+ * ADDRESS is tcp:HOST:PORT, vsock:CID:PORT (2 is the host, 4294967295 any) or unix:PATH. Prints "work: end" and NAME=VALUE: how many
+ * of what, and nanoseconds of this machine's monotonic clock.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -63,13 +63,6 @@ static long long number(const char *text)
     return value;
 }
 
-static long long say_begin(void)
-{
-    printf("work: begin\n");
-    fflush(stdout);
-    return now();
-}
-
 /* ---- block devices: Linux AIO, which needs no library */
 
 static long aio_submit(aio_context_t context, long count, struct iocb **blocks)
@@ -106,7 +99,7 @@ static int work_block(char **a)
         };
     }
 
-    long long start = say_begin(), done = 0, flying = 0, end = start;
+    long long start = now(), done = 0, flying = 0, end = start;
     long ready = depth;
     for (int i = 0; i < depth; i++)
         again[i] = &controls[i];
@@ -158,7 +151,7 @@ static int work_names(char **a)
     long long limit = number(a[1]) * 1000000;
     if (chdir(a[0]) < 0)
         err(1, "%s", a[0]);
-    long long start = say_begin();
+    long long start = now();
     int count = 0;
     for (; count < MAX_FILES && now() - start < limit; count++) {
         snprintf(name, sizeof name, "f%d", count);
@@ -196,7 +189,7 @@ static int work_file(char **a)
     if (fd < 0)
         err(1, "%s", a[1]);
     memset(block, 'w', sizeof block);
-    long long start = say_begin(), end = start;
+    long long start = now(), end = start;
     while (end - start < limit) {
         int advice = writes ? 0 : posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         if (advice)
@@ -278,7 +271,7 @@ static int work_stream(char **a)
     if (fd < 0 || connect(fd, &address.any, size) < 0)
         err(1, "connect");
     write_all(fd, sends ? "r" : "s", 1);
-    long long start = say_begin(), end = start;
+    long long start = now(), end = start;
     while (end - start < limit) {
         ssize_t count = sends ? write(fd, block, sizeof block) : read(fd, block, sizeof block);
         if (count <= 0)
@@ -360,7 +353,7 @@ static int work_packets(char **a)
     if (connect(fd, &address.any, size) < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) < 0)
         err(1, "%s", a[1]);
     ask(fd, packet);
-    long long start = say_begin();
+    long long start = now();
     if (sends) {
         packet.kind = 'd';
         for (end = start; end - start < limit; end = now())

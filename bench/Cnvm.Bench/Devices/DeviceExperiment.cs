@@ -59,12 +59,24 @@ internal abstract class DeviceExperiment(Workspace workspace, bool isNested) : E
     /// <summary>Makes on the host what all guests find there.</summary>
     protected abstract Task PrepareAsync(DeviceHost host);
 
-    /// <summary>Boots a guest and gives a value for every measure.</summary>
-    protected abstract Task<double[]> MeasureAsync(DeviceHost host, string side);
+    /// <summary>The guest's devices.</summary>
+    protected abstract GuestPlan Plan(DeviceHost host, string side);
 
-    protected Vmm Machine(string side) => side == Qemu.Name ? Qemu : Cnvm;
+    /// <summary>Starts what a side needs beside its VMM; null if nothing.</summary>
+    /// <exception cref="UnavailableException">This side cannot be measured on this host.</exception>
+    protected virtual Task<HostProcess?> StartBackendAsync(DeviceHost host, string side) => Task.FromResult<HostProcess?>(null);
 
-    protected Task<DeviceGuest> BootAsync(DeviceHost host, Vmm machine, GuestPlan plan) => DeviceGuest.BootAsync(workspace, host, machine, plan);
+    /// <summary>Gives a value for every measure.</summary>
+    protected abstract Task<double[]> WorkAsync(DeviceGuest guest, string side);
+
+    private async Task<double[]> MeasureAsync(DeviceHost host, string side)
+    {
+        await using HostProcess? backend = await StartBackendAsync(host, side);
+        await using DeviceGuest guest = await DeviceGuest.BootAsync(workspace, host, side == Qemu.Name ? Qemu : Cnvm, Plan(host, side));
+        double[] values = await WorkAsync(guest, side);
+        await guest.CheckClockAsync();
+        return values;
+    }
 
     private async Task<DeviceHost> StartAsync()
     {

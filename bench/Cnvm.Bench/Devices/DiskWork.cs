@@ -28,10 +28,10 @@ internal sealed class DiskWork(Workspace workspace, bool isNested) : DeviceExper
     protected override Task PrepareAsync(DeviceHost host) => host.RunAsync(
         $"cd {host.Directory} && head -c {ImageMiB}M /dev/urandom >raw && qemu-img convert -f raw -O qcow2 raw qcow2");
 
-    protected override async Task<double[]> MeasureAsync(DeviceHost host, string side)
+    protected override GuestPlan Plan(DeviceHost host, string side) => new() { Disk = host.Directory + "/raw", Qcow2 = host.Directory + "/qcow2" };
+
+    protected override async Task<double[]> WorkAsync(DeviceGuest guest, string side)
     {
-        var plan = new GuestPlan { Disk = host.Directory + "/raw", Qcow2 = host.Directory + "/qcow2" };
-        await using DeviceGuest guest = await BootAsync(host, Machine(side), plan);
         var values = new List<double>();
         foreach ((_, string device) in Images)
         {

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Cnvm.Bench.Machines;
 using Cnvm.Nested;
 
@@ -10,7 +9,6 @@ internal sealed class FolderWork(Workspace workspace, bool isNested) : DeviceExp
     private const string Server = "/usr/lib/qemu/virtiofsd";
     private const string Tag = "share";
     private const int FileMiB = 64;
-    private int _count;
 
     public override IReadOnlyList<Measure> Measures =>
     [
@@ -22,32 +20,28 @@ internal sealed class FolderWork(Workspace workspace, bool isNested) : DeviceExp
     ];
 
     protected override Task PrepareAsync(DeviceHost host) =>
-        host.RunAsync($"mkdir -p {host.Directory}/share && head -c {FileMiB}M /dev/urandom >{host.Directory}/share/read");
+        host.RunAsync($"mkdir -p {Folder(host)} && head -c {FileMiB}M /dev/urandom >{Folder(host)}/read");
 
-    protected override async Task<double[]> MeasureAsync(DeviceHost host, string side)
-    {
-        var share = new FolderShare(Tag, host.Directory + "/share", string.Create(CultureInfo.InvariantCulture, $"{host.Directory}/fs-{_count++}"));
-        Vmm machine = Machine(side);
-        await using HostProcess? server = machine == Qemu ? await StartServerAsync(host, share) : null;
-        await using DeviceGuest guest = await BootAsync(host, machine, new GuestPlan { Share = share, NamedMemory = true });
-        await guest.RunAsync($"mkdir /share && mount -t virtiofs {Tag} /share && mkdir -p /share/names");
-        WorkResult names = await guest.WorkAsync($"names /share/names {WorkMilliseconds}");
-        WorkResult read = await guest.WorkAsync($"file read /share/read {FileMiB} {WorkMilliseconds}");
-        WorkResult write = await guest.WorkAsync($"file write /share/written {FileMiB} {WorkMilliseconds}");
-        return [names.RateOf("create"), names.RateOf("stat"), names.RateOf("unlink"), read.MiBPerSecond, write.MiBPerSecond];
-    }
+    protected override GuestPlan Plan(DeviceHost host, string side) =>
+        new() { Share = new FolderShare(Tag, Folder(host), Socket(host)), NamedMemory = true };
 
-    private static async Task<HostProcess> StartServerAsync(DeviceHost host, FolderShare share)
+    protected override async Task<HostProcess?> StartBackendAsync(DeviceHost host, string side)
     {
+        if (side != Qemu.Name)
+        {
+            return null;
+        }
+
         if (!await host.SucceedsAsync($"test -x {Server} && test $(id -u) = 0"))
         {
             throw new UnavailableException($"{Server} is missing, or this is not root, which it needs");
         }
 
-        HostProcess server = await host.StartAsync([Server, "--socket-path=" + share.Socket, "-o", "source=" + share.Folder, "-o", "sandbox=chroot", "-f"]);
+        await host.RunAsync("rm -f " + Socket(host));
+        HostProcess server = await host.StartAsync([Server, "--socket-path=" + Socket(host), "-o", "source=" + Folder(host), "-o", "sandbox=chroot", "-f"]);
         try
         {
-            await host.RunAsync($"for i in $(seq 200); do [ -S {share.Socket} ] && exit; sleep 0.05; done; echo virtiofsd does not listen >&2; exit 1");
+            await host.RunAsync($"for i in $(seq 200); do [ -S {Socket(host)} ] && exit; sleep 0.05; done; echo virtiofsd does not listen >&2; exit 1");
             return server;
         }
         catch
@@ -56,4 +50,17 @@ internal sealed class FolderWork(Workspace workspace, bool isNested) : DeviceExp
             throw;
         }
     }
+
+    protected override async Task<double[]> WorkAsync(DeviceGuest guest, string side)
+    {
+        await guest.RunAsync($"mkdir /share && mount -t virtiofs {Tag} /share && mkdir -p /share/names");
+        WorkResult names = await guest.WorkAsync($"names /share/names {WorkMilliseconds}");
+        WorkResult read = await guest.WorkAsync($"file read /share/read {FileMiB} {WorkMilliseconds}");
+        WorkResult write = await guest.WorkAsync($"file write /share/written {FileMiB} {WorkMilliseconds}");
+        return [names.RateOf("create"), names.RateOf("stat"), names.RateOf("unlink"), read.MiBPerSecond, write.MiBPerSecond];
+    }
+
+    private static string Folder(DeviceHost host) => host.Directory + "/share";
+
+    private static string Socket(DeviceHost host) => host.Directory + "/fs.sock";
 }

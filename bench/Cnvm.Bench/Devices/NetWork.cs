@@ -18,20 +18,21 @@ internal sealed class NetWork(Workspace workspace, bool isNested) : DeviceExperi
         new(Prefix + "net-udp-receive", "pps", $"Linux guest, virtio-net: packets of 32 bytes that reach the guest, in a second {Where}", HigherIsBetter: true),
     ];
 
+    /// <summary>Where streams are served.</summary>
+    internal static string StreamAddress { get; } = $"tcp:{DeviceHost.Address}:{Port}";
+
     protected override Task PrepareAsync(DeviceHost host) => PrepareNetworkAsync(host);
 
-    protected override async Task<double[]> MeasureAsync(DeviceHost host, string side)
+    protected override GuestPlan Plan(DeviceHost host, string side) => new() { Tap = DeviceHost.Tap };
+
+    protected override async Task<double[]> WorkAsync(DeviceGuest guest, string side)
     {
-        await using DeviceGuest guest = await BootAsync(host, Machine(side), new GuestPlan { Tap = DeviceHost.Tap });
         await ConfigureAsync(guest);
         (double sent, double received) = await StreamAsync(guest, StreamAddress);
         WorkResult send = await guest.WorkAsync($"packets send {DeviceHost.Address}:{Port} {WorkMilliseconds}");
         WorkResult receive = await guest.WorkAsync($"packets receive {DeviceHost.Address}:{Port} {WorkMilliseconds}");
         return [sent, received, send.Rate, receive.Rate];
     }
-
-    /// <summary>Where streams are served.</summary>
-    internal static string StreamAddress { get; } = $"tcp:{DeviceHost.Address}:{Port}";
 
     /// <summary>Makes the namespace, with somebody in it who takes and gives.</summary>
     internal static async Task PrepareNetworkAsync(DeviceHost host)

@@ -1,4 +1,5 @@
 using Cnvm.Bench.Machines;
+using Cnvm.Nested;
 
 namespace Cnvm.Bench.Devices;
 
@@ -31,23 +32,22 @@ internal sealed class VsockWork(Workspace workspace, bool isNested) : DeviceExpe
         }
     }
 
-    protected override async Task<double[]> MeasureAsync(DeviceHost host, string side)
-    {
-        if (side == Qemu.Name && !await HasKernelDeviceAsync(host))
-        {
-            throw new UnavailableException($"the host's kernel has no {KernelDevice}, which QEMU's device needs");
-        }
+    protected override GuestPlan Plan(DeviceHost host, string side) =>
+        side == TcpSide ? new() { Tap = DeviceHost.Tap } : new() { VsockSocket = Socket(host) };
 
-        GuestPlan plan = side == TcpSide ? new() { Tap = DeviceHost.Tap } : new() { VsockSocket = Socket(host) };
-        await using DeviceGuest guest = await BootAsync(host, Machine(side), plan);
-        string address = $"vsock:2:{Port}";
+    protected override async Task<HostProcess?> StartBackendAsync(DeviceHost host, string side) =>
+        side != Qemu.Name || await HasKernelDeviceAsync(host)
+            ? null
+            : throw new UnavailableException($"the host's kernel has no {KernelDevice}, which QEMU's device needs");
+
+    protected override async Task<double[]> WorkAsync(DeviceGuest guest, string side)
+    {
         if (side == TcpSide)
         {
             await NetWork.ConfigureAsync(guest);
-            address = NetWork.StreamAddress;
         }
 
-        (double sent, double received) = await NetWork.StreamAsync(guest, address);
+        (double sent, double received) = await NetWork.StreamAsync(guest, side == TcpSide ? NetWork.StreamAddress : $"vsock:2:{Port}");
         return [sent, received];
     }
 

@@ -43,19 +43,4 @@ internal sealed class WorkResult
     /// <summary>Operations of one part of the work in a second.</summary>
     /// <param name="part">The name of its nanoseconds.</param>
     public double RateOf(string part) => this["operations"] * 1e9 / this[part];
-
-    /// <summary>A guest with a clock of its own speed would measure anything.</summary>
-    /// <param name="hostNanoseconds">Elapsed on the host between the first and the last word of the work.</param>
-    /// <param name="isNested">The words come through a connection to another machine.</param>
-    /// <exception cref="MeasurementException">The two differ by more than the way of the words explains.</exception>
-    public void CheckClock(long hostNanoseconds, bool isNested)
-    {
-        (double share, double milliseconds) = isNested ? (0.25, 500) : (0.10, 200);
-        double guest = this["nanoseconds"] / 1e6;
-        double host = hostNanoseconds / 1e6;
-        if (Math.Abs(guest - host) > (host * share) + milliseconds)
-        {
-            throw new MeasurementException(string.Create(CultureInfo.InvariantCulture, $"{guest:F0} ms passed by the guest's clock and {host:F0} ms by the host's"));
-        }
-    }
 }
