@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Cnvm.Bench;
+using Cnvm.Bench.Devices;
 using Cnvm.Bench.Figures;
 using Cnvm.Bench.Machines;
 
@@ -60,6 +61,13 @@ Experiment[] experiments =
     new MigrateGuest(workspace),
     new MigrateSpeed(workspace),
     new MigrateLocal(workspace),
+    .. new[] { false, true }.SelectMany(isNested => (Experiment[])
+    [
+        new DiskWork(workspace, isNested),
+        new NetWork(workspace, isNested),
+        new FolderWork(workspace, isNested),
+        new VsockWork(workspace, isNested),
+    ]),
 ];
 
 if (options.List)

@@ -29,7 +29,8 @@ internal sealed class Workspace : IDisposable
 
     /// <summary>cnvm's program as users run it.</summary>
     /// <exception cref="UnavailableException">It has not been built.</exception>
-    public string CnvmProgram => Existing(Path.Combine(Root, "out", "bin", "cnvm-vmm"), "'make build' makes it");
+    public string CnvmProgram =>
+        Existing(Environment.GetEnvironmentVariable("CNVM_VMM") ?? Path.Combine(Root, "out", "bin", "cnvm-vmm"), "'make build' makes it");
 
     /// <summary>QEMU as the PATH has it.</summary>
     /// <exception cref="UnavailableException">It is not installed.</exception>
@@ -71,7 +72,7 @@ internal sealed class Workspace : IDisposable
     public void Dispose() => System.IO.Directory.Delete(Directory, recursive: true);
 
     /// <summary>Runs a program to its end and returns what it printed.</summary>
-    private static string Output(string program, params string[] arguments)
+    public static string Output(string program, params string[] arguments)
     {
         try
         {

@@ -8,6 +8,9 @@ internal sealed class CnvmVmm(string profile = "cloud", string hypervisor = "kvm
     /// <summary>The software vCPU in the profile that QEMU's small machine has too.</summary>
     public static CnvmVmm Soft { get; } = new("microvm", "soft");
 
+    /// <summary>The software vCPU in the profile that users have.</summary>
+    public static CnvmVmm SoftCloud { get; } = new("cloud", "soft");
+
     public override string MemoryName => "/memfd:cnvm-ram";
 
     public override string DiskAddress => profile == "cloud" ? "pci" : "mmio:0xfeb00000";
@@ -38,7 +41,7 @@ internal sealed class CnvmVmm(string profile = "cloud", string hypervisor = "kvm
             arguments.AddRange(["--machine", profile]);
         }
 
-        arguments.AddRange(["--cpus", "boot=1", "--memory", $"size={plan.Memory}M" + (plan.NamedMemory ? ",shared=on" : "")]);
+        arguments.AddRange(["--cpus", $"boot={plan.Cpus}", "--memory", $"size={plan.Memory}M" + (plan.NamedMemory ? ",shared=on" : "")]);
         arguments.AddRange(["--console", "off"]);
         arguments.AddRange(plan.SerialOutput ? ["--serial", "tty"] : ["--serial", "null", "--debug-console", "tty"]);
         if (plan.Initramfs is { } initramfs)
@@ -51,9 +54,24 @@ internal sealed class CnvmVmm(string profile = "cloud", string hypervisor = "kvm
             arguments.AddRange(["--disk", $"path={disk},image_type=raw"]);
         }
 
+        if (plan.Qcow2 is { } qcow2)
+        {
+            arguments.AddRange(["--disk", $"path={qcow2},image_type=qcow2"]);
+        }
+
         if (plan.Tap is { } tap)
         {
             arguments.AddRange(["--net", "tap=" + tap]);
+        }
+
+        if (plan.Share is { } share)
+        {
+            arguments.AddRange(["--fs", $"tag={share.Tag},path={share.Folder}"]);
+        }
+
+        if (plan.VsockSocket is { } vsock)
+        {
+            arguments.AddRange(["--vsock", $"cid={GuestPlan.ContextId},socket={vsock}"]);
         }
 
         return arguments;

@@ -16,13 +16,17 @@ internal sealed class QemuVmm(string name, string machine, bool hasPci, string a
     /// <summary>QEMU's small machine on its translator.</summary>
     public static QemuVmm Tcg { get; } = new("qemu-tcg", "microvm,pit=off,pic=off,rtc=on", hasPci: false, "tcg");
 
+    /// <summary>QEMU's PCI Express machine on its translator.</summary>
+    public static QemuVmm TcgQ35 { get; } = new("qemu-tcg", "q35", hasPci: true, "tcg");
+
     public override string MemoryName => "/memfd:memory-backend-memfd";
 
     // The first transport of microvm (hw/i386/microvm: VIRTIO_MMIO_BASE).
     public override string DiskAddress => hasPci ? "pci" : "mmio:0xfeb00000";
 
-    // This machine has nothing to measure the TSC against, and TCG has no KVM clock to ask: without a word the kernel waits for ever.
-    public override string KernelParameters => accelerator == "tcg" ? "tsc_early_khz=2000000 lpj=4000000" : "";
+    // The small machine has nothing to measure the TSC against, and TCG has no KVM clock to ask: without a word the kernel waits for ever. On the
+    // other one it measures, and then takes a slower clock unless it is told that this one is good.
+    public override string KernelParameters => accelerator != "tcg" ? "" : hasPci ? "tsc=reliable" : "tsc_early_khz=2000000 lpj=4000000";
 
     public override string Program(Workspace workspace) => Workspace.QemuProgram;
 
@@ -30,7 +34,7 @@ internal sealed class QemuVmm(string name, string machine, bool hasPci, string a
     {
         // QEMU sets the architecture capabilities register unasked and gives up on a KVM that refuses it.
         string processor = accelerator == "kvm" ? "host,arch-capabilities=off" : "max";
-        List<string> arguments = ["-nodefaults", "-no-user-config", "-display", "none", "-cpu", processor, "-smp", "1", "-m", $"{plan.Memory}"];
+        List<string> arguments = ["-nodefaults", "-no-user-config", "-display", "none", "-cpu", processor, "-smp", $"{plan.Cpus}", "-m", $"{plan.Memory}"];
         if (plan.NamedMemory)
         {
             arguments.AddRange(["-object", $"memory-backend-memfd,id=ram,share=on,size={plan.Memory}M"]);
@@ -59,13 +63,7 @@ internal sealed class QemuVmm(string name, string machine, bool hasPci, string a
             arguments.AddRange(["-incoming", "defer"]);
         }
 
-        if (plan.Disk is { } disk)
-        {
-            arguments.AddRange(["-object", "iothread,id=io", "-drive", $"file={disk},if=none,id=disk,format=raw,aio=io_uring,cache=writeback"]);
-            string place = hasPci ? "virtio-blk-pci" : "virtio-blk-device,bus=virtio-mmio-bus.0";
-            arguments.AddRange(["-device", place + ",drive=disk,iothread=io", "-global", "virtio-mmio.force-legacy=false"]);
-        }
-
+        AddDisks(arguments, plan);
         if (plan.Tap is { } tap)
         {
             arguments.AddRange(["-netdev", $"tap,id=net,ifname={tap},script=no,downscript=no"]);
@@ -76,6 +74,29 @@ internal sealed class QemuVmm(string name, string machine, bool hasPci, string a
             arguments.AddRange(["-net", "none"]);
         }
 
+        if (plan.Share is { } share)
+        {
+            string queue = $"vhost-user-fs-pci,chardev=fs,tag={share.Tag}";
+            arguments.AddRange(["-chardev", "socket,id=fs,path=" + share.Socket, "-device", queue]);
+        }
+
+        if (plan.VsockSocket is not null)
+        {
+            arguments.AddRange(["-device", $"vhost-vsock-pci,guest-cid={GuestPlan.ContextId}"]);
+        }
+
         return arguments;
+    }
+
+    private void AddDisks(List<string> arguments, GuestPlan plan)
+    {
+        (string Path, string Format)[] disks = [(plan.Disk ?? "", "raw"), (plan.Qcow2 ?? "", "qcow2")];
+        string place = hasPci ? "virtio-blk-pci" : "virtio-blk-device,bus=virtio-mmio-bus.0";
+        foreach ((string path, string format) in disks.Where(d => d.Path.Length > 0))
+        {
+            arguments.AddRange(["-object", "iothread,id=io-" + format]);
+            arguments.AddRange(["-drive", $"file={path},if=none,id={format},format={format},aio=io_uring,cache=writeback"]);
+            arguments.AddRange(["-device", $"{place},drive={format},iothread=io-{format}", "-global", "virtio-mmio.force-legacy=false"]);
+        }
     }
 }
