@@ -60,6 +60,9 @@ Experiment[] experiments =
     new MigrateGuest(workspace),
     new MigrateSpeed(workspace),
     new MigrateLocal(workspace),
+    new SandboxStart(workspace),
+    new ContainerStart(workspace),
+    new ContainerFleet(workspace),
 ];
 
 if (options.List)
