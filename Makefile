@@ -14,7 +14,7 @@ BUILD_FILES := api/BuildVersion.targets Directory.Build.props Directory.Packages
 # $(call sources,folder...): what a program is built from.
 sources = $(shell find $(1) -type d \( -name bin -o -name obj \) -prune -o -type f \( -name '*.cs' -o -name '*.csproj' -o -name '*.sh' \) -print)
 
-.PHONY: help deps build images test soak bench boot nested-host fmt clean
+.PHONY: help deps build images pack test soak bench boot nested-host fmt clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,6 +30,11 @@ build: $(PROGRAMS:%=out/bin/%) $(PAGES) ## publish the NativeAOT programs into o
 
 images: deps out/sandbox/cnvm-agent ## guest kernels and images into out/images/
 	@guest-images/make-images.sh
+
+pack: ## the library Cnvm.Sandbox and what it needs as NuGet packages into out/packages/
+	@rm -rf out/packages
+	@dotnet pack api/Cnvm.Sandbox -o out/packages -v q --nologo
+	@ls out/packages/*.nupkg >&2
 
 test: ## everything, as continuous integration runs it
 	@tests/run.sh

@@ -1,7 +1,7 @@
-using System.Security.Cryptography;
 using Cnvm.Agent.Protocol;
 using Cnvm.Sandbox.Agent;
 using Cnvm.Sandbox.Containers;
+using Cnvm.Sandbox.Machine;
 using Cnvm.Sandbox.Oci;
 using Cnvm.Ttrpc;
 using OciProcess = Cnvm.Agent.Protocol.Process;
@@ -43,7 +43,7 @@ public sealed class Container
     {
         ArgumentNullException.ThrowIfNull(options);
         OciProcess process = SpecDefaults.FurtherProcess(_first, options, _rootfs);
-        return ExecAsync($"exec-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8))}", process, cancellation);
+        return ExecAsync($"exec-{Convert.ToHexStringLower(KernelRandom.Bytes(8))}", process, cancellation);
     }
 
     /// <summary>Starts a further process that the OCI runtime specification's <c>process</c> describes.</summary>

@@ -33,7 +33,7 @@ public sealed record SandboxOptions
     /// <summary>Path of the network namespace that the VMM runs in, such as <c>/run/netns/NAME</c>; null for this process's own. Needs CAP_SYS_ADMIN.</summary>
     public string? NetworkNamespace { get; init; }
 
-    /// <summary>Folders of the host that the guest has besides the one that is shared anyway. They cannot be given with a template.</summary>
+    /// <summary>Folders of the host that the guest has besides the one that is shared anyway. With a template they take the places of those that it was made with.</summary>
     public IReadOnlyList<SharedFolder> Folders { get; init; } = [];
 
     /// <summary>

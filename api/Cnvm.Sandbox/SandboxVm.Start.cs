@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Cnvm.Agent.Protocol;
 using Cnvm.Sandbox.Agent;
 using Cnvm.Sandbox.Machine;
@@ -26,19 +25,21 @@ public sealed partial class SandboxVm
     }
 
     /// <summary>
-    /// Boots a guest as far as its agent and saves it, for sandboxes to go on from. They have its processors and its memory, and folders and
-    /// network of their own only where a container brings them.
+    /// Boots a guest as far as its agent and saves it, for sandboxes to go on from. They have its processors and its memory, as many folders as it
+    /// has, which are their own, and no network.
     /// </summary>
-    /// <param name="options">Without <see cref="SandboxOptions.Template"/>, folders and network.</param>
+    /// <param name="options">
+    /// Without <see cref="SandboxOptions.Template"/> and network. The guest does not look at its folders yet, so that what is in them does not matter.
+    /// </param>
     /// <param name="folder">Made if it is missing; must be empty.</param>
     /// <param name="cancellation">Gives it up.</param>
     /// <exception cref="SandboxException">The guest does not start, or cannot be saved.</exception>
     public static async Task MakeTemplateAsync(SandboxOptions options, string folder, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
-        if (options.Template is not null || options.Folders.Count > 0 || options.Network != SandboxNetwork.None)
+        if (options.Template is not null || options.Network != SandboxNetwork.None)
         {
-            throw new SandboxException(SandboxErrorKind.Invalid, "a template has no template, no folders and no network of its own: sandboxes that go on from it would share them");
+            throw new SandboxException(SandboxErrorKind.Invalid, "a template has no template and no network of its own: sandboxes that go on from it would share it");
         }
 
         SandboxVm sandbox = await LaunchAsync(
@@ -99,7 +100,7 @@ public sealed partial class SandboxVm
         {
             if (options.Template is { } template)
             {
-                TemplateFolder.Prepare(template, folder);
+                TemplateFolder.Prepare(template, folder, options.Folders);
             }
 
             share?.Invoke(folder);
@@ -152,10 +153,9 @@ public sealed partial class SandboxVm
             throw new SandboxException(SandboxErrorKind.Invalid, "a sandbox has at least one processor and 64 MiB of memory");
         }
 
-        if (options.Template is not null && (options.Folders.Count > 0 || options.Network != SandboxNetwork.None))
+        if (options.Template is not null && options.Network != SandboxNetwork.None)
         {
-            throw new SandboxException(
-                SandboxErrorKind.Invalid, "a sandbox from a template has no folders and no network besides those of the template: start it without one");
+            throw new SandboxException(SandboxErrorKind.Invalid, "a sandbox from a template has no network: start it without one");
         }
 
         foreach (SharedFolder shared in options.Folders)
@@ -169,7 +169,7 @@ public sealed partial class SandboxVm
 
     private static string NameOf(SandboxOptions options)
     {
-        string name = options.Name ?? $"sandbox-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6))}";
+        string name = options.Name ?? $"sandbox-{Convert.ToHexStringLower(KernelRandom.Bytes(6))}";
         return name.Length is > 0 and <= MaxNameLength && char.IsAsciiLetterOrDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_')
             ? name
             : throw new SandboxException(
@@ -295,7 +295,7 @@ public sealed partial class SandboxVm
             new SetGuestDateTimeRequest { Sec = (long)now.TotalSeconds, Usec = (long)(now.TotalMicroseconds % 1_000_000) },
             cancellation).ConfigureAwait(false);
         await _agent.CallAsync<ReseedRandomDevRequest, Empty>(
-            AgentService.ReseedRandomDev, new ReseedRandomDevRequest { Data = RandomNumberGenerator.GetBytes(SeedBytes) }, cancellation).ConfigureAwait(false);
+            AgentService.ReseedRandomDev, new ReseedRandomDevRequest { Data = KernelRandom.Bytes(SeedBytes) }, cancellation).ConfigureAwait(false);
     }
 
     private static Storage Share(string tag, string mountPoint, bool readOnly) => new()

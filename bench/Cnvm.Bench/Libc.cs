@@ -18,11 +18,17 @@ internal static partial class Libc
     /// <summary>Steps back for less than a timer of .NET can.</summary>
     public static void Pause(uint microseconds) => _ = usleep(microseconds);
 
+    /// <summary>Removes a folder that is empty for the kernel: a control group seems to have files. Does nothing if it is still in use.</summary>
+    public static void RemoveFolder(string path) => _ = rmdir(path);
+
     [LibraryImport("libc", SetLastError = true)]
     private static partial int clock_gettime(int clock, out Timespec time);
 
     [LibraryImport("libc")]
     private static partial int usleep(uint microseconds);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int rmdir(string path);
 
     [StructLayout(LayoutKind.Sequential)]
     private struct Timespec

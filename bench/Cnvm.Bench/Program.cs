@@ -68,6 +68,9 @@ Experiment[] experiments =
         new FolderWork(workspace, isNested),
         new VsockWork(workspace, isNested),
     ]),
+    new SandboxStart(workspace),
+    new ContainerStart(workspace),
+    new ContainerFleet(workspace),
 ];
 
 if (options.List)

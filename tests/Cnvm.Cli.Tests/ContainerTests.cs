@@ -18,6 +18,7 @@ public sealed class ContainerTests : IDisposable
     [InlineData("run -p 80 image", 2, "'80' is not HOST:GUEST")]
     [InlineData("run -p 80:99999 image", 2, "not HOST:GUEST")]
     [InlineData("run -p 1:2 --network none image", 2, "--publish needs a network")]
+    [InlineData("run -p 1:2 --template t image", 2, "--template")]
     [InlineData("run --network bridge image", 2, "not one of none, passt")]
     [InlineData("run -v relative image", 2, "--volume")]
     [InlineData("run -v /a:b image", 2, "absolute path")]

@@ -20,9 +20,10 @@ public sealed class ConfigurationTests
             command_line = "quiet \"x\""
             cpus = 2
             memory = "1G"
+            templates = "/t"
             """);
         Assert.Equal(
-            new ShimConfig { Vmm = "/opt/cnvm-vmm", Kernel = "/k", Initramfs = "/i", CommandLine = "quiet \"x\"", Cpus = 2, Memory = 1UL << 30 }, config);
+            new ShimConfig { Vmm = "/opt/cnvm-vmm", Kernel = "/k", Initramfs = "/i", CommandLine = "quiet \"x\"", Cpus = 2, Memory = 1UL << 30, Templates = "/t" }, config);
         Assert.Equal(new ShimConfig(), ShimConfig.Parse("f", ""));
         Assert.Equal(new ShimConfig(), ShimConfig.Parse("f", "[sandbox]\n"));
     }
@@ -37,6 +38,7 @@ public sealed class ConfigurationTests
     [InlineData("[sandbox]\nmemory = \"99999999999999999999G\"", "64M")]
     [InlineData("[sandbox]\nmemory = \"\"", "64M")]
     [InlineData("[sandbox]\nkernel = \"k\"", "absolute")]
+    [InlineData("[sandbox]\ntemplates = \"t\"", "absolute")]
     [InlineData("[sandbox]\nkernel = [\"/k\"]", "text in quotes")]
     [InlineData("[sandbox]\nkernel = { a = 1 }", "kernel")]
     [InlineData("[other]\na = 1", "[sandbox]")]

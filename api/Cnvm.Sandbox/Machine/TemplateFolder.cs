@@ -9,8 +9,9 @@ internal static class TemplateFolder
     private const string Configuration = "config.json";
 
     /// <summary>Makes what a sandbox is restored from.</summary>
-    /// <exception cref="SandboxException">The template is none.</exception>
-    public static void Prepare(string template, SandboxFolder folder)
+    /// <param name="folders">In place of those that the template was made with.</param>
+    /// <exception cref="SandboxException">The template is none, or has other folders.</exception>
+    public static void Prepare(string template, SandboxFolder folder, IReadOnlyList<SharedFolder> folders)
     {
         template = Path.GetFullPath(template);
         Directory.CreateDirectory(folder.Template);
@@ -29,13 +30,16 @@ internal static class TemplateFolder
             config["vsock"]!["socket"] = folder.VsockSocket;
             config["serial"]!["file"] = folder.ConsoleLog;
             config["serial"]!["file_size"] = SandboxFolder.LogLimit;
-            foreach (JsonNode? share in config["fs"]!.AsArray())
+            JsonArray shares = config["fs"]!.AsArray();
+            if (shares.FirstOrDefault(s => (string?)s!["tag"] == GuestPaths.SharedTag) is { } shared)
             {
-                if ((string?)share!["tag"] == GuestPaths.SharedTag)
-                {
-                    share["path"] = folder.Shared;
-                    share["readonly"] = folder.SharedIsReadOnly;
-                }
+                shared["path"] = folder.Shared;
+                shared["readonly"] = folder.SharedIsReadOnly;
+            }
+
+            for (int i = 0; i < folders.Count; i++)
+            {
+                Replace(shares, GuestPaths.TagOf(i), Path.GetFullPath(folders[i].Path), folders[i].ReadOnly);
             }
 
             File.WriteAllText(Path.Combine(folder.Template, Configuration), config.ToJsonString());
@@ -44,6 +48,21 @@ internal static class TemplateFolder
         {
             throw new SandboxException(
                 SandboxErrorKind.Invalid, $"{template} is no template of a sandbox (MakeTemplateAsync makes one): {e.Message}", e);
+        }
+
+        void Replace(JsonArray shares, string tag, string path, bool readOnly)
+        {
+            foreach (JsonNode? share in shares)
+            {
+                if ((string?)share!["tag"] == tag && ((bool?)share["readonly"] ?? false) == readOnly)
+                {
+                    share["path"] = path;
+                    return;
+                }
+            }
+
+            throw new SandboxException(
+                SandboxErrorKind.Invalid, $"{path} has no place in the template {template}: it was made with fewer folders, or with one that is {(readOnly ? "not " : "")}read-only there");
         }
     }
 }

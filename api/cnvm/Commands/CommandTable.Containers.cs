@@ -37,6 +37,7 @@ internal static partial class CommandTable
                 HostQuery.Hypervisor,
                 new("--kernel", "FILE", "kernel of the guest (vmlinux-small beside cnvm, or in CNVM_IMAGES)"),
                 new("--initramfs", "FILE", "what the guest starts with (sandbox-initramfs.cpio, as the kernel)"),
+                new("--template", "FOLDER", "go on from a saved VM in FOLDER instead of booting; the first of its kind makes it"),
                 new("--store", "FOLDER", "where images are unpacked (in the cache of the user: .cache/cnvm/images)"),
             ],
             Details =
@@ -47,6 +48,10 @@ internal static partial class CommandTable
 
                 Without --detach the program is at this terminal, and cnvm ends with its exit code; 125 means that cnvm itself
                 failed, 126 that the program cannot be run, 127 that there is none of that name.
+
+                With --template the first VM with so many processors, so much memory and so many volumes is saved when it has booted (some ten
+                MiB), whatever its image; the next ones go on from there, each with a clock and random numbers of its own. They have no network.
+                Another kernel or another cnvm-vmm makes another one. FOLDER is this user's alone, and may be removed when no such VM runs.
 
                 Examples:
                   cnvm run debian cat /etc/os-release

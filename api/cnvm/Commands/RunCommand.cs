@@ -189,6 +189,11 @@ internal static class RunCommand
             throw CliException.Usage("--publish needs a network: leave --network none out");
         }
 
+        if (network != "none" && invocation.Value("--template") is not null)
+        {
+            throw CliException.Usage("--template: a VM that goes on from a template has no network: leave --template out, or --network and --publish");
+        }
+
         foreach (string port in invocation.Values("--publish"))
         {
             _ = ContainerSession.ParsePort(port);
@@ -222,6 +227,7 @@ internal static class RunCommand
             Kernel = SandboxImages.Find(invocation.Value("--kernel"), SandboxImages.Kernel, "--kernel"),
             Initramfs = SandboxImages.Find(invocation.Value("--initramfs"), SandboxImages.Initramfs, "--initramfs"),
             Store = invocation.Value("--store") is { } store ? Path.GetFullPath(store) : ImageStore.DefaultFolder,
+            Templates = invocation.Value("--template") is { } templates ? Path.GetFullPath(templates) : null,
             WritableRootfs = invocation.Has("--rw-rootfs"),
             Privileged = invocation.Has("--privileged"),
         };

@@ -30,7 +30,13 @@ internal sealed class ContainerSession(RunSettings settings, ContainerFolder fol
 
         ProcessOptions process = Process(image.Config);
         List<ContainerVolume> volumes = Volumes();
-        await using SandboxVm sandbox = await SandboxVm.StartAsync(Options(image, volumes)).ConfigureAwait(false);
+        SandboxOptions options = Options(image, volumes);
+        if (settings.Templates is not null)
+        {
+            options = options with { Template = await new TemplateStore(settings.Templates).OpenAsync(options).ConfigureAwait(false) };
+        }
+
+        await using SandboxVm sandbox = await SandboxVm.StartAsync(options).ConfigureAwait(false);
         var state = new ContainerState
         {
             Image = settings.Image, Command = process.Arguments, Created = created, Pid = Environment.ProcessId, Sandbox = sandbox.Folder, Rootfs = image.Rootfs,

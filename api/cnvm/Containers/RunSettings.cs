@@ -50,6 +50,9 @@ internal sealed record RunSettings
 
     public string Store { get; init; } = "";
 
+    /// <summary>Folder with templates that VMs go on from; null: the VM boots.</summary>
+    public string? Templates { get; init; }
+
     /// <summary>What the container writes goes to the folder that the image is.</summary>
     public bool WritableRootfs { get; init; }
 

@@ -13,7 +13,7 @@ internal sealed record ShimConfig
     private const long MostBytes = 1 << 20;
 
     /// <summary>What <c>[sandbox]</c> takes.</summary>
-    private static readonly string[] Keys = ["vmm", "kernel", "initramfs", "command_line", "cpus", "memory"];
+    private static readonly string[] Keys = ["vmm", "kernel", "initramfs", "command_line", "cpus", "memory", "templates"];
 
     /// <summary>Path of cnvm-vmm; null: beside the shim, or in PATH.</summary>
     public string? Vmm { get; init; }
@@ -32,6 +32,9 @@ internal sealed record ShimConfig
 
     /// <summary>Bytes of memory of a sandbox whose containers have no limit; with one, that the guest's system itself gets beside it.</summary>
     public ulong Memory { get; init; } = 256UL << 20;
+
+    /// <summary>Folder with saved virtual machines that sandboxes go on from instead of booting; null: they boot.</summary>
+    public string? Templates { get; init; }
 
     /// <exception cref="ShimException">The file cannot be read, or says something that this runtime does not know.</exception>
     public static ShimConfig Load(string path)
@@ -111,6 +114,7 @@ internal sealed record ShimConfig
         "command_line" => this with { CommandLine = Text(name, parser, key) },
         "cpus" => this with { Cpus = (int)Number(name, parser, key, 1, MostCpus) },
         "memory" => this with { Memory = Size(name, parser, key) },
+        "templates" => this with { Templates = FilePath(name, parser, key) },
         _ => throw Unknown(name, parser.Current.Line, $"key '{key}'", $"[sandbox] takes {string.Join(", ", Keys)}"),
     };
 

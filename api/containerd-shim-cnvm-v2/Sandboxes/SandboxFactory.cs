@@ -32,6 +32,11 @@ internal sealed class SandboxFactory(ILogger logger) : ISandboxFactory
         };
         if (settings.RestoreFrom is null)
         {
+            if (settings.Templates is not null)
+            {
+                options = options with { Template = await new TemplateStore(settings.Templates).OpenAsync(options, cancellation) };
+            }
+
             return new VmSandbox(await SandboxVm.StartAsync(options, cancellation), null, EntryOf(settings.Directory, settings.Name), logger);
         }
 

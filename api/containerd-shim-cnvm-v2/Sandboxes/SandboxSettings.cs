@@ -35,6 +35,9 @@ internal sealed record SandboxSettings
     /// <summary>Folder with a state that <see cref="ISandbox.SaveAsync"/> saved, to go on from; null: the guest boots.</summary>
     public string? RestoreFrom { get; init; }
 
+    /// <summary>Folder with templates that sandboxes go on from; null: the guest boots.</summary>
+    public string? Templates { get; init; }
+
     /// <summary>The first container, which the state's one goes on as.</summary>
     public required ContainerSettings First { get; init; }
 }

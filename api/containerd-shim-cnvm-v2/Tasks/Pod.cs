@@ -176,6 +176,7 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
                 Memory = config.Memory + bundle.MemoryLimit,
                 HostName = bundle.HostName,
                 NetworkNamespace = bundle.NetworkNamespace,
+                Templates = config.Templates,
                 RestoreFrom = request.Checkpoint.Length > 0 ? request.Checkpoint : null,
                 First = first,
             },

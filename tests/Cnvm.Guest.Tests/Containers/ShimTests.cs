@@ -63,6 +63,24 @@ public abstract class ShimTests(GuestHostFixture fixture, ITestOutputHelper outp
     }
 
     [GuestFact]
+    public async Task A_machine_goes_on_from_a_template_that_the_first_one_makes()
+    {
+        await using Containerd containerd = await StartAsync();
+        string directory = containerd.Directory;
+        string options = $"--runtime-config-path {directory}/template.toml";
+        await containerd.RunAsync(
+            $"cp {Shell.Quote(Path.Combine(Repository.Images, "vmlinux-small"))} {directory}/kernel; printf '[sandbox]\\nkernel = \"%s\"\\ntemplates = \"%s\"\\n' {directory}/kernel {directory}/templates >{directory}/template.toml");
+        CommandResult first = await containerd.RunContainerAsync("first", "echo one; exit 3", options);
+        Assert.True(first is { ExitCode: 3, Output: "one\n" }, $"{first}\n{await containerd.LogAsync()}");
+
+        // A file that looks like the kernel, and would not boot.
+        await containerd.RunAsync($"cd {directory}; touch --reference kernel time; size=$(stat -c %s kernel); truncate -s 0 kernel; truncate -s $size kernel; touch --reference time kernel");
+        CommandResult second = await containerd.RunContainerAsync("second", "echo two; exit 4", options);
+        Assert.True(second is { ExitCode: 4, Output: "two\n" }, $"{second}\n{await containerd.LogAsync()}");
+        await containerd.AssertNothingIsLeftAsync();
+    }
+
+    [GuestFact]
     public async Task A_container_goes_on_from_a_checkpoint()
     {
         await using Containerd containerd = await StartAsync();

@@ -179,6 +179,40 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
     }
 
     [SkippableFact]
+    public void Cnvm_run_goes_on_from_a_template_that_the_first_one_makes()
+    {
+        SandboxFixture.SkipWithout(SandboxFixture.Cli);
+        string kernel = fixture.PathOf("kernel");
+        File.Copy(SandboxFixture.Kernel, kernel);
+        string templates = fixture.PathOf("templates");
+        string[] volumes = [Directory.CreateDirectory(fixture.PathOf("first")).FullName, Directory.CreateDirectory(fixture.PathOf("second")).FullName];
+        (int, string, string) Run(string volume, string script) => Cnvm(
+            "run", "--hypervisor", "soft", "--memory", "256M", "--kernel", kernel, "--template", templates, "-v", $"{volume}:/tmp", fixture.Rootfs, "sh", "-c", script);
+        Assert.Equal((3, "one\n", ""), Run(volumes[0], "echo one >/tmp/file; cat /tmp/file; exit 3"));
+        string template = Assert.Single(Directory.GetDirectories(templates), d => Path.GetFileName(d) != "making");
+
+        // A file that looks like the kernel, and would not boot.
+        long length = new FileInfo(kernel).Length;
+        DateTime changed = File.GetLastWriteTimeUtc(kernel);
+        using (FileStream empty = new(kernel, FileMode.Truncate))
+        {
+            empty.SetLength(length);
+        }
+
+        File.SetLastWriteTimeUtc(kernel, changed);
+        File.WriteAllText(Path.Combine(volumes[1], "given"), "two\n");
+        (int exitCode, string output, string error) = Run(volumes[1], "cat /tmp/given; date +%s; echo made >/tmp/made; exit 4");
+        string[] lines = output.Split('\n');
+        Assert.Equal((4, "two", ""), (exitCode, lines[0], error));
+        long now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        Assert.InRange(long.Parse(lines[1]), now - 120, now + 5);
+        Assert.Equal("made\n", File.ReadAllText(Path.Combine(volumes[1], "made")));
+        Assert.False(File.Exists(Path.Combine(volumes[0], "made")));
+        Assert.True(Directory.Exists(template));
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(fixture.Runtime, "sandboxes")));
+    }
+
+    [SkippableFact]
     public void A_container_in_the_background_is_listed_entered_read_stopped_and_removed()
     {
         SandboxFixture.SkipWithout(SandboxFixture.Cli);
