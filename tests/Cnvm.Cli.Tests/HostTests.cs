@@ -39,7 +39,7 @@ public sealed class HostTests : IDisposable
         MachineState guest = SnapshotFixture.Guest();
         guest = guest with
         {
-            Vcpus = [.. guest.Vcpus.Select(v => v with { State = v.State with { Cpuid = host.Cpuid, TscKhz = host.TscKhz } })],
+            Vcpus = [.. guest.Vcpus.Select(v => v with { State = v.State with { Cpuid = host.Cpuid, TscKhz = host.TscKhz, Msrs = [] } })],
         };
         SnapshotFixture.WriteState(Path.Combine(_cli.Folder, "same"), guest);
         CliResult yes = _cli.Run("check", "same", "--against", "host", "--hypervisor", "soft");

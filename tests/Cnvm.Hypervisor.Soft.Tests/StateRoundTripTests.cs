@@ -59,6 +59,28 @@ public sealed class StateRoundTripTests
         Assert.Equal(unchecked(4_000_000 - Minute), partition.TscOffset(0, 5_000_000, scaled: 1_000_000 + Minute, Khz));
     }
 
+    /// <summary>What is saved here is also taken here, so that no snapshot is refused where it was made.</summary>
+    [Fact]
+    public void The_registers_that_are_saved_are_those_that_a_host_says_it_has()
+    {
+        using SoftMachine machine = new();
+        using SoftHypervisor soft = SoftHypervisor.Create();
+        Assert.Empty(machine.Vcpu.Save().Msrs.Select(m => m.Index).Where(i => !soft.Msrs.Contains(i)));
+        Assert.False(soft.Msrs.Contains(0xc000_0103 + 0x1000));
+        Assert.Equal(soft.Msrs.Order().Distinct(), soft.Msrs);
+    }
+
+    [SkippableFact]
+    public void Kvm_has_the_registers_that_it_saves()
+    {
+        Skip.IfNot(Differential.KvmProcessor.IsAvailable(), "no /dev/kvm");
+        using KvmHypervisor kvm = KvmHypervisor.Open();
+        using IPartition partition = kvm.CreatePartition(new PartitionOptions { MaxVcpus = 1 });
+        using IVirtualCpu vcpu = partition.CreateVcpu(0, 0, kvm.SupportedCpuid, new TestBus());
+        vcpu.Bind();
+        Assert.Empty(vcpu.Save().Msrs.Select(m => m.Index).Where(i => !kvm.Msrs.Contains(i)));
+    }
+
     private static void AssertSame(VcpuState a, VcpuState b)
     {
         Assert.Equal(a.Cpuid, b.Cpuid);

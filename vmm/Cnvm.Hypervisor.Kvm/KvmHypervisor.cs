@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.Intrinsics.X86;
 using Cnvm.Arch.Cpuid;
+using Cnvm.Hypervisor.State;
 using Cnvm.Linux;
 using Cnvm.Linux.Kvm;
 using Microsoft.Extensions.Logging;
@@ -54,6 +55,8 @@ public sealed class KvmHypervisor : IHypervisor
     public CpuidTable SupportedCpuid => _supportedCpuid ??= KvmCpuid.Supported(_fd.Value);
 
     public uint GuestTscKhz => field != 0 ? field : field = ReadGuestTscKhz();
+
+    public MsrSet Msrs => field ??= KvmMsrs.Settable(_fd.Value);
 
     /// <summary>Opens the device and checks that it can do what a partition needs.</summary>
     /// <exception cref="HypervisorException">There is no such device, no permission, or it is too old; the message says which.</exception>

@@ -16,15 +16,6 @@ internal sealed unsafe partial class KvmVirtualCpu
     // One ioctl takes a few microseconds.
     private static readonly TimeSpan Undisturbed = TimeSpan.FromMicroseconds(20);
 
-    // KVM_GET_MSR_INDEX_LIST knows a few hundred at most.
-    private const int MaxListedMsrs = 4096;
-
-    private static readonly uint[] MemoryTypeRanges =
-    [
-        0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207, 0x208, 0x209, 0x20A, 0x20B, 0x20C, 0x20D, 0x20E, 0x20F,
-        0x250, 0x258, 0x259, 0x268, 0x269, 0x26A, 0x26B, 0x26C, 0x26D, 0x26E, 0x26F, MsrIndex.MtrrDefType,
-    ];
-
     /// <param name="tscTimestamp">Host monotonic time in nanoseconds at which the TSC was read.</param>
     private ImmutableArray<MsrValue> SaveMsrs(out ulong tscTimestamp)
     {
@@ -153,23 +144,11 @@ internal sealed unsafe partial class KvmVirtualCpu
     /// <summary>KVM_GET_MSR_INDEX_LIST without what this vCPU's CPUID or the host keeps from being read.</summary>
     private uint[] ReadableMsrs()
     {
-        var buffer = new uint[1 + MaxListedMsrs];
-        buffer[0] = MaxListedMsrs;
-        // SAFETY: the kernel writes at most as many indices as the header offers.
-        fixed (uint* p = buffer)
-        {
-            KvmIoctl.Call(_partition.Hypervisor.Fd, KvmRequest.KVM_GET_MSR_INDEX_LIST, (nint)p);
-        }
-
         // Memory type ranges are read and written as any other, but kernels do not list them (SDM vol. 3 §12.11).
-        uint[] listed = [.. buffer[1..(int)(1 + buffer[0])], .. MemoryTypeRanges];
+        uint[] listed = [.. KvmMsrs.Listed(_partition.Hypervisor.Fd), .. KvmMsrs.MemoryTypeRanges];
         Array.Sort(listed);
-        return [.. listed.Distinct().Where(i => !StandsElsewhere(i) && TryReadMsr(i, out _))];
+        return [.. listed.Distinct().Where(i => !KvmMsrs.StandsElsewhere(i) && TryReadMsr(i, out _))];
     }
-
-    /// <summary>Part of another element of the state; KVM's clock registers have an older name each, for the same value.</summary>
-    private static bool StandsElsewhere(uint index) => index is MsrIndex.ApicBase or MsrIndex.Efer or MsrIndex.FsBase or MsrIndex.GsBase
-        or MsrIndex.KvmWallClockOld or MsrIndex.KvmSystemTimeOld;
 
     private bool TryReadMsr(uint index, out ulong value)
     {

@@ -1,5 +1,6 @@
 using Cnvm.Arch.Cpuid;
 using Cnvm.Hypervisor.Soft.Platform;
+using Cnvm.Hypervisor.State;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -30,6 +31,8 @@ public sealed class SoftHypervisor : IHypervisor
     public CpuidTable SupportedCpuid { get; } = SoftCpuid.Create();
 
     public uint GuestTscKhz => SoftVcpu.DefaultTscKhz;
+
+    public MsrSet Msrs => SoftVcpu.Msrs;
 
     /// <summary>Always succeeds: nothing of the host is needed.</summary>
     public static SoftHypervisor Create(ILogger? log = null) => new(log ?? NullLogger.Instance);

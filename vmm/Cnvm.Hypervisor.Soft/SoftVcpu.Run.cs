@@ -36,9 +36,9 @@ internal sealed unsafe partial class SoftVcpu
         // Requests may have been posted while the vCPU was outside.
         Interlocked.Or(ref c->Attention, AttentionBits.FlushWrites | AttentionBits.Invalidate | AttentionBits.Interrupt);
         bool atStop = true;
-        if (_injected >= 0)
+        if (_injected >= 0 || !ReferenceEquals(_arrived, s_nothing))
         {
-            DeliverInjected();
+            DeliverArrived();
         }
 
         for (; ; )

@@ -19,6 +19,11 @@ internal sealed unsafe partial class SoftVcpu
         Msr.Lstar, Msr.Cstar, Msr.SyscallMask, Msr.KernelGsBase, Msr.TscAux,
     ];
 
+    /// <summary>Registers that <see cref="Restore"/> takes with a value.</summary>
+    public static MsrSet Msrs => field ??= new MsrSet(
+        [.. NamedMsrs, .. PlainMsrs.Defaults.Select(m => m.Index), .. PlainMsrs.Dispensable, Msr.KvmWallClockOld, Msr.KvmSystemTimeOld,
+            Msr.Efer, Msr.ApicBase, Msr.FsBase, Msr.GsBase]);
+
     // MXCSR in the legacy area (SDM vol. 1 table 10-2).
     private const int MxcsrOffset = 24;
 
@@ -72,15 +77,7 @@ internal sealed unsafe partial class SoftVcpu
             Msrs = [.. msrs],
             TscKhz = _tscKhz,
             TscTimestamp = (ulong)now,
-            Events = new VcpuEvents
-            {
-                InterruptShadow = (byte)(c->Shadow != 0 ? 2 : 0),
-                NmiPending = _nmiPending != 0,
-                NmiMasked = _nmiMasked,
-                NmiInjected = _injected == Vectors.NMI,
-                InterruptInjected = _injected > Vectors.NMI,
-                InterruptVector = (byte)(_injected > Vectors.NMI ? _injected : 0),
-            },
+            Events = SaveEvents(),
         };
     }
 
@@ -147,11 +144,7 @@ internal sealed unsafe partial class SoftVcpu
             }
         }
 
-        VcpuEvents events = state.Events;
-        c->Shadow = events.InterruptShadow != 0 ? 1 : 0;
-        _nmiPending = events.NmiPending ? 1 : 0;
-        _nmiMasked = events.NmiMasked;
-        _injected = events.NmiInjected ? Vectors.NMI : events.InterruptInjected && !events.InterruptIsSoftware ? events.InterruptVector : -1;
+        RestoreEvents(state.Events);
         _mp = state.MpState;
 
         // A kick that came between a look at a lock and the halt has no place in the state: the guest looks again, once for nothing perhaps.
@@ -212,18 +205,6 @@ internal sealed unsafe partial class SoftVcpu
 
         _foreignMsrs.Add(msr);
         return true;
-    }
-
-    /// <summary>Vector of an interrupt that was acknowledged where the state was saved and has not reached its handler; -1: none.</summary>
-    private int _injected = -1;
-
-    /// <summary>Delivers what the saved vCPU was about to take. Faults need nothing: their instruction is executed again.</summary>
-    private void DeliverInjected()
-    {
-        int vector = _injected;
-        _injected = -1;
-        _mp = MpState.Runnable;
-        DeliverInterrupt(vector);
     }
 
     /// <summary>Hardware takes the CPL from the DPL of SS, also where SS is null.</summary>

@@ -163,6 +163,8 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu
         FpuState.ClearAvx(_c, 16);
         _c->Cpl = 0;
         _c->Shadow = 0;
+        _injected = -1;
+        _arrived = s_nothing;
         _c->Budget = Slice;
         ResetMsrs();
         Mmu.FlushAll(_c);

@@ -1,4 +1,5 @@
 using Cnvm.Arch.Cpuid;
+using Cnvm.Hypervisor.State;
 
 namespace Cnvm.Hypervisor;
 
@@ -17,6 +18,10 @@ public interface IHypervisor : IDisposable
     /// Frequency in kHz that a guest's TSC has unless another is asked for; 0 if nobody knows. The first call may make a machine to find out.
     /// </summary>
     uint GuestTscKhz { get; }
+
+    /// <summary>Model-specific registers that a restored vCPU has here; <see cref="MsrSet.Unknown"/> if nobody knows.</summary>
+    /// <exception cref="HypervisorException">The hypervisor does not tell.</exception>
+    MsrSet Msrs { get; }
 
     /// <summary>Creates an empty machine: no memory, no vCPUs.</summary>
     /// <exception cref="HypervisorException">The host refused.</exception>

@@ -91,18 +91,19 @@ public sealed unsafe partial class Userfaultfd : IDisposable
 
     /// <summary>Puts pages in their places and wakes who waits for them. A page that is there already stays as it is.</summary>
     /// <param name="data">Whole pages.</param>
-    /// <exception cref="LinuxException">The host has no memory, or the range is not registered.</exception>
+    /// <exception cref="LinuxException">The host has no memory, or the range is not registered. What has not come is still missing, and can be given again.</exception>
     public void Copy(nint address, ReadOnlySpan<byte> data)
     {
+        var fill = new PageFill("UFFDIO_COPY", (ulong)data.Length);
         fixed (byte* from = data)
         {
-            for (ulong done = 0; done < (ulong)data.Length;)
+            while (!fill.IsDone)
             {
-                var copy = new uffdio_copy { dst = (ulong)address + done, src = (ulong)(from + done), len = (ulong)data.Length - done };
+                var copy = new uffdio_copy { dst = (ulong)address + fill.Done, src = (ulong)(from + fill.Done), len = fill.Left };
 
                 // SAFETY: the kernel reads the pinned pages, and writes missing pages of a registered range and a local.
                 int result = Libc.ioctl(_fd.Value, UFFDIO_COPY, &copy);
-                done += Advance(result, copy.copy, copy.len, "UFFDIO_COPY", (ulong)address + done);
+                Take(ref fill, result, copy.copy, address);
             }
         }
     }
@@ -111,13 +112,14 @@ public sealed unsafe partial class Userfaultfd : IDisposable
     /// <inheritdoc cref="Copy"/>
     public void Zero(nint address, ulong length)
     {
-        for (ulong done = 0; done < length;)
+        var fill = new PageFill("UFFDIO_ZEROPAGE", length);
+        while (!fill.IsDone)
         {
-            var zero = new uffdio_zeropage { range = new uffdio_range { start = (ulong)address + done, len = length - done } };
+            var zero = new uffdio_zeropage { range = new uffdio_range { start = (ulong)address + fill.Done, len = fill.Left } };
 
             // SAFETY: the kernel changes missing pages of a registered range and a local.
             int result = Libc.ioctl(_fd.Value, UFFDIO_ZEROPAGE, &zero);
-            done += Advance(result, zero.zeropage, length - done, "UFFDIO_ZEROPAGE", (ulong)address + done);
+            Take(ref fill, result, zero.zeropage, address);
         }
     }
 
@@ -179,24 +181,12 @@ public sealed unsafe partial class Userfaultfd : IDisposable
             Libc.ioctl(device.Value, USERFAULTFD_IOC_NEW, (nint)(Libc.O_CLOEXEC | Libc.O_NONBLOCK)), "USERFAULTFD_IOC_NEW"));
     }
 
-    private ulong Advance(int result, long done, ulong length, string operation, ulong address)
+    private void Take(ref PageFill fill, int result, long filled, nint address)
     {
-        if (result == 0)
+        if (fill.Take(result == 0 ? 0 : LinuxError.Last, filled))
         {
-            return length;
-        }
-
-        switch (LinuxError.Last)
-        {
-            case Errno.EAGAIN:
-                return done > 0 ? (ulong)done : 0;
-            case Errno.EEXIST:
-                // It has been given by somebody else; who sleeps must not miss that.
-                Wake((nint)address);
-                return PageBytes;
-            default:
-                LinuxError.Throw(operation);
-                return 0;
+            // It has been given by somebody else; who sleeps must not miss that.
+            Wake(address + (nint)(fill.Done - PageBytes));
         }
     }
 

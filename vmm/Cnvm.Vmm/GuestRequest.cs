@@ -17,4 +17,7 @@ internal enum GuestRequest
 
     /// <summary>The hypervisor cannot run the guest any further.</summary>
     Failed,
+
+    /// <summary>The memory that the guest goes on from turned out not to be what was saved.</summary>
+    Damaged,
 }

@@ -97,7 +97,8 @@ internal sealed partial class VirtualMachine
         try
         {
             complete(state);
-            machine._backgroundLoad = image.LoadInBackground(machine._memory, machine._logger);
+            machine._backgroundLoad = image.LoadInBackground(
+                machine._memory, damage => machine.Request(GuestRequest.Damaged, damage), machine._logger);
             return machine;
         }
         catch

@@ -351,6 +351,13 @@ public sealed partial class VmmService : IVmm, IDisposable
                     Shutdown();
                     ExitUnlessKept(1);
                     break;
+                case GuestRequest.Damaged:
+                    // What it goes on to do may reach its disks.
+                    LogDamaged(report ?? "no report");
+                    Emit("vm", "memory-damaged", report);
+                    Shutdown();
+                    ExitUnlessKept(1);
+                    break;
             }
         }
         catch (VmmException e)
@@ -409,6 +416,9 @@ public sealed partial class VmmService : IVmm, IDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "the guest cannot run any further\n{Report}")]
     private partial void LogFailed(string report);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "the guest is stopped, because its memory is not what was saved: {Report}")]
+    private partial void LogDamaged(string report);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "the guest's request {Request} failed")]
     private partial void LogRequestFailed(Exception exception, GuestRequest request);

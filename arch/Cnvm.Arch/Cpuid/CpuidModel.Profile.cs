@@ -5,6 +5,8 @@ public static partial class CpuidModel
 {
     private const uint KvmSignature = 0x4000_0000;
     private const uint KvmFeatures = 0x4000_0001;
+    private const uint HypervisorFrequencies = 0x4000_0010;
+    private const uint TscFrequency = 0x15;
     private const uint LastKnownBasic = 0xd;
     private const uint LastKnownExtended = 0x8000_001e;
 
@@ -39,6 +41,14 @@ public static partial class CpuidModel
                 uint value = (uint)modifier.Mask.ApplyTo(CpuFeature.Get(entry, modifier.Register));
                 draft.Set(With(entry, modifier.Register, value));
             }
+        }
+
+        if (profile.TscKhz != 0)
+        {
+            draft.Change(HypervisorFrequencies, e => e with { Eax = profile.TscKhz });
+
+            // It has ratios of the host's crystal.
+            draft.Remove(TscFrequency);
         }
     }
 

@@ -106,6 +106,31 @@ public sealed class GuestContractTests : IDisposable
         Assert.Contains(CpuidModel.MissingFor(v4, Table()), f => f.Name == "avx512f");
     }
 
+    /// <summary>A host that lacks a register is told apart from one that says nothing of its registers.</summary>
+    [Fact]
+    public void A_register_that_the_host_lacks_is_named_once_unless_nothing_depends_on_it()
+    {
+        const uint Lacking = 0xc001_1029;
+        MachineState guest = WithMsrs(
+            new MsrValue(0x10, 5), new MsrValue(0x48, 0), new MsrValue(0x1d9, 2), new MsrValue(Lacking, 7) { Policy = MsrPolicy.Offer });
+        HostCapabilities host = Host(Table());
+        Assert.Empty(GuestContract.Obstacles(guest, host));
+        Assert.Empty(GuestContract.Obstacles(guest, host with { Msrs = new MsrSet([0x1d9, 0x10]) }));
+        Assert.Equal(
+            "MSR 0x1d9: vCPU 0 of the guest has 0x2 in it, test there lacks it",
+            Assert.Single(GuestContract.Obstacles(guest, host with { Msrs = new MsrSet([0x10, 0x277]) })));
+    }
+
+    /// <summary>A file of a program that did not know of registers is read, and says nothing of them.</summary>
+    [Fact]
+    public void An_older_description_says_nothing_of_registers()
+    {
+        HostCapabilities host = Host(Table());
+        Assert.Equal(MsrSet.Unknown, HostCapabilitiesFile.Read(HostCapabilitiesFile.Write(host)).Msrs);
+        string json = System.Text.Encoding.UTF8.GetString(HostCapabilitiesFile.Write(host with { Msrs = new MsrSet([0x277, 0x1a0]) }));
+        Assert.Matches("\"index\": \"0x1a0\",\\s+\"policy\": \"offer\"[^\\]]*\"index\": \"0x277\",\\s+\"policy\": \"preserve\"", json);
+    }
+
     [Fact]
     public void A_profile_file_is_read_and_bad_ones_are_refused_by_field()
     {
@@ -147,6 +172,12 @@ public sealed class GuestContractTests : IDisposable
         TscKhz = Khz,
         Cpuid = table,
     };
+
+    private static MachineState WithMsrs(params MsrValue[] msrs)
+    {
+        MachineState guest = Guest(Table());
+        return guest with { Vcpus = [.. guest.Vcpus.Select(v => v with { State = v.State with { Msrs = [.. msrs] } })] };
+    }
 
     private static MachineState Guest(CpuidTable shown)
     {

@@ -30,6 +30,8 @@ internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
 
     public uint GuestTscKhz => inner.GuestTscKhz + FasterKhz;
 
+    public MsrSet Msrs => inner.Msrs;
+
     public IPartition CreatePartition(PartitionOptions options) => new Partition(this, inner.CreatePartition(options));
 
     public void Dispose() => inner.Dispose();

@@ -59,6 +59,31 @@ public sealed class MemoryFileTests : IDisposable
             "cut off", Assert.Throws<SnapshotException>(() => Load(new MemoryImage(FilePath, state, MemoryRestoreMode.Copy, false))).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>What is filled before the guest runs has to be there; holes and what comes later need not.</summary>
+    [SkippableTheory]
+    [InlineData(MemoryRestoreMode.Copy, false, false)]
+    [InlineData(MemoryRestoreMode.Copy, false, true)]
+    [InlineData(MemoryRestoreMode.Copy, true, false)]
+    [InlineData(MemoryRestoreMode.OnDemand, true, false)]
+    [InlineData(MemoryRestoreMode.OnDemand, false, false)]
+    public void A_host_without_room_for_it_refuses_by_name(MemoryRestoreMode mode, bool prefault, bool compress)
+    {
+        Skip.If(compress && !Cnvm.Linux.Zstd.IsAvailable, "there is no libzstd");
+        (MemoryState state, _) = Save(compress);
+        RamPiece[] plan = [new RamPiece(0, Size)];
+        Assert.Single(new MemoryImage(FilePath, state, mode, prefault, () => Size).Place(plan));
+        var poor = new MemoryImage(FilePath, state, mode, prefault, () => 4096);
+        if (mode == MemoryRestoreMode.OnDemand && !prefault)
+        {
+            Assert.Single(poor.Place(plan));
+            return;
+        }
+
+        string refused = Assert.Throws<SnapshotException>(() => poor.Place(plan)).Message;
+        Assert.Contains("this host has 0 MiB left", refused, StringComparison.Ordinal);
+        Assert.Contains(prefault ? "without prefault" : "memory_restore_mode OnDemand", refused, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Checksums_are_those_of_the_contents()
     {
@@ -134,18 +159,56 @@ public sealed class MemoryFileTests : IDisposable
         Assert.Equal(contents, seen);
     }
 
-    [Fact]
-    public void What_is_restored_on_demand_is_loaded_in_the_background()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_is_restored_on_demand_is_loaded_and_compared_in_the_background(bool prefault)
     {
         (MemoryState state, byte[] contents) = Save();
-        var image = new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, prefault: false);
+        var image = new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, prefault);
         using GuestMemory memory = Load(image);
-        using BackgroundLoad load = image.LoadInBackground(memory, NullLogger.Instance)!;
+
+        // What the guest has written meanwhile is no damage.
+        memory.GetSpan(0x2000, 1)[0] ^= 1;
+        contents[0x2000] ^= 1;
+        var damages = new List<string>();
+        using BackgroundLoad load = image.LoadInBackground(memory, damages.Add, NullLogger.Instance)!;
+
+        // Nor is what stands under the file's name by then.
+        File.Move(FilePath, FilePath + ".old");
+        File.WriteAllBytes(FilePath, new byte[Size]);
         load.Start();
         Assert.True(SpinWait.SpinUntil(() => load.HasEnded, TimeSpan.FromSeconds(60)));
-        Assert.InRange(load.Loaded, 0x3000 + 0x1_0000 + 0x1000, (long)Size);
+        Assert.Empty(damages);
+        Assert.Equal((long)Size, load.Verified);
+        Assert.InRange(load.Loaded, prefault ? 0 : 0x3000 + 0x1_0000 + 0x1000, prefault ? 0 : (long)Size);
         Assert.Equal(contents, memory.GetSpan(0, (int)Size).ToArray());
-        Assert.Null(new MemoryImage(FilePath, state, MemoryRestoreMode.Copy, prefault: false).LoadInBackground(memory, NullLogger.Instance));
+        Assert.Null(new MemoryImage(FilePath, state, MemoryRestoreMode.Copy, prefault: false).LoadInBackground(memory, damages.Add, NullLogger.Instance));
+    }
+
+    /// <summary>In data and in holes, in the first chunk, in the middle and in the last, which is shorter.</summary>
+    [Theory]
+    [InlineData(0x1234, 0, 2 << 20, false)]
+    [InlineData(3 << 20, 2 << 20, 4 << 20, false)]
+    [InlineData((int)Size - 1, 4 << 20, (int)Size, false)]
+    [InlineData((int)Size - 1, 4 << 20, (int)Size, true)]
+    public void What_was_restored_on_demand_from_a_damaged_file_is_told_once_with_its_place(int at, int from, int end, bool prefault)
+    {
+        (MemoryState state, _) = Save();
+        using (FileStream file = File.OpenWrite(FilePath))
+        {
+            file.Position = at;
+            file.WriteByte(0xa5);
+        }
+
+        var image = new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, prefault);
+        using GuestMemory memory = Load(image);
+        var damages = new List<string>();
+        using BackgroundLoad load = image.LoadInBackground(memory, damages.Add, NullLogger.Instance)!;
+        load.Start();
+        Assert.True(SpinWait.SpinUntil(() => load.HasEnded, TimeSpan.FromSeconds(60)));
+        Assert.Equal($"{FilePath} is damaged: the checksum of bytes 0x{from:x} to 0x{end:x} is wrong", Assert.Single(damages));
+        Assert.Equal(from, load.Verified);
     }
 
     [Fact]
@@ -154,11 +217,13 @@ public sealed class MemoryFileTests : IDisposable
         (MemoryState state, _) = Save();
         var image = new MemoryImage(FilePath, state, MemoryRestoreMode.OnDemand, prefault: false);
         using GuestMemory memory = Load(image);
-        image.LoadInBackground(memory, NullLogger.Instance)!.Dispose();
-        BackgroundLoad load = image.LoadInBackground(memory, NullLogger.Instance)!;
+        var damages = new List<string>();
+        image.LoadInBackground(memory, damages.Add, NullLogger.Instance)!.Dispose();
+        BackgroundLoad load = image.LoadInBackground(memory, damages.Add, NullLogger.Instance)!;
         load.Start();
         load.Dispose();
         Assert.True(load.HasEnded);
+        Assert.Empty(damages);
     }
 
     [Fact]

@@ -49,6 +49,18 @@ public sealed class ProfileTests : IDisposable
         }
     }
 
+    [SkippableFact]
+    public void A_frequency_of_its_own_is_what_cpuid_says()
+    {
+        string profile = _service.File("slow.json");
+        File.WriteAllText(profile, """{"name":"slow","tsc_khz":1234567}""");
+        _service.StartPaused(c => c with { Cpus = new CpusConfig(Profile: profile) });
+        Assert.Equal(1_234_567u, _service.Vmm.Machine().Promise(_service.Host).TscKhz);
+        VcpuState vcpu = SnapshotFolder.ReadState(_service.Take("one")).Vcpus[0].State;
+        Assert.True(vcpu.Cpuid.TryGet(0x4000_0010, 0, out CpuidEntry frequencies));
+        Assert.Equal((1_234_567u, 1_234_567u), (vcpu.TscKhz, frequencies.Eax));
+    }
+
     /// <summary>Each host measures a frequency of its own; the differences must not add up from one to the next.</summary>
     [SkippableFact]
     public void What_hosts_on_the_way_have_measured_does_not_change_the_frequency_that_was_promised()

@@ -196,6 +196,28 @@ public sealed class RestoreRequestTests : IDisposable
             '\n', Directory.GetFiles(which).Order(StringComparer.Ordinal).Select(f => $"{f} {new FileInfo(f).Length} {File.GetLastWriteTimeUtc(f).Ticks}"));
     }
 
+    /// <summary>Nothing is compared before the guest runs, and everything afterwards: it is stopped, and the event names file and place.</summary>
+    [SkippableFact]
+    public void A_guest_that_went_on_from_damaged_memory_on_demand_is_stopped()
+    {
+        _service.StartPaused();
+        string folder = _service.Take("one");
+        _service.Vmm.Delete();
+        string memory = Path.Combine(folder, SnapshotFiles.Memory);
+        using (FileStream file = File.OpenWrite(memory))
+        {
+            file.Position = (long)MemoryBytes - 1;
+            file.WriteByte(0xa5);
+        }
+
+        _service.Vmm.Restore(new RestoreConfig($"file://{folder}", MemoryRestoreMode: MemoryRestoreMode.OnDemand, Resume: true), []);
+        Assert.True(SpinWait.SpinUntil(() => _service.Vmm.Events.After(0).Any(e => e.Event.Name == "shutdown"), TimeSpan.FromSeconds(60)));
+        VmmEvent told = Assert.Single(_service.Vmm.Events.After(0), e => e.Event.Name == "memory-damaged").Event;
+        Assert.Equal(
+            ("vm", $"{memory} is damaged: the checksum of bytes 0x3e00000 to 0x4000000 is wrong"), (told.Source, told.Properties!["reason"]));
+        Assert.True(SpinWait.SpinUntil(() => _service.Vmm.Info().State == VmState.Shutdown, TimeSpan.FromSeconds(10)));
+    }
+
     /// <summary>Bytes anywhere in a snapshot's state, with a right checksum: the restore is refused or makes a machine, and the VMM lives.</summary>
     [SkippableFact]
     public void Hostile_states_end_in_refusal_or_a_machine()

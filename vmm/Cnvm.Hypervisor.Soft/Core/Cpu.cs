@@ -138,7 +138,7 @@ internal unsafe struct Cpu
     /// <summary>The interrupt controller has something that IF keeps out.</summary>
     public int InterruptWaiting;
 
-    /// <summary>Interrupts are held off for one instruction.</summary>
+    /// <summary>Interrupts are held off for one instruction: bit 0 after MOV SS, bit 1 after STI.</summary>
     public int Shadow;
 
     public int CurrentPriorityClass;

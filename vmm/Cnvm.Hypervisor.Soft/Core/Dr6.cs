@@ -12,6 +12,12 @@ internal static class Dr6
     /// <summary>Single step.</summary>
     public const ulong BS = 0x4000;
 
+    /// <summary>Bits that are 1 unless something is met, and those that are always 1.</summary>
+    public const ulong ActiveLow = 0xffff_0ff0;
+
+    /// <summary>"Any breakpoint was met" in VMX's pending debug exceptions; DR6 has always 0 there.</summary>
+    public const ulong PendingOnly = 0x1000;
+
     /// <summary>DR7: accesses to debug registers are faults.</summary>
     public const ulong Dr7GeneralDetect = 0x2000;
 }

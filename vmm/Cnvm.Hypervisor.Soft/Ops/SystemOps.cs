@@ -261,7 +261,7 @@ internal static unsafe class SystemOps
 
         if ((c->Flags & Rflags.IF) == 0)
         {
-            c->Shadow = 1;
+            c->Shadow = 2;
             Interlocked.Or(ref c->Attention, AttentionBits.Interrupt);
         }
 

@@ -19,7 +19,10 @@ internal static class PlainMsrs
     /// What KVM lists with values of its own although nothing in a guest's CPUID leads to it: feature control, platform information,
     /// VMX-independent capabilities, and KVM's halt-polling switch.
     /// </summary>
-    public static bool IsDispensable(uint index) => index is 0x3a or 0xce or 0x10a or 0x345 or 0x4b56_4d05;
+    public static IReadOnlyList<uint> Dispensable { get; } = [0x3a, 0xce, 0x10a, 0x345, 0x4b56_4d05];
+
+    /// <inheritdoc cref="Dispensable"/>
+    public static bool IsDispensable(uint index) => Dispensable.Contains(index);
 
     /// <summary>Value after a reset.</summary>
     public static ulong DefaultOf(uint index)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Cnvm.Arch.Cpuid;
+using Cnvm.Hypervisor.State;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Snapshot;
 
@@ -14,10 +15,17 @@ public static class GuestContract
     private const uint XsaveLeaf = 0xd;
 
     /// <summary>Everything that keeps the guest from running there, by name; empty when nothing does.</summary>
-    public static IReadOnlyList<string> Obstacles(MachineState guest, HostCapabilities host) => Obstacles(GuestPromise.Of(guest), host);
+    public static IReadOnlyList<string> Obstacles(MachineState guest, HostCapabilities host)
+    {
+        List<string> obstacles = Compare(GuestPromise.Of(guest), host);
+        CheckMsrs(obstacles, guest, host);
+        return obstacles;
+    }
 
-    /// <inheritdoc cref="Obstacles(MachineState, HostCapabilities)"/>
-    public static IReadOnlyList<string> Obstacles(GuestPromise guest, HostCapabilities host)
+    /// <summary>The same of a guest that runs: what its model-specific registers hold is not known yet.</summary>
+    public static IReadOnlyList<string> Obstacles(GuestPromise guest, HostCapabilities host) => Compare(guest, host);
+
+    private static List<string> Compare(GuestPromise guest, HostCapabilities host)
     {
         ArgumentNullException.ThrowIfNull(guest);
         ArgumentNullException.ThrowIfNull(host);
@@ -69,6 +77,26 @@ public static class GuestContract
                 obstacles.Add(
                     $"XSAVE component {e.Subleaf}: the guest was shown {e.Eax} bytes at {e.Ebx}, the host has {ours.Eax} at {ours.Ebx}");
             }
+        }
+    }
+
+    /// <summary>A register that holds nothing, or that a host may do without, is none.</summary>
+    private static void CheckMsrs(List<string> obstacles, MachineState guest, HostCapabilities host)
+    {
+        if (host.Msrs.Count == 0)
+        {
+            return;
+        }
+
+        var missing = from slot in guest.Vcpus
+                      from msr in slot.State.Msrs
+                      where msr.Policy == MsrPolicy.Preserve && msr.Value != 0 && !host.Msrs.Contains(msr.Index)
+                      group (slot.Index, msr.Value) by msr.Index into of
+                      orderby of.Key
+                      select (Msr: of.Key, First: of.First());
+        foreach ((uint msr, (uint vcpu, ulong value)) in missing)
+        {
+            obstacles.Add($"MSR 0x{msr:x}: vCPU {vcpu} of the guest has 0x{value:x} in it, {host.Hypervisor} there lacks it");
         }
     }
 

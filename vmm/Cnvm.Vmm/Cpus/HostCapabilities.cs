@@ -1,5 +1,6 @@
 using Cnvm.Arch.Cpuid;
 using Cnvm.Hypervisor;
+using Cnvm.Hypervisor.State;
 
 namespace Cnvm.Vmm.Cpus;
 
@@ -23,6 +24,9 @@ public sealed record HostCapabilities
     /// <summary>Every CPUID bit that a guest could be shown.</summary>
     public required CpuidTable Cpuid { get; init; }
 
+    /// <summary>Model-specific registers that a restored vCPU has; <see cref="MsrSet.Unknown"/> if the description is of an older program.</summary>
+    public MsrSet Msrs { get; init; } = MsrSet.Unknown;
+
     /// <exception cref="HypervisorException">The hypervisor does not tell.</exception>
     public static HostCapabilities Of(IHypervisor hypervisor)
     {
@@ -36,6 +40,7 @@ public sealed record HostCapabilities
             TscScaling = c.TscScaling,
             TscKhz = hypervisor.GuestTscKhz,
             Cpuid = hypervisor.SupportedCpuid,
+            Msrs = hypervisor.Msrs,
         };
     }
 }

@@ -43,6 +43,16 @@ public static class HostCapabilitiesFile
             }
 
             json.WriteEndArray();
+            json.WriteStartArray("msrs");
+            foreach (uint index in host.Msrs)
+            {
+                json.WriteStartObject();
+                json.WriteString("index", $"0x{index:x}");
+                json.WriteString("policy", MsrPolicies.Of(index) == MsrPolicy.Preserve ? "preserve" : "offer");
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
             json.WriteBase64String("state", StateWriter.Write(host, Describe));
             json.WriteEndObject();
         }
@@ -83,5 +93,22 @@ public static class HostCapabilitiesFile
         TscScaling = v.Bool(4, "tsc_scaling", s?.TscScaling),
         TscKhz = v.U32(5, "tsc_khz", s?.TscKhz),
         Cpuid = VcpuElements.Cpuid(v, 6, s?.Cpuid),
+        Msrs = Msrs(v, s?.Msrs),
     };
+
+    /// <summary>A file of a program that did not know of them has none; such a program passes over them.</summary>
+    private static MsrSet Msrs(StateVisitor v, MsrSet? set) =>
+        v.Optional(7, "msrs", set is null ? null : new IndexList([.. set.Select(i => (ulong)i)]), IndexList.Describe, ignorable: true) is { } list
+            ? new MsrSet(list.Indices.Select(i => (uint)i))
+            : MsrSet.Unknown;
+
+    private sealed record IndexList(ulong[] Indices)
+    {
+        public static IndexList Describe(StateVisitor v, IndexList? s)
+        {
+            var list = new IndexList(v.U64List(1, "indices", s?.Indices));
+            v.Require(Array.TrueForAll(list.Indices, i => i <= uint.MaxValue), "an MSR's number has 32 bits");
+            return list;
+        }
+    }
 }

@@ -11,7 +11,8 @@ namespace Cnvm.Vmm.Snapshot;
 /// <summary>The memory of a snapshot, to be put into a new machine.</summary>
 /// <param name="path">The memory file; it need not exist when no range is in it.</param>
 /// <param name="prefault">Every page is there before the guest runs.</param>
-internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreMode mode, bool prefault)
+/// <param name="available">Bytes that the host has left; null to ask it.</param>
+internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreMode mode, bool prefault, Func<ulong>? available = null)
 {
     private const int PageBytes = 4096;
 
@@ -24,7 +25,9 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
             throw new MachineBuildException($"memory: the configuration has {plan.Count} ranges of RAM, the snapshot {state.Ranges.Length}");
         }
 
-        return [.. plan.Select((piece, i) => Place(piece, state.Ranges[i]))];
+        RamPiece[] placed = [.. plan.Select((piece, i) => Place(piece, state.Ranges[i]))];
+        ThrowIfTooLarge(placed);
+        return placed;
     }
 
     /// <summary>Reads and checks what is not mapped.</summary>
@@ -54,11 +57,13 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
         }
     }
 
-    /// <summary>Loads, once the guest runs, what has not been read yet; null when all has.</summary>
+    /// <summary>Loads and compares, once the guest runs, what has not been read yet; null when all has.</summary>
     /// <param name="memory">Allocated as <see cref="Place(IReadOnlyList{RamPiece})"/> says.</param>
-    public BackgroundLoad? LoadInBackground(GuestMemory memory, ILogger logger)
+    /// <param name="onDamage">Told, on another thread, that the file is not what was saved.</param>
+    /// <exception cref="SnapshotException">The file is not there any more.</exception>
+    public BackgroundLoad? LoadInBackground(GuestMemory memory, Action<string> onDamage, ILogger logger)
     {
-        if (mode != MemoryRestoreMode.OnDemand || prefault)
+        if (mode != MemoryRestoreMode.OnDemand)
         {
             return null;
         }
@@ -69,11 +74,11 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
             MemoryRangeState range = state.Ranges[i];
             if (range.IsSaved)
             {
-                pieces.Add(new BackgroundLoad.Piece(memory.Regions[i].HostAddress, (long)range.FileOffset, (long)range.Size));
+                pieces.Add(new BackgroundLoad.Piece(memory.Regions[i].HostAddress, (long)range.FileOffset, (long)range.Size, range.Checksums));
             }
         }
 
-        return pieces.Count > 0 ? new BackgroundLoad(path, [.. pieces], logger) : null;
+        return pieces.Count > 0 ? new BackgroundLoad(Open(), path, [.. pieces], state.ChunkBytes, maps: !prefault, onDamage, logger) : null;
     }
 
     private RamPiece Place(RamPiece piece, MemoryRangeState range)
@@ -109,28 +114,30 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
                 $"memory{Zone(piece.ZoneId)}: memory_restore_mode OnDemand needs private memory of small pages; use Copy");
     }
 
-    private SafeFileHandle Open()
+    /// <summary>A host that has not so much memory would end this program, or another one, in the middle of it.</summary>
+    private void ThrowIfTooLarge(RamPiece[] placed)
     {
-        try
+        ulong needed = 0;
+        using SafeFileHandle? file = mode == MemoryRestoreMode.Copy && Array.Exists(state.Ranges, r => r.IsSaved) ? Open() : null;
+        for (int i = 0; i < placed.Length; i++)
         {
-            SafeFileHandle file = RegularFile.OpenRead(path);
-            long needed = state.Zstd is { } zstd
-                ? zstd.Frames.Sum(f => (long)f)
-                : state.Ranges.Max(r => r.IsSaved ? (long)(r.FileOffset + r.Size) : 0);
-            long length = RandomAccess.GetLength(file);
-            if (length < needed)
+            // Huge pages and files that keep themselves are no part of what is left.
+            if (state.Ranges[i].IsSaved && !placed[i].HugePages)
             {
-                file.Dispose();
-                throw new SnapshotException($"{path} is cut off: it has {length} bytes, the snapshot needs {needed}");
+                needed += placed[i].Prefault ? placed[i].Size : file is null ? 0 : SnapshotMemory.HeldBytes(file, state, i);
             }
-
-            return file;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+
+        ulong left = needed == 0 ? ulong.MaxValue : available?.Invoke() ?? AvailableMemory.Read();
+        if (needed > left)
         {
-            throw new SnapshotException($"{path}: {e.Message}", e);
+            throw new SnapshotException(
+                $"memory: {needed >> 20} MiB are to be filled before the guest runs, and this host has {left >> 20} MiB left; "
+                + (prefault ? "restore without prefault" : "restore with memory_restore_mode OnDemand") + ", or make room");
         }
     }
+
+    private SafeFileHandle Open() => SnapshotMemory.Open(path, state);
 
     private void Load(SafeFileHandle file, DataExtents extents, MemoryRangeState range, GuestMemory memory)
     {
