@@ -15,16 +15,14 @@ public sealed class DirectoryTreeTests : IDisposable
         File.WriteAllText(Path.Combine(_folder, "f"), "found");
         Directory.CreateDirectory(Path.Combine(_folder, "a"));
         using var stop = new CancellationTokenSource();
-        Task renaming = Task.Factory.StartNew(
-            () =>
+        Task renaming = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested)
             {
-                while (!stop.IsCancellationRequested)
-                {
-                    Directory.Move(Path.Combine(_folder, "a"), Path.Combine(_folder, "b"));
-                    Directory.Move(Path.Combine(_folder, "b"), Path.Combine(_folder, "a"));
-                }
-            },
-            TaskCreationOptions.LongRunning);
+                Directory.Move(Path.Combine(_folder, "a"), Path.Combine(_folder, "b"));
+                Directory.Move(Path.Combine(_folder, "b"), Path.Combine(_folder, "a"));
+            }
+        });
         using DirectoryTree tree = DirectoryTree.Open(_folder);
         try
         {

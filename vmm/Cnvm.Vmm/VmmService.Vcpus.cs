@@ -11,7 +11,7 @@ public sealed partial class VmmService
     private bool PlugsVcpus => _plugsVcpus || _config!.Cpus.MaxVcpus > _config.Cpus.BootVcpus;
 
     /// <summary>Gives a booted machine another number of vCPUs, or asks its guest to give some up.</summary>
-    private void ResizeVcpus(VirtualMachine machine, uint desired)
+    private static void ResizeVcpus(VirtualMachine machine, uint desired)
     {
         if (machine.IsVcpuRemovalPending)
         {

@@ -163,8 +163,9 @@ internal sealed partial class BackgroundLoad : IDisposable
         }
 
         // EINVAL: Linux before 5.14. What is compared is then in the page cache at least.
+        var refusal = new LinuxException("madvise(MADV_POPULATE_READ)", LinuxError.Last);
         _maps = false;
-        LogNotMapped(new LinuxException("madvise(MADV_POPULATE_READ)", LinuxError.Last), _path);
+        LogNotMapped(refusal, _path);
     }
 
     /// <summary>From the file, and not from where it is mapped: the guest may have written there.</summary>
