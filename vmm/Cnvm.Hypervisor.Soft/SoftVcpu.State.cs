@@ -21,7 +21,7 @@ internal sealed unsafe partial class SoftVcpu
 
     /// <summary>Registers that <see cref="Restore"/> takes with a value.</summary>
     public static MsrSet Msrs => field ??= new MsrSet(
-        [.. NamedMsrs, .. PlainMsrs.Defaults.Select(m => m.Index), .. PlainMsrs.Dispensable, Msr.KvmWallClockOld, Msr.KvmSystemTimeOld,
+        [.. NamedMsrs, .. PlainMsrs.Indices, .. PlainMsrs.Dispensable, Msr.KvmWallClockOld, Msr.KvmSystemTimeOld,
             Msr.Efer, Msr.ApicBase, Msr.FsBase, Msr.GsBase]);
 
     // MXCSR in the legacy area (SDM vol. 1 table 10-2).

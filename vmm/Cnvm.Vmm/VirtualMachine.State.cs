@@ -93,7 +93,7 @@ internal sealed partial class VirtualMachine
     {
         VirtualMachine machine = Prepare(
             hypervisor, config, consoles, logging, onRequest, state.Profile, GuestPromise.Of(state),
-            [.. state.Memory.Ranges.Select(r => new AddressRange(r.Gpa, r.Size))], image, handed: null, out Action<MachineState> complete);
+            Array.ConvertAll(state.Memory.Ranges, static r => new AddressRange(r.Gpa, r.Size)), image, handed: null, out Action<MachineState> complete);
         try
         {
             complete(state);

@@ -165,7 +165,7 @@ public sealed partial class VmmService
                     service.OnGuestRequest,
                     offer.Machine,
                     offer.Guest,
-                    [.. offer.Memory.Select(r => new AddressRange(r.Gpa, r.Size))],
+                    Array.ConvertAll(offer.Memory, static r => new AddressRange(r.Gpa, r.Size)),
                     image: null,
                     handed?.Memory,
                     out _complete);

@@ -115,8 +115,8 @@ public sealed class MemoryHotplug : IIoDevice
         {
             return new MemoryHotplugState
             {
-                Starts = [.. _slots.Select(s => s.Start)],
-                Lengths = [.. _slots.Select(s => s.Length)],
+                Starts = Starts(),
+                Lengths = Lengths(),
                 Inserting = _inserting,
                 Selected = _selected,
             };
@@ -131,11 +131,11 @@ public sealed class MemoryHotplug : IIoDevice
         lock (_lock)
         {
             Require(
-                state.Starts is not null && state.Starts.SequenceEqual(_slots.Select(s => s.Start)),
+                state.Starts is not null && state.Starts.AsSpan().SequenceEqual(Starts()),
                 nameof(state.Starts),
                 "the slots have other memory than this machine's");
             Require(
-                state.Lengths is not null && state.Lengths.SequenceEqual(_slots.Select(s => s.Length)),
+                state.Lengths is not null && state.Lengths.AsSpan().SequenceEqual(Lengths()),
                 nameof(state.Lengths),
                 "the slots have other memory than this machine's");
             Require(
@@ -164,4 +164,8 @@ public sealed class MemoryHotplug : IIoDevice
         : length != sizeof(uint) ? IoResult.InvalidSize
         : offset % sizeof(uint) != 0 ? IoResult.Unaligned
         : IoResult.Ok;
+
+    private ulong[] Starts() => [.. _slots.ConvertAll(static s => s.Start)];
+
+    private ulong[] Lengths() => [.. _slots.ConvertAll(static s => s.Length)];
 }

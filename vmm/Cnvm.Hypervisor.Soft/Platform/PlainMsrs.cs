@@ -15,6 +15,18 @@ internal static class PlainMsrs
     /// <summary>Index and reset value.</summary>
     public static IReadOnlyList<(uint Index, ulong Value)> Defaults { get; } = Build();
 
+    /// <summary>Of <see cref="Defaults"/>.</summary>
+    public static IEnumerable<uint> Indices
+    {
+        get
+        {
+            foreach ((uint index, _) in Defaults)
+            {
+                yield return index;
+            }
+        }
+    }
+
     /// <summary>
     /// What KVM lists with values of its own although nothing in a guest's CPUID leads to it: feature control, platform information,
     /// VMX-independent capabilities, and KVM's halt-polling switch.

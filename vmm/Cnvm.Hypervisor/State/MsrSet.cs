@@ -8,7 +8,7 @@ public sealed class MsrSet : IReadOnlyList<uint>, IEquatable<MsrSet>
     private readonly uint[] _indices;
 
     /// <param name="indices">In any order.</param>
-    public MsrSet(IEnumerable<uint> indices) => _indices = [.. indices.Distinct().Order()];
+    public MsrSet(IEnumerable<uint> indices) => _indices = [.. new SortedSet<uint>(indices)];
 
     /// <summary>Nobody knows which there are.</summary>
     public static MsrSet Unknown { get; } = new([]);

@@ -88,15 +88,16 @@ public static class GuestContract
             return;
         }
 
-        var missing = from slot in guest.Vcpus
-                      from msr in slot.State.Msrs
-                      where msr.Policy == MsrPolicy.Preserve && msr.Value != 0 && !host.Msrs.Contains(msr.Index)
-                      group (slot.Index, msr.Value) by msr.Index into of
-                      orderby of.Key
-                      select (Msr: of.Key, First: of.First());
-        foreach ((uint msr, (uint vcpu, ulong value)) in missing)
+        var named = new HashSet<uint>();
+        foreach (VcpuSlotState slot in guest.Vcpus)
         {
-            obstacles.Add($"MSR 0x{msr:x}: vCPU {vcpu} of the guest has 0x{value:x} in it, {host.Hypervisor} there lacks it");
+            foreach (MsrValue msr in slot.State.Msrs)
+            {
+                if (msr.Policy == MsrPolicy.Preserve && msr.Value != 0 && !host.Msrs.Contains(msr.Index) && named.Add(msr.Index))
+                {
+                    obstacles.Add($"MSR 0x{msr.Index:x}: vCPU {slot.Index} of the guest has 0x{msr.Value:x} in it, {host.Hypervisor} there lacks it");
+                }
+            }
         }
     }
 

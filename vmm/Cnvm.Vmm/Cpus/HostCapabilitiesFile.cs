@@ -98,8 +98,8 @@ public static class HostCapabilitiesFile
 
     /// <summary>A file of a program that did not know of them has none; such a program passes over them.</summary>
     private static MsrSet Msrs(StateVisitor v, MsrSet? set) =>
-        v.Optional(7, "msrs", set is null ? null : new IndexList([.. set.Select(i => (ulong)i)]), IndexList.Describe, ignorable: true) is { } list
-            ? new MsrSet(list.Indices.Select(i => (uint)i))
+        v.Optional(7, "msrs", set is null ? null : new IndexList(Array.ConvertAll<uint, ulong>([.. set], static i => i)), IndexList.Describe, ignorable: true) is { } list
+            ? new MsrSet(Array.ConvertAll(list.Indices, static i => (uint)i))
             : MsrSet.Unknown;
 
     private sealed record IndexList(ulong[] Indices)
