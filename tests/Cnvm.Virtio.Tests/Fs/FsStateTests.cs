@@ -111,6 +111,37 @@ public sealed class FsStateTests
         Assert.Equal("same"u8.ToArray(), copy.Read(handle, 0, 100));
     }
 
+    /// <summary>The second file system has the device number of the first, and its files other inode numbers of the same few.</summary>
+    [SkippableFact]
+    public void A_copy_on_a_file_system_made_anew_will_do()
+    {
+        Skip.IfNot(Environment.IsPrivilegedProcess, "only root can mount");
+        string folder = Directory.CreateTempSubdirectory("cnvm-fs-").FullName;
+        Mounts.Mount("none", folder, "tmpfs", 0, "size=1m");
+        using FuseClient client = new(folder: folder);
+        FuseClient? copy = null;
+        try
+        {
+            client.Begin();
+            (_, ulong handle) = client.Create(Root, "f");
+            client.Write(handle, 0, "same"u8.ToArray());
+            FsState state = client.Shared.Save("t");
+            client.Shared.Dispose();
+            Mounts.Detach(folder);
+            Mounts.Mount("none", folder, "tmpfs", 0, "size=1m");
+            File.WriteAllText(Path.Combine(folder, "not-the-first"), "");
+            File.WriteAllText(Path.Combine(folder, "f"), "same");
+            copy = new(folder: folder);
+            Assert.Equal(0, copy.Shared.Restore(state));
+            Assert.Equal("same"u8.ToArray(), copy.Read(handle, 0, 100));
+        }
+        finally
+        {
+            copy?.Shared.Dispose();
+            Mounts.UnmountAll(folder);
+        }
+    }
+
     [Fact]
     public void A_state_of_nonsense_is_refused_and_paths_in_it_lead_nowhere_else()
     {

@@ -12,7 +12,7 @@ public sealed record FsState : VirtioDeviceState
     /// <summary>Flags of FUSE_INIT that were agreed on.</summary>
     public required uint Flags { get; init; }
 
-    /// <summary>st_dev of the shared folder: where it is the same, so are the inode numbers.</summary>
+    /// <summary>st_dev of the shared folder, by exclusive or with its file system's f_fsid (statfs(2)): where it is the same, so are the inode numbers.</summary>
     public required ulong RootDevice { get; init; }
 
     /// <summary>st_ino of the shared folder.</summary>

@@ -21,7 +21,7 @@ internal sealed unsafe partial class SharedFolder
                 Tag = tag,
                 Minor = _minor,
                 Flags = _flags,
-                RootDevice = _rootIdentity.Device,
+                RootDevice = _fileSystem,
                 RootInode = _rootIdentity.Inode,
                 NextNode = _nextNode,
                 NextHandle = _nextHandle,
@@ -52,7 +52,7 @@ internal sealed unsafe partial class SharedFolder
         lock (_lock)
         {
             int lost = 0;
-            bool isSameFolder = state.RootDevice == _rootIdentity.Device && state.RootInode == _rootIdentity.Inode;
+            bool isSameFolder = state.RootDevice == _fileSystem && state.RootInode == _rootIdentity.Inode;
             foreach (FsNodeState saved in state.Nodes)
             {
                 FsNode node = Find(saved, isSameFolder);

@@ -15,6 +15,9 @@ internal sealed unsafe partial class SharedFolder : IDisposable
     private readonly FileDescriptor _root;
     private readonly FileDescriptor _proc;
     private readonly FileIdentity _rootIdentity;
+
+    // A file system that has no device gets a number that an earlier one had before, and a tmpfs numbers its files from 1: what tells them apart is f_fsid.
+    private readonly ulong _fileSystem;
     private readonly int _maxNodes;
     private readonly int _maxHandles;
     private readonly int _maxRestored;
@@ -47,6 +50,9 @@ internal sealed unsafe partial class SharedFolder : IDisposable
             stat status;
             LinuxError.Check(FileCalls.Stat(_root.Value, &status), $"stat {options.Path}");
             _rootIdentity = new FileIdentity(status.st_dev, status.st_ino);
+            statfs system;
+            LinuxError.Check(FileCalls.FileSystemStatus(_root.Value, &system), $"statfs {options.Path}");
+            _fileSystem = status.st_dev ^ system.f_fsid;
         }
         catch
         {
