@@ -144,7 +144,6 @@ internal sealed unsafe partial class KvmVirtualCpu
     /// <summary>KVM_GET_MSR_INDEX_LIST without what this vCPU's CPUID or the host keeps from being read.</summary>
     private uint[] ReadableMsrs()
     {
-        // Memory type ranges are read and written as any other, but kernels do not list them (SDM vol. 3 §12.11).
         uint[] listed = [.. KvmMsrs.Listed(_partition.Hypervisor.Fd), .. KvmMsrs.MemoryTypeRanges];
         Array.Sort(listed);
         return [.. listed.Distinct().Where(i => !KvmMsrs.StandsElsewhere(i) && TryReadMsr(i, out _))];

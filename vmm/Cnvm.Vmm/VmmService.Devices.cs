@@ -85,6 +85,7 @@ public sealed partial class VmmService
         };
         VmConfigValidator.ThrowIfInvalid(changed, goesOn: _machine is not null);
         Emit("vm", "resizing");
+        _plugsVcpus |= PlugsVcpus;
         if (_machine is { } machine && resize.DesiredVcpus is { } vcpus)
         {
             ResizeVcpus(machine, vcpus);
@@ -93,7 +94,6 @@ public sealed partial class VmmService
             _config = config with { Cpus = changed.Cpus };
         }
 
-        _plugsVcpus |= PlugsVcpus;
         AddMemory(config.Memory, changed.Memory);
         _config = changed;
         if (resize.DesiredBalloon is { } bytes)

@@ -254,13 +254,12 @@ internal sealed class VmmProcess : IAsyncDisposable
     private void End(int exitCode, string? fault)
     {
         bool expected = Volatile.Read(ref _isExpected);
-        bool moved = _hasMoved && exitCode == 0;
-        string how = moved ? "its VM has moved, and runs where it was moved to"
+        string how = _hasMoved ? "its VM has moved, and runs where it was moved to"
             : expected ? "the sandbox was ended"
             : exitCode > 128 ? string.Create(CultureInfo.InvariantCulture, $"{VmmProgram.Name} (process {Id}) was killed by signal {exitCode - 128}")
             : string.Create(CultureInfo.InvariantCulture, $"{VmmProgram.Name} (process {Id}) ended with exit code {exitCode}");
         string said = fault ?? LastWords();
-        _ended.TrySetResult(new SandboxEnd(exitCode, said.Length == 0 || expected || moved ? how : $"{how}: {said}", expected) { HasMoved = moved });
+        _ended.TrySetResult(new SandboxEnd(exitCode, said.Length == 0 || expected || _hasMoved ? how : $"{how}: {said}", expected) { HasMoved = _hasMoved });
     }
 
     /// <summary>The end of what it said.</summary>

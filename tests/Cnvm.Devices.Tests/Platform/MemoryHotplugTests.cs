@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Cnvm.Arch.Acpi;
 using Cnvm.Arch.Machine;
 using Cnvm.Devices.Bus;
@@ -124,19 +123,9 @@ public sealed class MemoryHotplugTests
 
     private ulong Wide(int register) => Read(register) | ((ulong)Read(register + 4) << 32);
 
-    private uint Read(int register)
-    {
-        byte[] data = new byte[4];
-        Assert.Equal(IoResult.Ok, _hotplug.Read((ulong)register, data));
-        return BinaryPrimitives.ReadUInt32LittleEndian(data);
-    }
+    private uint Read(int register) => _hotplug.Read32(register);
 
-    private void Write(int register, uint value)
-    {
-        byte[] data = new byte[4];
-        BinaryPrimitives.WriteUInt32LittleEndian(data, value);
-        Assert.Equal(IoResult.Ok, _hotplug.Write((ulong)register, data));
-    }
+    private void Write(int register, uint value) => _hotplug.Write32(register, value);
 
     private void WriteFlags(byte value) => Assert.Equal(IoResult.Ok, _hotplug.Write(MemoryHotplugDevice.FlagsRegister, [value]));
 }

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Cnvm.Arch.Acpi;
 using Cnvm.Devices.Bus;
 using Cnvm.Devices.Pci;
@@ -113,17 +112,7 @@ public sealed class PciHotplugTests
         }
     }
 
-    private uint Read(int register)
-    {
-        byte[] data = new byte[4];
-        Assert.Equal(IoResult.Ok, _hotplug.Read((ulong)register, data));
-        return BinaryPrimitives.ReadUInt32LittleEndian(data);
-    }
+    private uint Read(int register) => _hotplug.Read32(register);
 
-    private void Write(int register, uint value)
-    {
-        byte[] data = new byte[4];
-        BinaryPrimitives.WriteUInt32LittleEndian(data, value);
-        Assert.Equal(IoResult.Ok, _hotplug.Write((ulong)register, data));
-    }
+    private void Write(int register, uint value) => _hotplug.Write32(register, value);
 }
