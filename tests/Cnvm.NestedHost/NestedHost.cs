@@ -156,9 +156,11 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
         Add("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console");
         Add("-qmp", $"unix:{directory.File("qmp")},server=on,wait=off");
         Add("-kernel", kernel, "-initrd", initramfs);
-        // maxcpus=1: the guest's init says why, and brings the other processors in.
+        // maxcpus=1: the guest's init says why, and brings the other processors in. no_timer_check: on a busy machine the emulated timer ticks too late
+        // for the kernel's test of it, which then panics.
         var tsc = options.TscKhz == 0 ? "" : Invariant($"tsc_early_khz={options.TscKhz} ");
-        Add("-append", $"console=ttyS0 panic=-1 quiet maxcpus=1 mitigations=off nopti random.trust_cpu=on unknown_nmi_panic panic_print=0x40 {tsc}cnvm.dir={directory.Path}");
+        Add("-append", "console=ttyS0 panic=-1 quiet maxcpus=1 mitigations=off nopti random.trust_cpu=on unknown_nmi_panic panic_print=0x40 no_timer_check "
+            + Invariant($"{tsc}cnvm.dir={directory.Path}"));
         // Read-only: nothing in the nested host can change the build machine.
         Add("-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap");
         Add("-device", "virtio-9p-pci,fsdev=root,mount_tag=root");

@@ -48,4 +48,62 @@ public sealed class VmmThreadTests
         thread.Post(() => done = -1);
         Assert.Equal(10, done);
     }
+
+    [Fact]
+    public void What_can_wait_comes_after_all_that_is_asked_for()
+    {
+        using var thread = new VmmThread();
+        using var all = new ManualResetEventSlim();
+        using var ran = new ManualResetEventSlim();
+        var order = new List<string>();
+        thread.Post(all.Wait);
+        thread.PostWhenQuiet(() =>
+        {
+            order.Add("later");
+            ran.Set();
+        });
+        for (int i = 0; i < 20; i++)
+        {
+            thread.Post(() => order.Add("asked"));
+        }
+
+        all.Set();
+        Assert.True(ran.Wait(TimeSpan.FromSeconds(30)));
+        thread.Invoke(() => order.Add("after"));
+        Assert.Equal([.. Enumerable.Repeat("asked", 20), "later", "after"], order);
+    }
+
+    [Fact]
+    public void What_can_wait_runs_once_however_often_it_is_asked_for()
+    {
+        using var thread = new VmmThread();
+        using var all = new ManualResetEventSlim();
+        using var ran = new ManualResetEventSlim();
+        int runs = 0;
+        Action count = () => runs++;
+        thread.Post(all.Wait);
+        thread.PostWhenQuiet(count);
+        thread.PostWhenQuiet(count);
+        thread.PostWhenQuiet(ran.Set);
+        all.Set();
+        Assert.True(ran.Wait(TimeSpan.FromSeconds(30)));
+        Assert.Equal(1, runs);
+    }
+
+    [Fact]
+    public void Disposing_does_not_wait_for_a_quiet_time_and_takes_nothing_more()
+    {
+        var thread = new VmmThread();
+        bool ran = false;
+        for (int i = 0; i < 1000; i++)
+        {
+            // 200 ms for each.
+            object other = new();
+            thread.PostWhenQuiet(() => GC.KeepAlive(other));
+        }
+
+        thread.Dispose();
+        thread.PostWhenQuiet(() => ran = true);
+        Assert.False(ran);
+    }
 }

@@ -84,8 +84,10 @@ public sealed partial class VmmService
             Emit("vm", hasArrived ? "migration-receive-finished" : "migration-receive-failed");
             onEnd(hasArrived ? null : new VmmException(VmmErrorKind.Internal, $"No VM has arrived: {info.Error}"));
             EndWaits(info);
-            CollectGarbage();
             CarryAfterArrival();
+
+            // All threads stand still for it, and the guest has just stood still.
+            _thread.PostWhenQuiet(CollectGarbage);
         });
         if (target.MayBeAsked)
         {

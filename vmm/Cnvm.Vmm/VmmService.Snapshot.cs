@@ -331,7 +331,7 @@ public sealed partial class VmmService
         ResizeConsole();
         RemoveEjected();
 
-        // After the answer: the guest does not wait for it.
-        _thread.Post(CollectGarbage);
+        // Neither the answer nor the guest's first steps wait for it.
+        _thread.PostWhenQuiet(CollectGarbage);
     }
 }

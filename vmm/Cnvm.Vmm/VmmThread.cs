@@ -11,7 +11,11 @@ public sealed class VmmThread : IDisposable
     // Deep enough for JSON and kernel loading, and below the size that Linux backs with a huge page.
     private const int StackBytes = 1 << 20;
 
+    // Longer than what one request leaves to the next of whoever sets up a VM with several.
+    private const int QuietMilliseconds = 200;
+
     private readonly Queue<Action> _work = new();
+    private readonly Queue<Action> _later = new();
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _ready = new(0);
     private readonly Thread _thread;
@@ -37,6 +41,27 @@ public sealed class VmmThread : IDisposable
             _work.Enqueue(work);
         }
 
+        _ready.Release();
+    }
+
+    /// <summary>
+    /// Queues work that nobody waits for and that would stand in the way of what is: it runs once nothing else has been asked for in 200 ms, or
+    /// not at all if the thread ends before. Any thread.
+    /// </summary>
+    public void PostWhenQuiet(Action work)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        lock (_gate)
+        {
+            if (_ending || _later.Contains(work))
+            {
+                return;
+            }
+
+            _later.Enqueue(work);
+        }
+
+        // The thread may wait without an end.
         _ready.Release();
     }
 
@@ -83,16 +108,27 @@ public sealed class VmmThread : IDisposable
     private void Main()
     {
         NativeThread.ShowName();
+        bool hasMore = false;
         while (true)
         {
-            _ready.Wait();
+            bool isQuiet = !_ready.Wait(hasMore ? QuietMilliseconds : Timeout.Infinite);
             Action? work;
             lock (_gate)
             {
-                if (!_work.TryDequeue(out work) && _ending)
+                if (!_work.TryDequeue(out work))
                 {
-                    return;
+                    if (_ending)
+                    {
+                        return;
+                    }
+
+                    if (isQuiet)
+                    {
+                        _later.TryDequeue(out work);
+                    }
                 }
+
+                hasMore = _later.Count > 0;
             }
 
             work?.Invoke();

@@ -98,6 +98,11 @@ internal sealed partial class VmmSession : IDisposable
             _thread.Invoke(() => _vmm.Restore(
                 restore.Config, [.. restore.Fds.Select(fd => new FileDescriptor(FileDescriptor.Duplicate(fd)))]));
         }
+        else
+        {
+            // A VM will be asked for.
+            _thread.PostWhenQuiet(VmConfigCodec.Prepare);
+        }
 
         _ended.Wait();
         return _exitCode;
