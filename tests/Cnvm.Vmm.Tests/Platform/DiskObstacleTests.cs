@@ -62,10 +62,10 @@ public sealed class DiskObstacleTests : IDisposable
     [InlineData(36, 0x7f)] // L1 entries
     [InlineData(24, 0x7f)] // size
     [InlineData(40, 0x7f)] // where the L1 table is
-    public void A_hostile_header_is_an_obstacle(int at, byte value)
+    public void A_hostile_header_is_an_obstacle(int at, int value)
     {
         Make("qcow2");
-        Poke(at, value);
+        Poke(at, (byte)value);
         Assert.StartsWith($"disk {Image}: the qcow2 image ", DeviceFactory.DiskObstacle(new DiskConfig(Image), Sectors), StringComparison.Ordinal);
     }
 
