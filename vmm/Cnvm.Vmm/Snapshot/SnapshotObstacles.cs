@@ -51,7 +51,7 @@ public static class SnapshotObstacles
     /// refused by these has had nothing changed but is told later.
     /// </summary>
     /// <param name="config">Valid.</param>
-    internal static IReadOnlyList<string> Find(MemoryImage image, MachineState state, VmConfig config)
+    internal static List<string> Find(MemoryImage image, MachineState state, VmConfig config)
     {
         List<string> obstacles = [];
         try
