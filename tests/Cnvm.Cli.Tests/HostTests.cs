@@ -26,6 +26,8 @@ public sealed class HostTests : IDisposable
         CliResult text = _cli.Run("host-capabilities", "--hypervisor=soft");
         Assert.Equal((0, ""), (text.ExitCode, text.Error));
         Assert.StartsWith($"Hypervisor     soft\nvCPUs          at most {expected.MaxVcpus}\n", text.Output, StringComparison.Ordinal);
+        Assert.Contains($"\nMSRs           {expected.Msrs.Count}, listed with --json\n", text.Output, StringComparison.Ordinal);
+        Assert.Contains("\"index\": \"0x277\"", json.Output, StringComparison.Ordinal);
         Assert.Matches("\nCPU profiles   .*x86-64-v2 ", text.Output);
         Assert.Matches("\nCPU features   .* sse4_2 ", text.Output.Replace("\n               ", " ", StringComparison.Ordinal));
         Assert.All(text.Output.Split('\n'), line => Assert.InRange(line.Length, 0, 100));
@@ -36,19 +38,25 @@ public sealed class HostTests : IDisposable
     {
         using SoftHypervisor soft = SoftHypervisor.Create();
         HostCapabilities host = HostCapabilities.Of(soft);
-        MachineState guest = SnapshotFixture.Guest();
-        guest = guest with
-        {
-            Vcpus = [.. guest.Vcpus.Select(v => v with { State = v.State with { Cpuid = host.Cpuid, TscKhz = host.TscKhz, Msrs = [] } })],
-        };
-        SnapshotFixture.WriteState(Path.Combine(_cli.Folder, "same"), guest);
+        SnapshotFixture.WriteForHost(Path.Combine(_cli.Folder, "same"), host);
         CliResult yes = _cli.Run("check", "same", "--against", "host", "--hypervisor", "soft");
         Assert.Equal(new CliResult(0, "yes: soft on this host runs the guest\n", ""), yes);
         Assert.Equal(yes, _cli.Run("check", "same", "--hypervisor", "soft"));
-        SnapshotFixture.WriteState(Path.Combine(_cli.Folder, "other"), SnapshotFixture.Guest());
+        SnapshotFixture.WriteForHost(Path.Combine(_cli.Folder, "other"), SnapshotFixture.Host());
+        File.Delete(Path.Combine(_cli.Folder, "other", SnapshotFiles.Memory));
         CliResult no = _cli.Run("check", "other", "--hypervisor", "soft");
         Assert.Equal((1, ""), (no.ExitCode, no.Error));
         Assert.Contains("\n  CPU vendor: ", no.Output, StringComparison.Ordinal);
+        Assert.Contains($"\n  memory: other/{SnapshotFiles.Memory}, which has the snapshot's memory, cannot be used: ", no.Output, StringComparison.Ordinal);
+
+        // What another host has is not to be seen from here.
+        File.Delete(Path.Combine(_cli.Folder, "same", SnapshotFiles.Memory));
+        File.WriteAllBytes(Path.Combine(_cli.Folder, "there.json"), HostCapabilitiesFile.Write(host));
+        Assert.Equal(0, _cli.Run("check", "same", "--against", "there.json").ExitCode);
+        File.WriteAllText(Path.Combine(_cli.Folder, "same", SnapshotFiles.Config), "[]");
+        CliResult error = _cli.Run("check", "same", "--hypervisor", "soft");
+        Assert.Equal((1, ""), (error.ExitCode, error.Output));
+        Assert.Contains($"same/{SnapshotFiles.Config} is no VM's configuration", error.Error, StringComparison.Ordinal);
     }
 
     [Fact]

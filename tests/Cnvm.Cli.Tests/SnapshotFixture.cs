@@ -1,3 +1,4 @@
+using Cnvm.Api;
 using Cnvm.Arch.Cpuid;
 using Cnvm.Hypervisor.State;
 using Cnvm.Hypervisor.State.Format;
@@ -75,6 +76,28 @@ internal static class SnapshotFixture
             },
         });
         File.WriteAllBytes(Path.Combine(folder, SnapshotFiles.Memory), memory);
+    }
+
+    /// <summary>A whole snapshot of a guest without disks that the host runs, whose memory is all zeros.</summary>
+    public static void WriteForHost(string folder, HostCapabilities host)
+    {
+        const uint Chunk = 2 << 20;
+        const int Chunks = 32;
+        MachineState guest = Guest();
+        VcpuState vcpu = guest.Vcpus[0].State with { Cpuid = host.Cpuid, TscKhz = host.TscKhz, Msrs = [] };
+        WriteState(folder, guest with
+        {
+            Vcpus = [.. guest.Vcpus.Select(v => v with { State = vcpu })],
+            Memory = new MemoryState
+            {
+                ChunkBytes = Chunk,
+                Ranges = [new MemoryRangeState { Gpa = 0, Size = Chunks * Chunk, Zone = "", IsSaved = true, FileOffset = 0, Checksums = new ulong[Chunks], Pages = [] }],
+            },
+        });
+        VmConfig config = new(Memory: new MemoryConfig(Size: Chunks * Chunk), Payload: new PayloadConfig(Kernel: "/nowhere"));
+        File.WriteAllBytes(Path.Combine(folder, SnapshotFiles.Config), new VmConfigCodec().Write(config));
+        using FileStream memory = File.Create(Path.Combine(folder, SnapshotFiles.Memory));
+        memory.SetLength(Chunks * Chunk);
     }
 
     private static byte[] Id(byte value) => [.. Enumerable.Repeat(value, 16)];

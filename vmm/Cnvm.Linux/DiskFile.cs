@@ -155,6 +155,16 @@ public sealed unsafe partial class DiskFile : IDisposable
         return false;
     }
 
+    /// <summary>Whether <see cref="TryLock"/> would take a lock now. Nothing is locked.</summary>
+    public bool CanLock(bool exclusive, ulong length)
+    {
+        FileLock l = new() { Type = exclusive ? F_WRLCK : F_RDLCK, Length = (long)length };
+
+        // SAFETY: the kernel reads and fills one local.
+        LinuxError.Check(fcntl(_fd.Value, F_OFD_GETLK, (nint)(&l)), $"look for locks of {Path}");
+        return l.Type == F_UNLCK;
+    }
+
     /// <summary>Gives up whatever lock this open file description has.</summary>
     public void Unlock()
     {

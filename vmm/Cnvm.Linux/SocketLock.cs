@@ -11,8 +11,10 @@ internal sealed unsafe partial class SocketLock : IDisposable
     private const int O_CREAT = 0x40;
     private const int O_CLOEXEC = 0x80000;
     private const uint OwnerReadWrite = 0x180;
+    private const int F_OFD_GETLK = 36;
     private const int F_OFD_SETLK = 37;
     private const short F_WRLCK = 1;
+    private const short F_UNLCK = 2;
     private const int MaxAttempts = 100;
     private readonly FileDescriptor _fd;
     private readonly string _path;
@@ -36,7 +38,7 @@ internal sealed unsafe partial class SocketLock : IDisposable
             {
                 int error = LinuxError.Last;
                 fd.Dispose();
-                throw new LinuxException($"{socketPath} is served by another process (lock {lockPath})", error);
+                throw Held(lockPath, socketPath, error);
             }
 
             // The holder before may have removed the file between our open and our lock: then the lock guards nothing.
@@ -53,6 +55,27 @@ internal sealed unsafe partial class SocketLock : IDisposable
         throw new LinuxException($"lock {lockPath}", Errno.EBUSY);
     }
 
+    /// <summary>Throws if somebody holds the lock; nothing is made or locked.</summary>
+    /// <exception cref="LinuxException">Another process holds it, or the file cannot be looked at.</exception>
+    public static void ThrowIfHeld(string lockPath, string socketPath)
+    {
+        int opened = open(lockPath, O_RDWR | O_CLOEXEC, 0);
+        if (opened < 0 && LinuxError.Last == Errno.ENOENT)
+        {
+            return;
+        }
+
+        using var fd = new FileDescriptor(LinuxError.Check(opened, $"open {lockPath}"));
+        var range = new flock { l_type = F_WRLCK };
+
+        // SAFETY: fcntl(2) reads and fills a struct flock, which is a local.
+        LinuxError.Check(fcntl(fd.Value, F_OFD_GETLK, &range), $"look for locks of {lockPath}");
+        if (range.l_type != F_UNLCK)
+        {
+            throw Held(lockPath, socketPath, Errno.EAGAIN);
+        }
+    }
+
     public void Dispose()
     {
         if (!_fd.IsClosed)
@@ -62,6 +85,9 @@ internal sealed unsafe partial class SocketLock : IDisposable
             _fd.Dispose();
         }
     }
+
+    private static LinuxException Held(string lockPath, string socketPath, int error) =>
+        new($"{socketPath} is served by another process (lock {lockPath})", error);
 
     // open and fcntl are variadic in C; on x86-64 a variadic call passes integers and pointers as an ordinary one does.
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

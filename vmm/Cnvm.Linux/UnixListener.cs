@@ -57,6 +57,24 @@ public sealed unsafe partial class UnixListener : IDisposable
         }
     }
 
+    /// <summary>Why <see cref="Bind"/> would fail now; null if nothing is seen that is in the way. Nothing is made or locked.</summary>
+    public static string? Obstacle(string path)
+    {
+        try
+        {
+            _ = UnixStream.Address(path, out _);
+            SocketLock.ThrowIfHeld(path + ".lock", path);
+            ThrowUnlessReplaceable(path);
+        }
+        catch (IOException e)
+        {
+            return e.Message;
+        }
+
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
+        return Directory.Exists(folder) ? null : $"there is no folder {folder} for the socket {path}: make it, or name another path";
+    }
+
     // A path that was mistaken for another one, of a disk's image perhaps, must not cost that file.
     private static void ThrowUnlessReplaceable(string path)
     {

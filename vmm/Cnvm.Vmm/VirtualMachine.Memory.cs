@@ -1,11 +1,14 @@
 using Cnvm.Arch.Acpi;
+using Cnvm.Arch.Cpuid;
 using Cnvm.Arch.Machine;
 using Cnvm.Devices.Platform;
 using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Virtio.VhostUser;
 using Cnvm.Vmm.Config;
+using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Memory;
+using Cnvm.Vmm.Snapshot;
 
 namespace Cnvm.Vmm;
 
@@ -77,6 +80,16 @@ internal sealed partial class VirtualMachine
                 Resume();
             }
         }
+    }
+
+    /// <summary>Where all RAM of a saved machine lies, and what its configuration puts behind it.</summary>
+    /// <exception cref="MachineBuildException">The configuration has no place for what the machine has.</exception>
+    /// <exception cref="MachineLayoutException">The configuration's memory does not fit the address space.</exception>
+    internal static IReadOnlyList<RamPiece> PlanRam(VmConfig config, MachineState state)
+    {
+        PhysicalLayout layout = PlanLayout(config, CpuidModel.PhysicalBits(GuestPromise.Of(state).Cpuid, config.Cpus.MaxPhysBits));
+        List<AddressRange> added = AddedMemory(config, layout, Array.ConvertAll(state.Memory.Ranges, static r => new AddressRange(r.Gpa, r.Size)));
+        return RamPlan.Create(config.Memory, [.. layout.RamRegions, .. added]);
     }
 
     private void MapAdded(RamRegion region)

@@ -45,6 +45,22 @@ internal sealed partial class VirtualMachine
     public GuestPromise Promise(IHypervisor hypervisor) =>
         new((uint)(PlugsVcpus ? _topology.Count : _vcpus.Count), _bootCpuid!, _cpuProfile, _tscKhz != 0 ? _tscKhz : hypervisor.GuestTscKhz);
 
+    /// <summary>Registers that hold something now. The vCPUs of a machine that runs stand still while they are read; its clocks and devices do not.</summary>
+    /// <exception cref="HypervisorException">The hypervisor does not tell.</exception>
+    public IReadOnlyList<HeldMsr> HeldMsrs()
+    {
+        var vcpus = new VcpuSlotState[_vcpus.Count];
+        WhileParked(() =>
+        {
+            for (int i = 0; i < vcpus.Length; i++)
+            {
+                int index = _vcpus[i].Index;
+                vcpus[i] = new VcpuSlotState((uint)index, _topology.ApicIdOf(index), _vcpus[i].Save());
+            }
+        });
+        return HeldMsr.Of(vcpus);
+    }
+
     /// <summary>Holds the vCPUs back for a share of their time. One thread.</summary>
     /// <param name="percent">0 to 99; 0: no longer.</param>
     public void Throttle(int percent)

@@ -140,7 +140,7 @@ public sealed partial class VmmService
                 service._hypervisor ??= service._options.OpenHypervisor();
                 List<string> obstacles =
                 [
-                    .. GuestContract.Obstacles(offer.Guest, HostCapabilities.Of(service._hypervisor)),
+                    .. GuestContract.Obstacles(offer.Guest, offer.Msrs?.Msrs ?? [], HostCapabilities.Of(service._hypervisor)),
                     .. offer.Disks is null ? ArrivingDisks.Obstacles(config) : [],
                     .. ArrivingFolders.Obstacles(config),
                     .. handed is null ? ArrivingNetworks.Obstacles(config) : [],

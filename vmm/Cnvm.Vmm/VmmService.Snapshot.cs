@@ -194,9 +194,9 @@ public sealed partial class VmmService
     private MachineState OpenState(string folder)
     {
         MachineState state = SnapshotFolder.ReadState(folder);
-        if (state.Memory.Parent is not null)
+        if (SnapshotObstacles.OfDifference(folder, state) is { } obstacle)
         {
-            throw new SnapshotException($"{folder} is a difference to another snapshot: merge the two first");
+            throw new SnapshotException(obstacle);
         }
 
         _hypervisor ??= _options.OpenHypervisor();
@@ -302,8 +302,9 @@ public sealed partial class VmmService
 
     private void StartRestored(VmConfig config, MachineState state, string folder, RestoreConfig request)
     {
-        IReadOnlyList<string> obstacles = GuestContract.Obstacles(state, HostCapabilities.Of(_hypervisor!));
-        if (obstacles.Count > 0)
+        var image = new MemoryImage(Path.Combine(folder, SnapshotFiles.Memory), state.Memory, request.MemoryRestoreMode, request.Prefault);
+        string[] obstacles = [.. GuestContract.Obstacles(state, HostCapabilities.Of(_hypervisor!)), .. SnapshotObstacles.Find(image, state, config)];
+        if (obstacles.Length > 0)
         {
             throw new VmmException(VmmErrorKind.Internal, $"This host cannot run the snapshot's guest: {string.Join("; ", obstacles)}");
         }
@@ -313,7 +314,6 @@ public sealed partial class VmmService
         try
         {
             VmConfig shown = consoles.WithPaths(config);
-            var image = new MemoryImage(Path.Combine(folder, SnapshotFiles.Memory), state.Memory, request.MemoryRestoreMode, request.Prefault);
             _machine = VirtualMachine.Restore(_hypervisor!, shown, consoles, _options.Logging, OnGuestRequest, state, image);
             _machine.ObserveDevices(_deviceEvents.Add);
             _machine.ChangeGeneration(generation);

@@ -94,7 +94,8 @@ internal static partial class CommandTable
             Details =
                 """
                 The exit code is 0 for yes and 1 for no, with the obstacles on standard output, one a line. A snapshot or file that
-                cannot be read is an error, on standard error.
+                cannot be read is an error, on standard error. Of a snapshot, and against this host, the files, folders, sockets and
+                interfaces that it needs are looked at too: whether they are there and free, and of the right size. Nothing is changed.
                 """,
         },
         new("restore", "make the VM of a snapshot, paused", MoveRequests.Restore)

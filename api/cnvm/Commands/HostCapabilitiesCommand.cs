@@ -31,6 +31,7 @@ internal static class HostCapabilitiesCommand
         Line(text, "Addresses", [$"{host.PhysicalAddressBits} bits"]);
         string frequency = host.TscKhz == 0 ? "not known" : string.Create(CultureInfo.InvariantCulture, $"{host.TscKhz} kHz");
         Line(text, "TSC", [$"{frequency}, {(host.TscScaling ? "or what a guest had before" : "and no other")}"]);
+        Line(text, "MSRs", [host.Msrs.Count == 0 ? "not known" : $"{host.Msrs.Count}, listed with --json"]);
         Line(text, "CPU profiles", Words(json.RootElement, "profiles"));
         Line(text, "CPU features", Words(json.RootElement, "features"));
         Stdio.Print(text.ToString());

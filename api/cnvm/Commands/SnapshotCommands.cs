@@ -2,6 +2,8 @@ using Cnvm.Api;
 using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 using Cnvm.Hypervisor.State.Format;
+using Cnvm.Vmm;
+using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Cpus;
 using Cnvm.Vmm.Snapshot;
 
@@ -17,7 +19,7 @@ internal static class SnapshotCommands
     /// <summary><c>cnvm inspect</c>: everything that the state says, also what this program knows nothing of.</summary>
     public static int Inspect(Invocation invocation)
     {
-        byte[] bytes = State(invocation, out string from);
+        byte[] bytes = State(invocation, out string from, out _);
         StateNode state;
         try
         {
@@ -43,7 +45,7 @@ internal static class SnapshotCommands
     /// <summary><c>cnvm check</c>: whether a host runs the guest.</summary>
     public static int Check(Invocation invocation)
     {
-        byte[] bytes = State(invocation, out string from);
+        byte[] bytes = State(invocation, out string from, out string? folder);
         MachineState guest;
         try
         {
@@ -63,7 +65,13 @@ internal static class SnapshotCommands
         HostCapabilities host = against == ThisHost
             ? Parse(HostQuery.Ask(invocation), VmmProgram.Name)
             : Parse(BoundedFile.Read(against, MaxCapabilitiesBytes), against);
-        IReadOnlyList<string> obstacles = GuestContract.Obstacles(guest, host);
+        List<string> obstacles = [.. GuestContract.Obstacles(guest, host)];
+        if (folder is not null && against == ThisHost)
+        {
+            // Another host's files are not here to be looked at.
+            obstacles.AddRange(SnapshotObstacles.Find(folder, guest, Config(folder)));
+        }
+
         if (invocation.Json)
         {
             Stdio.Print(JsonObject.Write(json =>
@@ -107,17 +115,33 @@ internal static class SnapshotCommands
         }
     }
 
+    /// <exception cref="SnapshotException">There is none.</exception>
+    private static VmConfig Config(string folder)
+    {
+        byte[] json = SnapshotFolder.ReadConfig(folder);
+        try
+        {
+            return new VmConfigCodec().Read(json);
+        }
+        catch (VmmException e)
+        {
+            throw new SnapshotException($"{Path.Combine(folder, SnapshotFiles.Config)} is no VM's configuration: {e.Message}", e);
+        }
+    }
+
     /// <summary>The state of a running VM, or that in a snapshot's folder, which comes first where both have the name.</summary>
-    private static byte[] State(Invocation invocation, out string from)
+    /// <param name="folder">The snapshot's; null if it is a VM's.</param>
+    private static byte[] State(Invocation invocation, out string from, out string? folder)
     {
         string operand = invocation.Operands[0];
-        string folder = Folder(operand);
+        folder = Folder(operand);
         if (Directory.Exists(folder) || operand.StartsWith(FileScheme, StringComparison.Ordinal))
         {
             from = Path.Combine(folder, SnapshotFiles.State);
             return SnapshotFolder.ReadStateBytes(folder);
         }
 
+        folder = null;
         VmTarget target = VmTarget.Named(operand);
         from = target.Display;
         using CnvmClient client = target.Connect();

@@ -99,7 +99,7 @@ public sealed class DiskSnapshotTests : IDisposable
         string larger = _service.File("larger");
         File.WriteAllBytes(larger, new byte[RawBytes + 4096]);
         string message = _service.Refused(new RestoreConfig(url, DiskOverrides: [new DiskOverride("data", larger, ImageType.Raw)]));
-        Assert.Contains($"Sectors: the disk had {RawBytes / 512} sectors and has {(RawBytes + 4096) / 512} now", message, StringComparison.Ordinal);
+        Assert.Contains($"disk data: disk {larger}: the disk had {RawBytes / 512} sectors and has {(RawBytes + 4096) / 512} now", message, StringComparison.Ordinal);
         message = _service.Refused(new RestoreConfig(url, DiskOverrides: [new DiskOverride("data", _service.File("none"))]));
         Assert.Contains(_service.File("none"), message, StringComparison.Ordinal);
         message = _service.Refused(new RestoreConfig(url, DiskOverrides: [new DiskOverride("root", Path.Combine(folder, "disk-root"), BackingFiles: false)]));

@@ -30,7 +30,10 @@ internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
 
     public uint GuestTscKhz => inner.GuestTscKhz + FasterKhz;
 
-    public MsrSet Msrs => inner.Msrs;
+    /// <summary>A register that it has not.</summary>
+    public uint? Lacking { get; set; }
+
+    public MsrSet Msrs => new(inner.Msrs.Where(i => i != Lacking));
 
     public IPartition CreatePartition(PartitionOptions options) => new Partition(this, inner.CreatePartition(options));
 

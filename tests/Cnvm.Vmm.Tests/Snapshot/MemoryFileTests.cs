@@ -71,15 +71,15 @@ public sealed class MemoryFileTests : IDisposable
         Skip.If(compress && !Cnvm.Linux.Zstd.IsAvailable, "there is no libzstd");
         (MemoryState state, _) = Save(compress);
         RamPiece[] plan = [new RamPiece(0, Size)];
-        Assert.Single(new MemoryImage(FilePath, state, mode, prefault, () => Size).Place(plan));
+        Assert.Empty(new MemoryImage(FilePath, state, mode, prefault, () => Size).Obstacles(plan));
         var poor = new MemoryImage(FilePath, state, mode, prefault, () => 4096);
         if (mode == MemoryRestoreMode.OnDemand && !prefault)
         {
-            Assert.Single(poor.Place(plan));
+            Assert.Empty(poor.Obstacles(plan));
             return;
         }
 
-        string refused = Assert.Throws<SnapshotException>(() => poor.Place(plan)).Message;
+        string refused = Assert.Single(poor.Obstacles(plan));
         Assert.Contains("this host has 0 MiB left", refused, StringComparison.Ordinal);
         Assert.Contains(prefault ? "without prefault" : "memory_restore_mode OnDemand", refused, StringComparison.Ordinal);
     }

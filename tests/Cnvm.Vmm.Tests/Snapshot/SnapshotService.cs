@@ -35,6 +35,9 @@ internal sealed class SnapshotService : IDisposable
 
     public string File(string name) => System.IO.Path.Combine(Path, name);
 
+    /// <summary>On the VMM's thread, where requests are carried out.</summary>
+    public void OnVmm(Action<VmmService> request) => _thread.Invoke(() => request(Vmm));
+
     /// <summary>Boots the payload, lets it write its pages once, and pauses it.</summary>
     public void StartPaused(Func<VmConfig, VmConfig>? change = null)
     {

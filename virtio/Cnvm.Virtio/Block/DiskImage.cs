@@ -21,13 +21,7 @@ public static class DiskImage
             return RawImage.Open(options.File);
         }
 
-        string path = options.File.Path;
-        ImageFormat found = Find(options);
-        if (options.Format != ImageFormat.Unknown && options.Format != found)
-        {
-            throw new BlockImageException($"disk {path} is {Name(found)}, and image_type says {Name(options.Format)}");
-        }
-
+        ImageFormat found = Identify(options);
         switch (found)
         {
             case ImageFormat.Raw:
@@ -42,7 +36,43 @@ public static class DiskImage
             case ImageFormat.Qcow2:
                 return ImageChain.OpenImage(options, logger);
             default:
-                throw new BlockImageException($"disk {path} is {Name(found)}, which is not supported: convert it with qemu-img convert -O qcow2");
+                throw new BlockImageException($"disk {options.File.Path} is {Name(found)}, which is not supported: convert it with qemu-img convert -O qcow2");
+        }
+    }
+
+    /// <summary>
+    /// Why an image cannot be opened as a disk that its guest knows already; null if nothing is seen that is in the way. It is looked at as by one who only
+    /// reads: nothing is locked or written. Of VHDX images the format alone, since what their log brings may be more than is seen.
+    /// </summary>
+    /// <param name="sectors">What the guest was told of its size.</param>
+    public static string? Obstacle(DiskImageOptions options, ulong sectors, ILogger logger)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        RawImageOptions file = options.File;
+        try
+        {
+            DiskFile disk = HostDisk.OpenUnlocked(file.Path, file.IsReadOnly, isDirect: false);
+            using HostImageFile main = new(disk);
+            HostDisk.ThrowIfLocked(disk, file.IsReadOnly, file.LockWholeFile);
+            ImageFormat format = options.Format == ImageFormat.Raw ? ImageFormat.Raw : Identify(options);
+            if (format == ImageFormat.Vhdx)
+            {
+                return null;
+            }
+
+            if (format == ImageFormat.Qcow2 && !file.IsReadOnly)
+            {
+                Qcow2Layer.ThrowIfUnwritable(file.Path, Qcow2Layer.ReadHeader(main));
+            }
+
+            using IBlockImage image = Open(options with { File = file with { IsReadOnly = true, IsUnlocked = true, DisableIoUring = true } }, logger, out _);
+            ulong now = image.Size >> BlockSpec.SectorShift;
+            return now == sectors ? null
+                : $"disk {file.Path}: the disk had {sectors} sectors and has {now} now: give it its size of then, or restore with another image (disk_overrides)";
+        }
+        catch (Exception e) when (e is BlockImageException or IOException)
+        {
+            return e.Message;
         }
     }
 
@@ -79,6 +109,15 @@ public static class DiskImage
         }
 
         return VhdImage.IsLike(file) ? ImageFormat.FixedVhd : ImageFormat.Raw;
+    }
+
+    /// <exception cref="BlockImageException">It cannot be read, or is not what somebody says.</exception>
+    private static ImageFormat Identify(DiskImageOptions options)
+    {
+        ImageFormat found = Find(options);
+        return options.Format == ImageFormat.Unknown || options.Format == found
+            ? found
+            : throw new BlockImageException($"disk {options.File.Path} is {Name(found)}, and image_type says {Name(options.Format)}");
     }
 
     /// <summary>What a disk's file is, if it may be what somebody says.</summary>

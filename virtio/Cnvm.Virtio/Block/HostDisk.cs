@@ -8,12 +8,16 @@ internal static class HostDisk
 {
     /// <summary>Opens and locks a disk. The caller disposes it.</summary>
     /// <exception cref="BlockImageException">It cannot be opened, is not a disk, or is in use.</exception>
-    public static DiskFile Open(string path, bool isReadOnly, bool isDirect, bool lockWholeFile)
+    public static DiskFile Open(RawImageOptions options, bool isDirect)
     {
-        DiskFile file = OpenUnlocked(path, isReadOnly, isDirect);
+        DiskFile file = OpenUnlocked(options.Path, options.IsReadOnly, isDirect);
         try
         {
-            Lock(file, isReadOnly, lockWholeFile);
+            if (!options.IsUnlocked)
+            {
+                Lock(file, options.IsReadOnly, options.LockWholeFile);
+            }
+
             return file;
         }
         catch (Exception e)
@@ -21,7 +25,7 @@ internal static class HostDisk
             file.Dispose();
             if (e is LinuxException)
             {
-                throw new BlockImageException($"disk {path} cannot be used: {e.Message}", e);
+                throw new BlockImageException($"disk {options.Path} cannot be used: {e.Message}", e);
             }
 
             throw;
@@ -55,18 +59,20 @@ internal static class HostDisk
     /// <exception cref="BlockImageException">Somebody else has it.</exception>
     public static void Lock(DiskFile file, bool isReadOnly, bool wholeFile)
     {
-        ulong length = wholeFile || file.IsBlockDevice ? 0 : file.Size;
-        if (file.TryLock(exclusive: !isReadOnly, length))
+        if (!file.TryLock(exclusive: !isReadOnly, LockedBytes(file, wholeFile)))
         {
-            return;
+            throw InUse(file, isReadOnly);
         }
+    }
 
-        int holder = file.FindLockHolder();
-        string who = holder > 0 ? $" (process {holder}{CommandOf(holder)})" : "";
-        string advice = isReadOnly
-            ? "stop it, or have it open the disk read-only too"
-            : "stop it, or open the disk read-only in both";
-        throw new BlockImageException($"disk {file.Path} is in use by another disk or process{who}: {advice}");
+    /// <summary>Throws if <see cref="Lock"/> would now; nothing is locked.</summary>
+    /// <exception cref="BlockImageException">Somebody else has it.</exception>
+    public static void ThrowIfLocked(DiskFile file, bool isReadOnly, bool wholeFile)
+    {
+        if (!file.CanLock(exclusive: !isReadOnly, LockedBytes(file, wholeFile)))
+        {
+            throw InUse(file, isReadOnly);
+        }
     }
 
     /// <inheritdoc cref="IBlockImage.CopyTo"/>
@@ -85,6 +91,18 @@ internal static class HostDisk
         {
             throw new BlockImageException($"disk {disk.Path} cannot be copied: {e.Message}", e);
         }
+    }
+
+    private static ulong LockedBytes(DiskFile file, bool wholeFile) => wholeFile || file.IsBlockDevice ? 0 : file.Size;
+
+    private static BlockImageException InUse(DiskFile file, bool isReadOnly)
+    {
+        int holder = file.FindLockHolder();
+        string who = holder > 0 ? $" (process {holder}{CommandOf(holder)})" : "";
+        string advice = isReadOnly
+            ? "stop it, or have it open the disk read-only too"
+            : "stop it, or open the disk read-only in both";
+        return new BlockImageException($"disk {file.Path} is in use by another disk or process{who}: {advice}");
     }
 
     private static string CommandOf(int pid)

@@ -75,7 +75,7 @@ public sealed class RawImage : IBlockImage
     public static RawImage Open(RawImageOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        DiskFile file = HostDisk.Open(options.Path, options.IsReadOnly, options.IsDirect, options.LockWholeFile);
+        DiskFile file = HostDisk.Open(options, options.IsDirect);
         try
         {
             return new RawImage(file, options, !options.DisableIoUring && IoUring.IsAvailable());

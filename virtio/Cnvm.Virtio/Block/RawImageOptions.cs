@@ -17,6 +17,9 @@ public sealed record RawImageOptions
     /// <summary>Locks the whole file for ever, whatever its size becomes; otherwise the bytes that it has now.</summary>
     public bool LockWholeFile { get; init; }
 
+    /// <summary>No lock is taken, and whoever else has one is no matter. For those who only look.</summary>
+    public bool IsUnlocked { get; init; }
+
     /// <summary>Uses threads even where the kernel has io_uring.</summary>
     public bool DisableIoUring { get; init; }
 }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Cnvm.Arch.Cpuid;
-using Cnvm.Hypervisor.State;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Snapshot;
 
@@ -17,17 +16,16 @@ public static class GuestContract
     /// <summary>Everything that keeps the guest from running there, by name; empty when nothing does.</summary>
     public static IReadOnlyList<string> Obstacles(MachineState guest, HostCapabilities host)
     {
-        List<string> obstacles = Compare(GuestPromise.Of(guest), host);
-        CheckMsrs(obstacles, guest, host);
-        return obstacles;
+        ArgumentNullException.ThrowIfNull(guest);
+        return Obstacles(GuestPromise.Of(guest), HeldMsr.Of(guest.Vcpus), host);
     }
 
-    /// <summary>The same of a guest that runs: what its model-specific registers hold is not known yet.</summary>
-    public static IReadOnlyList<string> Obstacles(GuestPromise guest, HostCapabilities host) => Compare(guest, host);
-
-    private static List<string> Compare(GuestPromise guest, HostCapabilities host)
+    /// <summary>The same of a guest that runs.</summary>
+    /// <param name="msrs">Registers of its own that must be there; empty if nobody knows.</param>
+    public static IReadOnlyList<string> Obstacles(GuestPromise guest, IReadOnlyList<HeldMsr> msrs, HostCapabilities host)
     {
         ArgumentNullException.ThrowIfNull(guest);
+        ArgumentNullException.ThrowIfNull(msrs);
         ArgumentNullException.ThrowIfNull(host);
         var obstacles = new List<string>();
         if (guest.Vcpus > host.MaxVcpus)
@@ -45,6 +43,7 @@ public static class GuestContract
         CheckAddresses(obstacles, host, shown);
         CheckComponents(obstacles, host, shown);
         CheckTsc(obstacles, host, guest.TscKhz);
+        CheckMsrs(obstacles, host, msrs);
         return obstacles;
     }
 
@@ -80,23 +79,18 @@ public static class GuestContract
         }
     }
 
-    /// <summary>A register that holds nothing, or that a host may do without, is none.</summary>
-    private static void CheckMsrs(List<string> obstacles, MachineState guest, HostCapabilities host)
+    private static void CheckMsrs(List<string> obstacles, HostCapabilities host, IReadOnlyList<HeldMsr> msrs)
     {
         if (host.Msrs.Count == 0)
         {
             return;
         }
 
-        var named = new HashSet<uint>();
-        foreach (VcpuSlotState slot in guest.Vcpus)
+        foreach (HeldMsr msr in msrs)
         {
-            foreach (MsrValue msr in slot.State.Msrs)
+            if (!host.Msrs.Contains(msr.Index))
             {
-                if (msr.Policy == MsrPolicy.Preserve && msr.Value != 0 && !host.Msrs.Contains(msr.Index) && named.Add(msr.Index))
-                {
-                    obstacles.Add($"MSR 0x{msr.Index:x}: vCPU {slot.Index} of the guest has 0x{msr.Value:x} in it, {host.Hypervisor} there lacks it");
-                }
+                obstacles.Add($"MSR 0x{msr.Index:x}: vCPU {msr.Vcpu} of the guest has 0x{msr.Value:x} in it, {host.Hypervisor} there lacks it");
             }
         }
     }

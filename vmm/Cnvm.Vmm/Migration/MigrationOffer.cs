@@ -30,6 +30,9 @@ internal sealed record MigrationOffer
     /// <summary>Connections that pages go through, this one included; null for this one alone.</summary>
     public ulong? Connections { get; init; }
 
+    /// <summary>Registers that hold something as the move begins; null if the source is older and does not say.</summary>
+    public MsrOffers? Msrs { get; init; }
+
     /// <summary>Bytes of the disks that move along.</summary>
     public ulong DiskBytes => Disks?.Disks.Aggregate(0UL, (sum, d) => sum + d.Size) ?? 0;
 
@@ -47,6 +50,9 @@ internal sealed record MigrationOffer
             Hypervisor = v.Text(5, "hypervisor", o?.Hypervisor),
             Disks = v.Optional<DiskOffers>(6, "disks", o?.Disks, DiskOffers.Describe),
             Connections = v.OptionalU64(7, "connections", o?.Connections),
+
+            // A target that does not know of it learns the same from the state.
+            Msrs = v.Optional<MsrOffers>(8, "msrs", o?.Msrs, MsrOffers.Describe, ignorable: true),
         };
         v.Require(offer.Connections is null or (> 1 and <= MigrationWire.MostConnections), $"{offer.Connections} connections");
         v.Require(offer.Memory.Length > 0, "there is no memory");

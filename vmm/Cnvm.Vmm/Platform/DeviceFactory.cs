@@ -14,6 +14,7 @@ using Cnvm.Virtio.VhostUser;
 using Cnvm.Virtio.Vsock;
 using Cnvm.Vmm.Config;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cnvm.Vmm.Platform;
 
@@ -32,23 +33,7 @@ internal static partial class DeviceFactory
         string id = disk.Id!;
         try
         {
-            IBlockImage image = DiskImage.Open(
-                new DiskImageOptions
-                {
-                    File = new RawImageOptions
-                    {
-                        Path = disk.Path!,
-                        IsReadOnly = disk.Readonly,
-                        IsDirect = disk.Direct,
-                        IsSparse = disk.Sparse,
-                        LockWholeFile = disk.LockGranularity == LockGranularity.Full,
-                        DisableIoUring = disk.DisableIoUring,
-                    },
-                    Format = Format(disk.ImageType),
-                    AllowBackingFiles = disk.BackingFiles,
-                },
-                logger,
-                out bool wasDetected);
+            IBlockImage image = DiskImage.Open(ImageOptions(disk), logger, out bool wasDetected);
             return new BlockDevice(
                 new BlockOptions
                 {
@@ -65,6 +50,10 @@ internal static partial class DeviceFactory
             throw new MachineBuildException($"{id}: {e.Message}", e);
         }
     }
+
+    /// <summary>Why a disk cannot be had as its guest knows it; null if nothing is seen that is in the way. Nothing is locked or written.</summary>
+    /// <param name="sectors">What the guest was told of its size.</param>
+    public static string? DiskObstacle(DiskConfig disk, ulong sectors) => DiskImage.Obstacle(ImageOptions(disk), sectors, NullLogger.Instance);
 
     /// <param name="memory">Guest RAM that the back end maps.</param>
     /// <exception cref="MachineBuildException">The back end cannot be used.</exception>
@@ -250,6 +239,21 @@ internal static partial class DeviceFactory
             throw new MachineBuildException($"{options.Id}: {e.Message}", e);
         }
     }
+
+    private static DiskImageOptions ImageOptions(DiskConfig disk) => new()
+    {
+        File = new RawImageOptions
+        {
+            Path = disk.Path!,
+            IsReadOnly = disk.Readonly,
+            IsDirect = disk.Direct,
+            IsSparse = disk.Sparse,
+            LockWholeFile = disk.LockGranularity == LockGranularity.Full,
+            DisableIoUring = disk.DisableIoUring,
+        },
+        Format = Format(disk.ImageType),
+        AllowBackingFiles = disk.BackingFiles,
+    };
 
     private static ImageFormat Format(ImageType type) => type switch
     {

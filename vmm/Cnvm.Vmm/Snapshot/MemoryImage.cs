@@ -25,9 +25,45 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
             throw new MachineBuildException($"memory: the configuration has {plan.Count} ranges of RAM, the snapshot {state.Ranges.Length}");
         }
 
-        RamPiece[] placed = [.. plan.Select((piece, i) => Place(piece, state.Ranges[i]))];
-        ThrowIfTooLarge(placed);
-        return placed;
+        return [.. plan.Select((piece, i) => Place(piece, state.Ranges[i]))];
+    }
+
+    /// <summary>
+    /// What keeps the contents from being put into a machine of this plan: another memory, files that are missing or cut off, a host without room. Nothing is
+    /// made, and no contents are read.
+    /// </summary>
+    public IReadOnlyList<string> Obstacles(IReadOnlyList<RamPiece> plan)
+    {
+        IReadOnlyList<RamPiece> placed;
+        try
+        {
+            placed = Place(plan);
+        }
+        catch (MachineBuildException e)
+        {
+            return [e.Message];
+        }
+
+        List<string> obstacles = [.. FileObstacles(placed)];
+        try
+        {
+            if (state.Zstd is not null)
+            {
+                CompressedMemory.ThrowIfUnavailable();
+            }
+
+            using SafeFileHandle? file = Array.Exists(state.Ranges, r => r.IsSaved) ? Open() : null;
+            if (RoomObstacle(placed, file) is { } obstacle)
+            {
+                obstacles.Add(obstacle);
+            }
+        }
+        catch (Exception e) when (e is SnapshotException or IOException)
+        {
+            obstacles.Add($"memory: {e.Message}");
+        }
+
+        return obstacles;
     }
 
     /// <summary>Reads and checks what is not mapped.</summary>
@@ -114,27 +150,50 @@ internal sealed class MemoryImage(string path, MemoryState state, MemoryRestoreM
                 $"memory{Zone(piece.ZoneId)}: memory_restore_mode OnDemand needs private memory of small pages; use Copy");
     }
 
+    /// <summary>RAM that is not in the snapshot: a file that was made now would give the guest zeros for it.</summary>
+    private IEnumerable<string> FileObstacles(IReadOnlyList<RamPiece> placed)
+    {
+        for (int i = 0; i < placed.Count; i++)
+        {
+            RamPiece piece = placed[i];
+            if (!state.Ranges[i].IsSaved && ZoneObstacle(piece.File!, piece.FileOffset + piece.Size) is { } obstacle)
+            {
+                yield return $"memory{Zone(piece.ZoneId)}: its contents are not in the snapshot but in {piece.File}, which is to be as it was then: {obstacle}";
+            }
+        }
+    }
+
+    private static string? ZoneObstacle(string file, ulong end)
+    {
+        try
+        {
+            using SafeFileHandle opened = RegularFile.OpenRead(file);
+            long length = RandomAccess.GetLength(opened);
+            return (ulong)length >= end ? null : $"it is cut off: it has {length} bytes, the guest's memory goes up to {end}";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
+    }
+
     /// <summary>A host that has not so much memory would end this program, or another one, in the middle of it.</summary>
-    private void ThrowIfTooLarge(RamPiece[] placed)
+    private string? RoomObstacle(IReadOnlyList<RamPiece> placed, SafeFileHandle? file)
     {
         ulong needed = 0;
-        using SafeFileHandle? file = mode == MemoryRestoreMode.Copy && Array.Exists(state.Ranges, r => r.IsSaved) ? Open() : null;
-        for (int i = 0; i < placed.Length; i++)
+        for (int i = 0; i < placed.Count; i++)
         {
             // Huge pages and files that keep themselves are no part of what is left.
             if (state.Ranges[i].IsSaved && !placed[i].HugePages)
             {
-                needed += placed[i].Prefault ? placed[i].Size : file is null ? 0 : SnapshotMemory.HeldBytes(file, state, i);
+                needed += placed[i].Prefault ? placed[i].Size : mode == MemoryRestoreMode.OnDemand ? 0 : SnapshotMemory.HeldBytes(file!, state, i);
             }
         }
 
         ulong left = needed == 0 ? ulong.MaxValue : available?.Invoke() ?? AvailableMemory.Read();
-        if (needed > left)
-        {
-            throw new SnapshotException(
-                $"memory: {needed >> 20} MiB are to be filled before the guest runs, and this host has {left >> 20} MiB left; "
-                + (prefault ? "restore without prefault" : "restore with memory_restore_mode OnDemand") + ", or make room");
-        }
+        return needed <= left ? null
+            : $"memory: {needed >> 20} MiB are to be filled before the guest runs, and this host has {left >> 20} MiB left; "
+                + (prefault ? "restore without prefault" : "restore with memory_restore_mode OnDemand") + ", or make room";
     }
 
     private SafeFileHandle Open() => SnapshotMemory.Open(path, state);

@@ -21,14 +21,14 @@ internal static class SnapshotMemory
             if (length < needed)
             {
                 file.Dispose();
-                throw new SnapshotException($"{path} is cut off: it has {length} bytes, the snapshot needs {needed}");
+                throw new SnapshotException($"{path} is cut off: it has {length} bytes, the snapshot needs {needed}; copy it once more from where the snapshot was taken");
             }
 
             return file;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new SnapshotException($"{path}: {e.Message}", e);
+            throw new SnapshotException($"{path}, which has the snapshot's memory, cannot be used: {e.Message}", e);
         }
     }
 

@@ -32,7 +32,7 @@ internal static class ImageChain
     {
         RawImageOptions file = options.File;
         List<(uint, uint, ulong)> seen = [];
-        DiskFile disk = HostDisk.Open(file.Path, file.IsReadOnly, isDirect: false, file.LockWholeFile);
+        DiskFile disk = HostDisk.Open(file, isDirect: false);
         seen.Add(Identity(disk));
         return OpenLayer(disk, options, seen, logger);
     }
@@ -95,7 +95,8 @@ internal static class ImageChain
             throw Qcow2Header.Wrong(path, $"is the {MaxImages}th of a chain, and builds on {name}: {MaxImages} is the limit (qemu-img rebase makes it shorter)");
         }
 
-        DiskFile disk = HostDisk.Open(Locate(path, name), isReadOnly: true, isDirect: false, lockWholeFile: false);
+        RawImageOptions file = new() { Path = Locate(path, name), IsReadOnly = true, IsUnlocked = options.File.IsUnlocked };
+        DiskFile disk = HostDisk.Open(file, isDirect: false);
         try
         {
             if (seen.Contains(Identity(disk)))
@@ -119,7 +120,6 @@ internal static class ImageChain
 
         // Without a word about its format, an image may only be what it looks like, not lead to further files: whoever wrote a raw disk
         // chooses what it looks like.
-        RawImageOptions file = new() { Path = disk.Path, IsReadOnly = true };
         return OpenLayer(disk, options with { File = file, AllowBackingFiles = header.BackingFormat is not null }, seen, logger);
     }
 

@@ -10,7 +10,7 @@ internal sealed unsafe partial class Qcow2Layer
     {
         if (!_options.IsReadOnly)
         {
-            CheckWritable();
+            ThrowIfUnwritable(_file.Path, _header);
         }
 
         _isCorrupt = _header.IsCorrupt;
@@ -56,17 +56,18 @@ internal sealed unsafe partial class Qcow2Layer
         }
     }
 
-    private void CheckWritable()
+    /// <exception cref="BlockImageException">The image may only be read.</exception>
+    public static void ThrowIfUnwritable(string path, Qcow2Header header)
     {
-        if (_header.IsCorrupt)
+        if (header.IsCorrupt)
         {
-            throw Qcow2Header.Wrong(_file.Path, "is marked as damaged: run qemu-img check -r all, or open it with readonly=on");
+            throw Qcow2Header.Wrong(path, "is marked as damaged: run qemu-img check -r all, or open it with readonly=on");
         }
 
-        if (_header.IsDirty)
+        if (header.IsDirty)
         {
             throw Qcow2Header.Wrong(
-                _file.Path, "was not closed by its last user, and has lazy refcounts: run qemu-img check -r all, or open it with readonly=on");
+                path, "was not closed by its last user, and has lazy refcounts: run qemu-img check -r all, or open it with readonly=on");
         }
     }
 

@@ -18,7 +18,7 @@ internal static class BlockTableImage
     private static LayerImage Open(DiskImageOptions options, Func<IImageFile, bool, IBlockTable> load, ILogger logger)
     {
         RawImageOptions file = options.File;
-        DiskFile disk = HostDisk.Open(file.Path, file.IsReadOnly, isDirect: false, file.LockWholeFile);
+        DiskFile disk = HostDisk.Open(file, isDirect: false);
         HostImageFile main = new(disk);
         HostImageFile? data = null;
         try
