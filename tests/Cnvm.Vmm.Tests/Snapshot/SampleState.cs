@@ -52,7 +52,7 @@ internal static class SampleState
     /// <summary>The same with devices that the first version of the format did not know.</summary>
     public static MachineState MakeWithLaterDevices()
     {
-        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton);
+        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton).With<FsLocksState>(() => null!);
         MachineState state = Make();
         ChipsetState chipset = state.Chipset with { Hotplug = Hotplug };
         return state with
@@ -77,8 +77,19 @@ internal static class SampleState
         return state with { Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)] };
     }
 
-    /// <summary>The same with what came after that: all there is.</summary>
-    public static MachineState MakeWithAll()
+    /// <summary>The same with a shared folder whose guest has locks on files.</summary>
+    public static MachineState MakeWithFileLocks()
+    {
+        MachineState state = MakeWithPlatform();
+        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState());
+        return state with { Virtio = [.. state.Virtio, Slot(filler, "_fs5", filler.Fill<FsState>(), pci: true)] };
+    }
+
+    /// <summary>All there is.</summary>
+    public static MachineState MakeWithAll() => MakeWithFileLocks();
+
+    /// <summary>With devices of the platform that came after those with a back end.</summary>
+    public static MachineState MakeWithPlatform()
     {
         MachineState state = MakeWithVhostUser();
         return state with { Chipset = state.Chipset with { MemoryHotplug = MemoryHotplug, CpuHotplug = CpuHotplug, ClockPage = Clock } };
