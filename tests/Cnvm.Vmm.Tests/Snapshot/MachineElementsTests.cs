@@ -49,7 +49,7 @@ public sealed class MachineElementsTests
             "machine-v1-memory-hotplug.state" => all with { Chipset = all.Chipset with { CpuHotplug = null, ClockPage = null } },
             "machine-v1-cpu-hotplug.state" => all with { Chipset = all.Chipset with { MemoryHotplug = null, ClockPage = null } },
             "machine-v1-vmclock.state" => all with { Chipset = all.Chipset with { MemoryHotplug = null, CpuHotplug = null } },
-            _ => SampleState.MakeWithFileLocks() with { Memory = compressed },
+            _ => SampleState.AddFileLocks(all with { Chipset = all.Chipset with { MemoryHotplug = null, CpuHotplug = null } }),
         };
         byte[] golden = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Snapshot", name));
         AssertSame(sample, StateReader.Read<MachineState>(golden, MachineElements.Describe), "state");

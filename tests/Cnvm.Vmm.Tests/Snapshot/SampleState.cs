@@ -77,16 +77,29 @@ internal static class SampleState
         return state with { Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)] };
     }
 
-    /// <summary>The same with a shared folder whose guest has locks on files.</summary>
-    public static MachineState MakeWithFileLocks()
+    /// <summary>The same with one more shared folder, whose guest has locks on files.</summary>
+    public static MachineState AddFileLocks(MachineState state)
     {
-        MachineState state = MakeWithPlatform();
-        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState());
-        return state with { Virtio = [.. state.Virtio, Slot(filler, "_fs5", filler.Fill<FsState>(), pci: true)] };
+        VirtioSlotState folder = state.Virtio.Single(v => v.Id == "_fs3");
+        TransportState transport = folder.Pci!.Transport;
+        FsState device = ((FsState)transport.Device) with
+        {
+            Locks = new FsLocksState
+            {
+                Held =
+                [
+                    new FsLockState { Handle = 1, Owner = 2, Start = 3, End = 4, IsExclusive = true, IsWhole = true, Process = 5 },
+                    new FsLockState { Handle = 6, Owner = 7, Start = 8, End = 9, IsExclusive = true, IsWhole = true, Process = 10 },
+                ],
+                Waiting = [new FsWaitState { Queue = 1, Head = 2 }, new FsWaitState { Queue = 3, Head = 4 }],
+            },
+        };
+        folder = folder with { Id = "_fs5", Pci = folder.Pci with { Transport = transport with { Device = device } } };
+        return state with { Virtio = [.. state.Virtio, folder] };
     }
 
     /// <summary>All there is.</summary>
-    public static MachineState MakeWithAll() => MakeWithFileLocks();
+    public static MachineState MakeWithAll() => AddFileLocks(MakeWithPlatform());
 
     /// <summary>With devices of the platform that came after those with a back end.</summary>
     public static MachineState MakeWithPlatform()

@@ -46,7 +46,7 @@ internal sealed unsafe partial class SharedFolder
         foreach (FsLockState saved in state.Held)
         {
             // A file that is not there any more has taken its locks along.
-            if (_handles[saved.Handle] is { Descriptor: not null } handle)
+            if (_handles[saved.Handle] is { Descriptor: { } descriptor } handle)
             {
                 short type = saved.IsExclusive ? FileLocks.F_WRLCK : FileLocks.F_RDLCK;
                 int error = 0;
@@ -61,7 +61,7 @@ internal sealed unsafe partial class SharedFolder
 
                 if (error != 0)
                 {
-                    RefuseLocks($"{NameOf(handle.Descriptor.Value)}, on which the guest has a lock, cannot be opened once more for it");
+                    RefuseLocks($"{NameOf(descriptor.Value)}, on which the guest has a lock, cannot be opened once more for that, or somebody has locked it");
                 }
             }
         }
