@@ -168,7 +168,8 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
         await HostStops("later");
         await moved.AskAsync("while ! grep -q ^locked /tmp/later.posix; do usleep 50000; done");
         Assert.Equal("held", await HostTries("posix", "later"));
-        await moved.AskAsync("touch /tmp/stop-kept /tmp/stop-later; while pgrep fscheck >/dev/null; do touch /tmp/stop-first-posix /tmp/stop-first-flock; usleep 50000; done");
+        await moved.AskAsync("touch /tmp/stop-kept /tmp/stop-later /tmp/stop-first-posix /tmp/stop-first-flock; cd /shared; "
+            + "for i in posix:kept flock:kept posix:later posix:first-posix flock:first-flock; do while [ $(./fscheck try ${i%:*} ${i#*:}) = held ]; do usleep 50000; done; done");
         Assert.Equal("free free free", $"{await HostTries("posix", "kept")} {await HostTries("flock", "kept")} {await HostTries("posix", "later")}");
         await moved.AskAsync("umount /shared");
         await moved.PowerOffAsync();
