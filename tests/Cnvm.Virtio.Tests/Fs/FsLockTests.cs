@@ -165,7 +165,7 @@ public sealed class FsLockTests : IDisposable
         }
 
         Assert.Equal(Errno.EINVAL, _client.Refused(FuseAbi.FUSE_GETLK, _node, FuseClient.Bytes(good with { lk_flags = FuseAbi.FUSE_LK_FLOCK })));
-        Assert.Equal(Errno.EINVAL, _client.Refused(FuseAbi.FUSE_GETLK, _node, FuseClient.Bytes(good with { lk = good.lk with { type = F_UNLCK } })));
+        Assert.Equal(Errno.EINVAL, _client.Refused(FuseAbi.FUSE_GETLK, _node, FuseClient.Bytes(good with { lk = good.lk with { type = (uint)F_UNLCK } })));
         Assert.Null(_client.Shared.Save("t").Locks);
     }
 
