@@ -93,6 +93,7 @@ internal static class HelpText
                                  readonly=on|off (off)   every change is refused
                                  cache=auto|always|none (auto)   the guest asks again after a second; keeps all, and its
                                                  writes for a while, for folders that it has alone; keeps nothing
+                                 locks=on|off (off)   flock and fcntl locks hold for the host and other VMs too
                                  uid_map=[GUEST:HOST:COUNT,...], gid_map=[...]   owners with other numbers on the host
                                                  than in the guest; who is in no range is nobody (as root only)
                                  num_queues=N (1), queue_size=N (1024)

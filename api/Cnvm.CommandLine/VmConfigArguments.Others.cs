@@ -48,7 +48,7 @@ internal static partial class VmConfigArguments
     {
         var o = new OptionString(
             Flags.Fs, text, "tag", "path", "readonly", "cache", "socket", "num_queues", "queue_size", "id", "iommu", "pci_segment", "pci_device_id",
-            "uid_map", "gid_map");
+            "uid_map", "gid_map", "locks");
         return new FsConfig(
             Tag: Needed(Flags.Fs, o, "tag"),
             Socket: o.Text("socket"),
@@ -62,7 +62,8 @@ internal static partial class VmConfigArguments
             PciSegment: o.UInt16("pci_segment") ?? 0,
             PciDeviceId: o.Byte("pci_device_id"),
             UidMap: ToIdRanges(o, "uid_map"),
-            GidMap: ToIdRanges(o, "gid_map"));
+            GidMap: ToIdRanges(o, "gid_map"),
+            Locks: o.Toggle("locks"));
     }
 
     internal static List<IdRangeConfig>? ToIdRanges(OptionString o, string key) =>

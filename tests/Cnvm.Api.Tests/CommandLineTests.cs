@@ -41,6 +41,7 @@ public sealed class CommandLineTests
         FsConfig mapped = VmConfigArguments.ParseFs("tag=t,path=/f,uid_map=[0:100000:65536,70000:5:1],gid_map=[0:9:1]");
         Assert.Equal([new IdRangeConfig(0, 100000, 65536), new IdRangeConfig(70000, 5, 1)], mapped.UidMap!);
         Assert.Equal([new IdRangeConfig(0, 9, 1)], mapped.GidMap!);
+        Assert.Equal((true, false), (VmConfigArguments.ParseFs("tag=t,path=/f,locks=on").Locks, mapped.Locks));
         Assert.Equal(new RngConfig("/dev/random"), vm.Rng);
         Assert.Equal(new SerialConfig(Mode: ConsoleMode.Tty), vm.Serial);
         Assert.Equal(new ConsoleConfig(Mode: ConsoleMode.Off), vm.Console);

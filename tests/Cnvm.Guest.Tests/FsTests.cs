@@ -99,6 +99,82 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
         await guest.PowerOffAsync();
     }
 
+    /// <summary>
+    /// Programs of the guest and of the host exclude each other and wait for each other, also in a guest that was restored and one that has moved.
+    /// </summary>
+    [GuestFact]
+    public async Task Locks_are_shared_with_the_host_and_go_along()
+    {
+        await using var scratch = new ScratchDirectory(Host);
+        string share = scratch.Path + "/share";
+        string snapshot = scratch.Path + "/snapshot";
+        string program = await GuestPrograms.AddToHostAsync(scratch, Host, "fscheck");
+        (await Host.RunAsync($"mkdir {share} {snapshot} && cp {program} {share}/")).OrThrow();
+        async Task<string> OnHost(string command) => (await Host.RunAsync(command)).OrThrow().Output.Trim();
+        Task<string> HostTries(string kind, string file) => OnHost($"{program} try {kind} {share}/{file}");
+        Task<string> HostLocks(string kind, string file) => OnHost($"{program} lock {kind} {share}/{file} {scratch.Path}/stop-{file} </dev/null >{scratch.Path}/{file}.{kind} 2>&1 &");
+        Task<string> HostHas(string kind, string file) => OnHost($"for i in $(seq 600); do grep -q ^locked {scratch.Path}/{file}.{kind} && exit 0; sleep 0.05; done; exit 1");
+        Task<string> HostStops(string file) => OnHost($"touch {scratch.Path}/stop-{file}");
+        await using (GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Pulses = false, Flags = $"-v --fs tag=shared,path={share},locks=on" }))
+        {
+            Task<string> Locks(string kind, string file) => guest.AskAsync($"(/shared/fscheck lock {kind} /shared/{file} /tmp/stop-{file} >/tmp/{file}.{kind} 2>&1 &)");
+            Task<string> Has(string kind, string file) => guest.AskAsync($"while ! grep -q ^locked /tmp/{file}.{kind}; do usleep 50000; done");
+            await guest.AskAsync("mkdir /shared && mount -t virtiofs shared /shared");
+            foreach (string kind in (string[])["posix", "flock"])
+            {
+                // Whoever is second waits, while the guest goes on, and has the lock once it is free.
+                await HostLocks(kind, $"first-{kind}");
+                await HostHas(kind, $"first-{kind}");
+                await Locks(kind, $"first-{kind}");
+                Assert.Equal("held", await guest.AskAsync($"usleep 200000; /shared/fscheck try {kind} /shared/first-{kind}; cat /tmp/first-{kind}.{kind}"));
+                await HostStops($"first-{kind}");
+                await Has(kind, $"first-{kind}");
+                Assert.Equal("held", await HostTries(kind, $"first-{kind}"));
+                await Locks(kind, "kept");
+                await Has(kind, "kept");
+            }
+
+            await HostLocks("posix", "later");
+            await HostHas("posix", "later");
+            await Locks("posix", "later");
+            await guest.AskAsync("usleep 200000");
+            await guest.PutAsync("vm.pause");
+            await guest.PutAsync("vm.snapshot", $$"""{"destination_url":"file://{{snapshot}}"}""");
+        }
+
+        // Somebody has taken what the guest had: it does not go on before that is free.
+        Assert.Equal("free free", $"{await HostTries("posix", "kept")} {await HostTries("flock", "kept")}");
+        await HostLocks("flock", "kept");
+        await HostHas("flock", "kept");
+        await using GuestVm restored = await GuestVm.StartAsync(Host);
+        string request = $$"""{"source_url":"file://{{snapshot}}","resume":true}""";
+        string refusal = await restored.PutAsync("vm.restore", request, status: 500);
+        output.WriteLine(refusal);
+        Assert.Matches($"{share}/kept is locked by process [0-9]+", refusal);
+        await HostStops("kept");
+        await OnHost($"while [ $({program} try flock {share}/kept) = held ]; do sleep 0.05; done");
+        await restored.PutAsync("vm.restore", request);
+        Assert.Equal("held held", $"{await HostTries("posix", "kept")} {await HostTries("flock", "kept")}");
+        Assert.Equal("", await restored.AskAsync("cat /tmp/later.posix"));
+
+        // It moves, and still waits there.
+        await using GuestVm moved = await GuestVm.StartAsync(Host);
+        Task<string> receiving = moved.PutAsync("vm.receive-migration", $$"""{"receiver_url":"unix:{{scratch.Path}}/move"}""");
+        await moved.WaitForEventAsync("vm", "migration-receive-ready");
+        await restored.PutAsync("vm.send-migration", $$"""{"destination_url":"unix:{{scratch.Path}}/move"}""");
+        await receiving;
+        await restored.AssertEndAsync(othersRun: true);
+        Assert.Equal("held held", $"{await HostTries("posix", "kept")} {await HostTries("flock", "kept")}");
+        await HostStops("later");
+        await moved.AskAsync("while ! grep -q ^locked /tmp/later.posix; do usleep 50000; done");
+        Assert.Equal("held", await HostTries("posix", "later"));
+        await moved.AskAsync("touch /tmp/stop-kept /tmp/stop-later /tmp/stop-first-posix /tmp/stop-first-flock; cd /shared; "
+            + "for i in posix:kept flock:kept posix:later posix:first-posix flock:first-flock; do while [ $(./fscheck try ${i%:*} ${i#*:}) = held ]; do usleep 50000; done; done");
+        Assert.Equal("free free free", $"{await HostTries("posix", "kept")} {await HostTries("flock", "kept")} {await HostTries("posix", "later")}");
+        await moved.AskAsync("umount /shared");
+        await moved.PowerOffAsync();
+    }
+
     /// <summary>The guest's users have other numbers on the host, and the host's are nobody for the guest.</summary>
     private async Task AssertOwnersAsync(GuestVm guest, string mapped, string name)
     {

@@ -2,6 +2,7 @@ using Cnvm.Hypervisor;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Virtio;
 using Cnvm.Virtio.Block;
+using Cnvm.Virtio.Fs;
 using Cnvm.Virtio.Net;
 using Cnvm.Virtio.VhostUser;
 using Cnvm.Vmm.Config;
@@ -121,6 +122,25 @@ internal sealed partial class VirtualMachine
         }
 
         _areDisksUnlocked = false;
+    }
+
+    /// <summary>Lets others have the guest's locks on files of shared folders. Paused, until <see cref="TakeFileLocks"/> succeeds.</summary>
+    public void LetFileLocksGo()
+    {
+        foreach (FsDevice folder in _virtio.Devices.OfType<FsDevice>())
+        {
+            folder.LetLocksGo();
+        }
+    }
+
+    /// <summary>Takes the guest's locks on files again; nothing happens to those that it has.</summary>
+    /// <exception cref="IOException">Somebody else has one of them.</exception>
+    public void TakeFileLocks()
+    {
+        foreach (FsDevice folder in _virtio.Devices.OfType<FsDevice>())
+        {
+            folder.TakeLocks();
+        }
     }
 
     /// <summary>Queues of the network interfaces, in the order of the configuration.</summary>

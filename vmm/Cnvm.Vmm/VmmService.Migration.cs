@@ -297,10 +297,11 @@ public sealed partial class VmmService
         try
         {
             machine.LockDisks();
+            machine.TakeFileLocks();
             _areDisksUnlocked = false;
             _unanswered = null;
         }
-        catch (Virtio.Block.BlockImageException e)
+        catch (Exception e) when (e is Virtio.Block.BlockImageException or IOException)
         {
             throw new VmmException(VmmErrorKind.Internal, $"The VM cannot go on here: {e.Message}", e);
         }

@@ -2,7 +2,9 @@
  * fscheck all DIRECTORY                every kind of file operation there, each checked
  * fscheck ops DIRECTORY SEED COUNT     random reads, writes, mappings and truncations of a file, compared with a copy in memory
  * fscheck hold FILE STOP               writes and reads an open file until the file STOP is there
- * Ends with "fscheck: checks=N errors=N", and says of every error what was wrong.
+ * fscheck lock KIND FILE STOP          waits for a lock on a file (KIND: posix or flock), says "locked", and has it until the file STOP is there
+ * fscheck try KIND FILE                says "free" or "held"
+ * Others end with "fscheck: checks=N errors=N", and says of every error what was wrong.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -290,9 +292,33 @@ static void hold(const char *file, const char *stop)
     CHECK(round > 10 && close(fd) == 0);
 }
 
+/* Of the whole file: 0, or -1 if somebody else has it. */
+static int lock_file(int fd, int posix, int waits)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return posix ? fcntl(fd, waits ? F_SETLKW : F_SETLK, &range) : flock(fd, LOCK_EX | (waits ? 0 : LOCK_NB));
+}
+
+static int locks(int waits, const char *kind, const char *file, const char *stop)
+{
+    int fd = open(file, O_CREAT | O_RDWR, 0600);
+    int held = fd >= 0 && lock_file(fd, strcmp(kind, "posix") == 0, waits) == 0;
+
+    puts(held ? waits ? "locked" : "free" : errno == EAGAIN ? "held" : strerror(errno));
+    fflush(stdout);
+    while (waits && held && !exists(stop))
+        usleep(20000);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     umask(022);
+    if (argc == 5 && strcmp(argv[1], "lock") == 0)
+        return locks(1, argv[2], argv[3], argv[4]);
+    if (argc == 4 && strcmp(argv[1], "try") == 0)
+        return locks(0, argv[2], argv[3], "");
     if (argc == 4 && strcmp(argv[1], "hold") == 0) {
         hold(argv[2], argv[3]);
     } else if (argc >= 3 && CHECK(chdir(argv[2]) == 0)) {

@@ -18,10 +18,10 @@ internal sealed unsafe class FuseClient : IDisposable
     private readonly DescriptorChain _chain = new(1024);
     private ulong _unique;
 
-    public FuseClient(bool readOnly = false, FsCacheMode cache = FsCacheMode.Auto, int descriptors = 4000, string? folder = null, IReadOnlyList<IdRange>? users = null)
+    public FuseClient(bool readOnly = false, FsCacheMode cache = FsCacheMode.Auto, int descriptors = 4000, string? folder = null, IReadOnlyList<IdRange>? users = null, bool locks = false)
     {
         Folder = folder ?? Directory.CreateTempSubdirectory("cnvm-fs-").FullName;
-        Options = new FsOptions { Id = "_fs0", Tag = "t", Path = Folder, IsReadOnly = readOnly, Cache = cache, MaxDescriptors = descriptors, Users = users ?? [] };
+        Options = new FsOptions { Id = "_fs0", Tag = "t", Path = Folder, IsReadOnly = readOnly, Cache = cache, MaxDescriptors = descriptors, Users = users ?? [], SharesLocks = locks };
         Shared = new SharedFolder(Options);
         Handler = new FuseHandler(Shared, NullLogger.Instance);
     }
@@ -89,7 +89,7 @@ internal sealed unsafe class FuseClient : IDisposable
         new() { len = length, opcode = operation, unique = ++_unique, nodeid = node, uid = User, gid = Group, pid = 1 };
 
     /// <summary>Sends bytes as they are, cut into pieces of the given sizes (the last as long as needed).</summary>
-    /// <returns>The answer; null if there is none.</returns>
+    /// <returns>The answer; null if there is none, or a lock is waited for.</returns>
     public byte[]? Send(byte[] request, int room, params int[] cuts)
     {
         _chain.Begin(0);
@@ -123,6 +123,12 @@ internal sealed unsafe class FuseClient : IDisposable
         }
 
         uint written = Handler.Handle(_chain);
+        if (Handler.TakeWait() is { } wait)
+        {
+            wait.GiveUp();
+            return null;
+        }
+
         Assert.True(written <= room, $"{written} bytes into {room}");
         return written == 0 ? null : new ReadOnlySpan<byte>(_area + start, (int)written).ToArray();
     }

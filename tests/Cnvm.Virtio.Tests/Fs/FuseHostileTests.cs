@@ -211,7 +211,7 @@ public sealed class FuseHostileTests
     public void Noise_does_no_harm(int seed)
     {
         using FuseClient outside = new();
-        using FuseClient client = new(descriptors: 200);
+        using FuseClient client = new(descriptors: 200, locks: true);
         File.WriteAllText(outside.Path("secret"), "s");
         Directory.CreateSymbolicLink(client.Path("way-out"), outside.Folder);
         int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int s) ? s

@@ -8,6 +8,8 @@ internal sealed class FsDriver
 {
     private const ulong RequestArea = 0x10_0000;
     private const ulong AnswerArea = 0x20_0000;
+    private const ulong LaterArea = 0x30_0000;
+    private const ulong LaterBytes = 0x200;
     private readonly TestMemory _memory;
     private readonly DriverQueue[] _queues;
     private readonly IGuestTransport _transport;
@@ -58,6 +60,61 @@ internal sealed class FsDriver
     {
         _memory.Write(RequestArea, new fuse_in_header { len = 48, opcode = FuseAbi.FUSE_FORGET, unique = 7, nodeid = node });
         _memory.Write(RequestArea + 40, 1UL);
+        _queues[0].Add(Piece.In(RequestArea, 48));
+        Assert.Equal(0u, _transport.Run(0, _queues[0]));
+    }
+
+    /// <summary>Sends a request whose answer <see cref="AwaitAnswer"/> waits for; as many as there are slots, 0 to 62.</summary>
+    /// <returns>The request's number.</returns>
+    public ulong AskLater<T>(uint operation, ulong node, T body, int slot)
+        where T : unmanaged
+    {
+        ulong at = LaterArea + ((ulong)slot * LaterBytes);
+        int bytes = 40 + Marshal.SizeOf<T>();
+        ulong unique = 1000 + (ulong)slot;
+        _memory.Write(at, new fuse_in_header { len = (uint)bytes, opcode = operation, unique = unique, nodeid = node });
+        _memory.Write(at + 40, body);
+        _memory.Write(at + (LaterBytes / 2), default(fuse_out_header));
+        _queues[1].AddIndirect(Piece.In(at, bytes), Piece.Out(at + (LaterBytes / 2), 16));
+        if (_queues[1].Publish())
+        {
+            _transport.Notify(1);
+        }
+
+        return unique;
+    }
+
+    /// <summary>One answer has come that nobody has taken.</summary>
+    public bool IsAnswered => _queues[1].HasUsed;
+
+    /// <summary>Waits for answers, which may come in any order.</summary>
+    /// <returns>Their errors.</returns>
+    public int[] AwaitAnswers(params int[] slots)
+    {
+        foreach (int _ in slots)
+        {
+            Assert.Equal(16u, _queues[1].Await().Length);
+        }
+
+        return [.. slots.Select(ErrorOf)];
+    }
+
+    /// <summary>Waits for an answer, which must be that of a request sent before.</summary>
+    /// <returns>Its error.</returns>
+    public int AwaitAnswer(int slot) => AwaitAnswers(slot)[0];
+
+    private int ErrorOf(int slot)
+    {
+        fuse_out_header header = _memory.Read<fuse_out_header>(LaterArea + ((ulong)slot * LaterBytes) + (LaterBytes / 2));
+        Assert.Equal((16u, 1000 + (ulong)slot), (header.len, header.unique));
+        return header.error;
+    }
+
+    /// <summary>Ends a wait.</summary>
+    public void Interrupt(ulong unique)
+    {
+        _memory.Write(RequestArea, new fuse_in_header { len = 48, opcode = FuseAbi.FUSE_INTERRUPT, unique = 9 });
+        _memory.Write(RequestArea + 40, unique);
         _queues[0].Add(Piece.In(RequestArea, 48));
         Assert.Equal(0u, _transport.Run(0, _queues[0]));
     }

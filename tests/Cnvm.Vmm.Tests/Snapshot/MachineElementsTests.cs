@@ -32,12 +32,13 @@ public sealed class MachineElementsTests
     [InlineData("machine-v1-memory-hotplug.state")]
     [InlineData("machine-v1-cpu-hotplug.state")]
     [InlineData("machine-v1-vmclock.state")]
+    [InlineData("machine-v1-file-locks.state")]
     public void States_of_earlier_programs_are_read_and_written_as_they_were(string name)
     {
         MachineState sample = SampleState.Make();
         MemoryState compressed = sample.Memory with { Zstd = new CompressionState([7, 0]) };
         MachineState later = SampleState.MakeWithLaterDevices() with { Memory = compressed };
-        MachineState all = SampleState.MakeWithAll() with { Memory = compressed };
+        MachineState all = SampleState.MakeWithPlatform() with { Memory = compressed };
         sample = name switch
         {
             "machine-v1.state" => sample with { Chipset = sample.Chipset with { GenerationId = null } },
@@ -47,7 +48,8 @@ public sealed class MachineElementsTests
             "machine-v1-vhost-user.state" => SampleState.MakeWithVhostUser() with { Memory = compressed },
             "machine-v1-memory-hotplug.state" => all with { Chipset = all.Chipset with { CpuHotplug = null, ClockPage = null } },
             "machine-v1-cpu-hotplug.state" => all with { Chipset = all.Chipset with { MemoryHotplug = null, ClockPage = null } },
-            _ => all with { Chipset = all.Chipset with { MemoryHotplug = null, CpuHotplug = null } },
+            "machine-v1-vmclock.state" => all with { Chipset = all.Chipset with { MemoryHotplug = null, CpuHotplug = null } },
+            _ => SampleState.AddFileLocks(all with { Chipset = all.Chipset with { MemoryHotplug = null, CpuHotplug = null } }),
         };
         byte[] golden = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Snapshot", name));
         AssertSame(sample, StateReader.Read<MachineState>(golden, MachineElements.Describe), "state");

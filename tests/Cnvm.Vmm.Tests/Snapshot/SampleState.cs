@@ -52,7 +52,7 @@ internal static class SampleState
     /// <summary>The same with devices that the first version of the format did not know.</summary>
     public static MachineState MakeWithLaterDevices()
     {
-        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton);
+        StateFiller filler = new StateFiller().With(() => (VirtioDeviceState)new RngState()).With(() => GedEvents.PowerButton).With<FsLocksState>(() => null!);
         MachineState state = Make();
         ChipsetState chipset = state.Chipset with { Hotplug = Hotplug };
         return state with
@@ -77,8 +77,32 @@ internal static class SampleState
         return state with { Virtio = [.. state.Virtio, Slot(filler, "_net4", filler.Fill<VhostUserState>(), pci: true)] };
     }
 
-    /// <summary>The same with what came after that: all there is.</summary>
-    public static MachineState MakeWithAll()
+    /// <summary>The same with one more shared folder, whose guest has locks on files.</summary>
+    public static MachineState AddFileLocks(MachineState state)
+    {
+        VirtioSlotState folder = state.Virtio.Single(v => v.Id == "_fs3");
+        TransportState transport = folder.Pci!.Transport;
+        FsState device = ((FsState)transport.Device) with
+        {
+            Locks = new FsLocksState
+            {
+                Held =
+                [
+                    new FsLockState { Handle = 1, Owner = 2, Start = 3, End = 4, IsExclusive = true, IsWhole = true, Process = 5 },
+                    new FsLockState { Handle = 6, Owner = 7, Start = 8, End = 9, IsExclusive = true, IsWhole = true, Process = 10 },
+                ],
+                Waiting = [new FsWaitState { Queue = 1, Head = 2 }, new FsWaitState { Queue = 3, Head = 4 }],
+            },
+        };
+        folder = folder with { Id = "_fs5", Pci = folder.Pci with { Transport = transport with { Device = device } } };
+        return state with { Virtio = [.. state.Virtio, folder] };
+    }
+
+    /// <summary>All there is.</summary>
+    public static MachineState MakeWithAll() => AddFileLocks(MakeWithPlatform());
+
+    /// <summary>With devices of the platform that came after those with a back end.</summary>
+    public static MachineState MakeWithPlatform()
     {
         MachineState state = MakeWithVhostUser();
         return state with { Chipset = state.Chipset with { MemoryHotplug = MemoryHotplug, CpuHotplug = CpuHotplug, ClockPage = Clock } };

@@ -22,6 +22,9 @@ public sealed partial class FsDevice : VirtioDevice
     private readonly FsWorker?[] _workers;
     private readonly SplitQueue?[] _queues;
 
+    // Buffers of requests for locks that waited when their queue stopped.
+    private readonly IReadOnlyList<ushort>[] _waiting;
+
     /// <exception cref="ArgumentException">The tag, the queue count or size is out of range.</exception>
     /// <exception cref="LinuxException">The folder cannot be opened.</exception>
     public FsDevice(FsOptions options, ILogger logger)
@@ -49,6 +52,8 @@ public sealed partial class FsDevice : VirtioDevice
         _handlers = [.. Enumerable.Range(0, queues).Select(_ => new FuseHandler(_folder, logger))];
         _workers = new FsWorker?[queues];
         _queues = new SplitQueue?[queues];
+        _waiting = new IReadOnlyList<ushort>[queues];
+        ForgetWaiting();
     }
 
     public override VirtioDeviceType DeviceType => VirtioDeviceType.FileSystem;
@@ -87,7 +92,12 @@ public sealed partial class FsDevice : VirtioDevice
     {
         ArgumentNullException.ThrowIfNull(resources);
         string name = string.Create(CultureInfo.InvariantCulture, $"{Id}_q{index}");
-        FsWorker worker = new(name, _handlers[index].Handle, resources, _logger);
+
+        // A queue whose driver has set it up anew meanwhile has nothing in flight.
+        QueueState place = resources.Queue.Save();
+        IReadOnlyList<ushort> waiting = (ushort)(place.NextAvail - place.NextUsed) == _waiting[index].Count ? _waiting[index] : [];
+        _waiting[index] = [];
+        FsWorker worker = new(name, _handlers[index], waiting, resources, _logger);
         _workers[index] = worker;
         _queues[index] = resources.Queue;
         worker.Start();
@@ -95,16 +105,39 @@ public sealed partial class FsDevice : VirtioDevice
 
     public override QueueState? StopQueue(int index)
     {
-        _workers[index]?.Dispose();
-        _workers[index] = null;
+        if (_workers[index] is { } worker)
+        {
+            worker.Dispose();
+            _waiting[index] = [.. worker.Kept];
+            _workers[index] = null;
+        }
+
         QueueState? state = _queues[index]?.Save();
         _queues[index] = null;
         return state;
     }
 
-    public override void Reset() => _folder.Clear();
+    public override void Reset()
+    {
+        ForgetWaiting();
+        _folder.Clear();
+    }
 
-    public override VirtioDeviceState Save() => _folder.Save(_tag);
+    /// <summary>Lets others have what the guest has locked of the folder. All queues are stopped until <see cref="TakeLocks"/>.</summary>
+    public void LetLocksGo() => _folder.LetLocksGo();
+
+    /// <summary>Takes the guest's locks again; those that it has stay.</summary>
+    /// <exception cref="IOException">Somebody else has one of them.</exception>
+    public void TakeLocks()
+    {
+        if (_folder.TakeLocks() is { } obstacle)
+        {
+            throw new IOException($"{Id}: {obstacle}");
+        }
+    }
+
+    public override VirtioDeviceState Save() => _folder.Save(
+        _tag, [.. _waiting.SelectMany((heads, queue) => heads.Select(head => new FsWaitState { Queue = (ushort)queue, Head = head }))]);
 
     public override void Restore(VirtioDeviceState state)
     {
@@ -114,7 +147,18 @@ public sealed partial class FsDevice : VirtioDevice
             throw new DeviceStateException(Id, nameof(FsState.Tag), $"the folder was '{saved.Tag}' and is '{_tag}' now");
         }
 
+        FsWaitState[] waiting = saved.Locks?.Waiting ?? [];
+        if (waiting.Length > FsLockWaits.Most || Array.Exists(waiting, w => w.Queue >= _waiting.Length) || waiting.Distinct().Count() != waiting.Length)
+        {
+            throw new DeviceStateException(Id, nameof(FsState.Locks), $"{waiting.Length} requests cannot wait, in these queues");
+        }
+
         int lost = _folder.Restore(saved);
+        for (int i = 0; i < _waiting.Length; i++)
+        {
+            _waiting[i] = [.. waiting.Where(w => w.Queue == i).Select(w => w.Head)];
+        }
+
         if (lost > 0)
         {
             LogLost(_logger, Id, lost);
@@ -136,6 +180,8 @@ public sealed partial class FsDevice : VirtioDevice
         _folder.Dispose();
         base.Dispose(disposing);
     }
+
+    private void ForgetWaiting() => Array.Fill(_waiting, []);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Device}: {Count} files that the guest knew are not in the shared folder any more; it gets ESTALE for them")]
     private static partial void LogLost(ILogger logger, string device, int count);

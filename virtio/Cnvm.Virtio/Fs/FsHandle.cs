@@ -17,6 +17,9 @@ internal sealed class FsHandle(ulong id, ulong node, uint flags, bool isDirector
     /// <summary>Null: the file was not there when the machine was restored.</summary>
     public FileDescriptor? Descriptor { get; } = descriptor;
 
+    /// <summary>The handle's lock of the whole file (flock(2)): F_RDLCK, F_WRLCK or F_UNLCK. Under the lock of <see cref="FsLocks"/>.</summary>
+    public short Lock { get; set; } = FileLocks.F_UNLCK;
+
     /// <summary>Where the descriptor of a directory stands. Under the handle's own lock.</summary>
     public long Position { get; set; }
 }

@@ -17,6 +17,9 @@ public sealed record FsOptions
 
     public FsCacheMode Cache { get; init; }
 
+    /// <summary>Locks of the guest's programs and those of the host's exclude each other; otherwise they are the guest's own.</summary>
+    public bool SharesLocks { get; init; }
+
     /// <summary>Users that have other numbers on the host; none means that all have the same. Only root's process may name any.</summary>
     public IReadOnlyList<IdRange> Users { get; init; } = [];
 

@@ -29,4 +29,7 @@ public sealed record FsState : VirtioDeviceState
 
     /// <summary>What is open, by number.</summary>
     public required FsHandleState[] Handles { get; init; }
+
+    /// <summary>Locks that are shared with the host; null: the guest neither has one nor waits for one.</summary>
+    public FsLocksState? Locks { get; init; }
 }

@@ -268,8 +268,13 @@ internal sealed unsafe partial class FuseHandler
             return Fail(-Errno.EINVAL);
         }
 
-        // The guest keeps its locks itself, and its kernel has written before: nothing is left to do on a local file system.
+        // The guest's kernel has written before: on a local file system nothing is left to do but for the locks that a close gives back.
         using FileUse file = _folder.UseHandle(request.fh, isDirectory: false);
+        if (file.Handle is { } handle && _folder.SharesLocks)
+        {
+            _folder.Locks.Release(handle.Node, request.lock_owner);
+        }
+
         return Finish(file.Error);
     }
 

@@ -78,7 +78,7 @@ internal sealed unsafe partial class FuseHandler : IDisposable
         0);
 
     /// <summary>Answers one request.</summary>
-    /// <returns>Bytes written at the start of the chain's writable part.</returns>
+    /// <returns>Bytes written at the start of the chain's writable part; nothing counts if <see cref="TakeWait"/> then has something.</returns>
     public uint Handle(DescriptorChain chain)
     {
         _chain = chain;
@@ -105,8 +105,7 @@ internal sealed unsafe partial class FuseHandler : IDisposable
             case FuseAbi.FUSE_BATCH_FORGET:
                 return ForgetMany(arguments);
             case FuseAbi.FUSE_INTERRUPT:
-                // Nothing that is served here waits for long; interrupts have no answer.
-                return 0;
+                return Interrupt(arguments);
             default:
                 return _folder.IsInitialised ? Dispatch(header, arguments) : Fail(-Errno.EPROTO);
         }
@@ -170,6 +169,9 @@ internal sealed unsafe partial class FuseHandler : IDisposable
             FuseAbi.FUSE_GETXATTR => GetExtended(header, arguments),
             FuseAbi.FUSE_LISTXATTR => ListExtended(header, arguments),
             FuseAbi.FUSE_REMOVEXATTR => RemoveExtended(header, arguments),
+            FuseAbi.FUSE_GETLK => GetLock(arguments),
+            FuseAbi.FUSE_SETLK => SetLock(arguments, waits: false),
+            FuseAbi.FUSE_SETLKW => SetLock(arguments, waits: true),
             FuseAbi.FUSE_DESTROY => Destroy(),
             _ => Fail(-Errno.ENOSYS),
         };
@@ -203,7 +205,7 @@ internal sealed unsafe partial class FuseHandler : IDisposable
             return Fail(-Errno.EPROTO);
         }
 
-        // Not among them: locks, which the guest keeps to itself; HANDLE_KILLPRIV, as the host does not strip set-user-id bits from what root
+        // Not among them: HANDLE_KILLPRIV, as the host does not strip set-user-id bits from what root
         // writes, but the guest's kernel does so when it is not told otherwise; POSIX_ACL.
         uint wanted = _folder.Cache switch
         {
@@ -211,6 +213,7 @@ internal sealed unsafe partial class FuseHandler : IDisposable
             FsCacheMode.Auto => WantedFlags | FuseAbi.FUSE_AUTO_INVAL_DATA,
             _ => WantedFlags,
         };
+        wanted |= _folder.SharesLocks ? SharedFolder.LockFlags : 0;
         answer.flags = request.flags & wanted;
         answer.max_readahead = request.max_readahead;
         answer.max_background = MaxBackground;

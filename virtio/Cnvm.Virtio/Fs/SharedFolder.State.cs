@@ -11,7 +11,8 @@ internal sealed unsafe partial class SharedFolder
     private const int FileNameMax = 255;
 
     /// <summary>The state; nothing changes.</summary>
-    public FsState Save(string tag)
+    /// <param name="waiting">Requests for locks that wait.</param>
+    public FsState Save(string tag, params FsWaitState[] waiting)
     {
         lock (_lock)
         {
@@ -38,13 +39,16 @@ internal sealed unsafe partial class SharedFolder
                     .. _handles.Values.OrderBy(h => h.Id)
                         .Select(h => new FsHandleState { Id = h.Id, Node = h.Node, Flags = h.Flags, IsDirectory = h.IsDirectory }),
                 ],
+                Locks = Locks.Save(_handles.Values) is var held && held.Length + waiting.Length > 0 ? new FsLocksState { Held = held, Waiting = waiting } : null,
             };
         }
     }
 
     /// <summary>Takes a state over.</summary>
     /// <returns>Files that are not there any more, or not the same; the driver gets ESTALE for them.</returns>
-    /// <exception cref="DeviceStateException">It makes no sense, or has more than this device may hold.</exception>
+    /// <exception cref="DeviceStateException">
+    /// It makes no sense, or has more than this device may hold, or somebody here has locked what the guest had locked: then nothing is left of it.
+    /// </exception>
     public int Restore(FsState state)
     {
         Validate(state);
@@ -74,6 +78,11 @@ internal sealed unsafe partial class SharedFolder
             _nextHandle = state.NextHandle;
             _minor = state.Minor;
             _flags = state.Flags;
+            if (state.Locks is { } locks)
+            {
+                RestoreLocks(locks);
+            }
+
             return lost;
         }
     }
@@ -98,6 +107,7 @@ internal sealed unsafe partial class SharedFolder
             last = handle.Id;
         }
 
+        ValidateLocks(state);
         Require(state.Minor != 0 || (state.Nodes.Length == 0 && state.Handles.Length == 0), nameof(state.Minor), "there are files without a session");
     }
 

@@ -39,9 +39,13 @@ internal sealed unsafe partial class SharedFolder : IDisposable
         Users = new IdMap(options.Users);
         Groups = new IdMap(options.Groups);
 
-        // A file is open more rarely than it is remembered.
+        SharesLocks = options.SharesLocks;
+
+        // A file is open more rarely than it is remembered, and locked even more rarely.
         _maxHandles = Math.Max(options.MaxDescriptors / 4, 1);
-        _maxNodes = Math.Max(options.MaxDescriptors - _maxHandles, 1);
+        int maxOwners = SharesLocks ? Math.Max(options.MaxDescriptors / 8, 1) : 0;
+        _maxNodes = Math.Max(options.MaxDescriptors - _maxHandles - maxOwners, 1);
+        Locks = new FsLocks(this, maxOwners);
         _maxRestored = options.MaxRestored ?? _maxNodes;
         _root = Open(options.Path, $"open the shared folder {options.Path}");
         try
@@ -65,6 +69,14 @@ internal sealed unsafe partial class SharedFolder : IDisposable
     public bool IsReadOnly { get; }
 
     public FsCacheMode Cache { get; }
+
+    /// <summary>Locks of the guest and of the host's processes exclude each other; otherwise the guest keeps its own to itself.</summary>
+    public bool SharesLocks { get; }
+
+    public FsLocks Locks { get; }
+
+    /// <summary>Requests for locks that others have.</summary>
+    public FsLockWaits Waits { get; } = new();
 
     public IdMap Users { get; }
 
@@ -117,6 +129,7 @@ internal sealed unsafe partial class SharedFolder : IDisposable
     {
         lock (_lock)
         {
+            Locks.Clear(_handles.Values);
             foreach (FsHandle handle in _handles.Values)
             {
                 handle.Descriptor?.Dispose();
@@ -272,6 +285,11 @@ internal sealed unsafe partial class SharedFolder : IDisposable
             {
                 return false;
             }
+        }
+
+        if (SharesLocks)
+        {
+            Locks.Release(handle);
         }
 
         // Outside the lock: the last close of a file may take the host's file system its time.

@@ -175,6 +175,15 @@ public sealed unsafe class SplitQueue
         return true;
     }
 
+    /// <summary>Looks at a buffer again that was taken before, by this object or the one before it, and not given back.</summary>
+    /// <param name="head">Its <see cref="DescriptorChain.Head"/>.</param>
+    /// <returns>False when the queue is broken, or breaks because there is no such buffer.</returns>
+    public bool TryRepeat(ushort head, DescriptorChain chain)
+    {
+        ArgumentNullException.ThrowIfNull(chain);
+        return !_broken && Walk(head, chain);
+    }
+
     /// <summary>Puts the buffer that <see cref="TryPop"/> gave last back, as if it had not been taken.</summary>
     public void UndoPop()
     {

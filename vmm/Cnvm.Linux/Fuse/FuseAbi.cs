@@ -39,6 +39,9 @@ public static class FuseAbi
     public const uint FUSE_READDIR = 28;
     public const uint FUSE_RELEASEDIR = 29;
     public const uint FUSE_FSYNCDIR = 30;
+    public const uint FUSE_GETLK = 31;
+    public const uint FUSE_SETLK = 32;
+    public const uint FUSE_SETLKW = 33;
     public const uint FUSE_ACCESS = 34;
     public const uint FUSE_CREATE = 35;
     public const uint FUSE_INTERRUPT = 36;
@@ -54,7 +57,9 @@ public static class FuseAbi
 
     // Flags of FUSE_INIT.
     public const uint FUSE_ASYNC_READ = 1u << 0;
+    public const uint FUSE_POSIX_LOCKS = 1u << 1;
     public const uint FUSE_BIG_WRITES = 1u << 5;
+    public const uint FUSE_FLOCK_LOCKS = 1u << 10;
     public const uint FUSE_AUTO_INVAL_DATA = 1u << 12;
     public const uint FUSE_DO_READDIRPLUS = 1u << 13;
     public const uint FUSE_READDIRPLUS_AUTO = 1u << 14;
@@ -81,4 +86,5 @@ public static class FuseAbi
     public const uint FOPEN_CACHE_DIR = 1u << 3;
     public const uint FUSE_GETATTR_FH = 1u << 0;
     public const uint FUSE_FSYNC_FDATASYNC = 1u << 0;
+    public const uint FUSE_LK_FLOCK = 1u << 0;
 }

@@ -141,3 +141,10 @@ public struct fuse_lseek_out
 {
     public ulong offset;
 }
+
+[Abi("linux/fuse.h", "struct fuse_lk_out")]
+[StructLayout(LayoutKind.Sequential)]
+public struct fuse_lk_out
+{
+    public fuse_file_lock lk;
+}

@@ -255,3 +255,32 @@ public struct fuse_setxattr_in
     public uint size;
     public uint flags;
 }
+
+/// <summary>A range that is locked, or is to be: the type is F_RDLCK, F_WRLCK or F_UNLCK.</summary>
+[Abi("linux/fuse.h", "struct fuse_file_lock")]
+[StructLayout(LayoutKind.Sequential)]
+public struct fuse_file_lock
+{
+    public ulong start;
+    public ulong end;
+    public uint type;
+    public uint pid;
+}
+
+[Abi("linux/fuse.h", "struct fuse_lk_in")]
+[StructLayout(LayoutKind.Sequential)]
+public struct fuse_lk_in
+{
+    public ulong fh;
+    public ulong owner;
+    public fuse_file_lock lk;
+    public uint lk_flags;
+    public uint padding;
+}
+
+[Abi("linux/fuse.h", "struct fuse_interrupt_in")]
+[StructLayout(LayoutKind.Sequential)]
+public struct fuse_interrupt_in
+{
+    public ulong unique;
+}

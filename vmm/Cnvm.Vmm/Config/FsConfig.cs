@@ -8,6 +8,7 @@ namespace Cnvm.Vmm.Config;
 /// <param name="NumQueues">Request queues, each with a thread.</param>
 /// <param name="Path">Folder of the host that the VMM serves; cnvm's own addition, as are the next two.</param>
 /// <param name="Readonly">The guest changes nothing.</param>
+/// <param name="Locks">Locks of the guest and of the host's processes exclude each other. cnvm's own addition.</param>
 /// <param name="UidMap">Users that have other numbers on the host; null if all have the same. cnvm's own addition, as is the next.</param>
 public sealed record FsConfig(
     [property: JsonRequired] string Tag = "",
@@ -22,7 +23,8 @@ public sealed record FsConfig(
     ushort PciSegment = 0,
     byte? PciDeviceId = null,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<IdRangeConfig>? UidMap = null,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<IdRangeConfig>? GidMap = null) : IPciDeviceConfig
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<IdRangeConfig>? GidMap = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool Locks = false) : IPciDeviceConfig
 {
     public const ushort DefaultQueueSize = 1024;
 }

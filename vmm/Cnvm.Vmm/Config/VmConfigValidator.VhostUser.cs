@@ -35,6 +35,7 @@ public sealed partial class VmConfigValidator
         Foreign(fs.Path is not null, $"{field}.path");
         Foreign(fs.Readonly, $"{field}.readonly");
         Foreign(fs.Cache != FsCache.Auto, $"{field}.cache");
+        Foreign(fs.Locks, $"{field}.locks");
         Foreign(fs.UidMap is not null, $"{field}.uid_map");
         Foreign(fs.GidMap is not null, $"{field}.gid_map");
     }

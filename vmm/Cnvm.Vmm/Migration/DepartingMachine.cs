@@ -100,6 +100,8 @@ internal sealed class DepartingMachine(VirtualMachine machine, MigrationOffer of
         {
             machine.UnlockDisks();
         }
+
+        machine.LetFileLocksGo();
     });
 
     public byte[] Save()
@@ -127,6 +129,7 @@ internal sealed class DepartingMachine(VirtualMachine machine, MigrationOffer of
         try
         {
             machine.LockDisks();
+            machine.TakeFileLocks();
             if (TapQueues.Count > 0)
             {
                 machine.TakeNetworksAgain();

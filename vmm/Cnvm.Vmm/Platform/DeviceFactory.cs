@@ -165,6 +165,7 @@ internal static partial class DeviceFactory
                     Id = id, Tag = fs.Tag, Path = fs.Path!, IsReadOnly = fs.Readonly, RequestQueues = fs.NumQueues, QueueSize = fs.QueueSize,
                     MaxDescriptors = descriptors,
                     MaxRestored = restorable,
+                    SharesLocks = fs.Locks,
                     Users = Ranges(fs.UidMap),
                     Groups = Ranges(fs.GidMap),
                     Cache = fs.Cache switch { FsCache.Always => FsCacheMode.Always, FsCache.None => FsCacheMode.None, _ => FsCacheMode.Auto },

@@ -136,6 +136,30 @@ internal static class VirtioElements
         NextHandle = v.U64(7, "next_handle", s?.NextHandle),
         Nodes = v.List(8, "nodes", s?.Nodes, FsNode),
         Handles = v.List(9, "handles", s?.Handles, FsHandle),
+        Locks = v.Optional(10, "locks", s?.Locks, FsLocks),
+    };
+
+    private static FsLocksState FsLocks(StateVisitor v, FsLocksState? s) => new()
+    {
+        Held = v.List(1, "held", s?.Held, FsLock),
+        Waiting = v.List(2, "waiting", s?.Waiting, FsWait),
+    };
+
+    private static FsLockState FsLock(StateVisitor v, FsLockState? s) => new()
+    {
+        Handle = v.U64(1, "handle", s?.Handle),
+        Owner = v.U64(2, "owner", s?.Owner),
+        Start = v.U64(3, "start", s?.Start),
+        End = v.U64(4, "end", s?.End),
+        IsExclusive = v.Bool(5, "exclusive", s?.IsExclusive),
+        IsWhole = v.Bool(6, "whole", s?.IsWhole),
+        Process = v.U32(7, "process", s?.Process),
+    };
+
+    private static FsWaitState FsWait(StateVisitor v, FsWaitState? s) => new()
+    {
+        Queue = v.U16(1, "queue", s?.Queue),
+        Head = v.U16(2, "head", s?.Head),
     };
 
     private static FsNodeState FsNode(StateVisitor v, FsNodeState? s) => new()
