@@ -22,7 +22,7 @@ internal sealed class ShimSession : IAsyncDisposable
         _events = events;
         _pod = new Pod(factory, identity, events, logger);
         _calls = new TaskCalls(_pod, events, _loop, logger);
-        Server = new TtrpcServer([new TaskService(_calls, logger).Build()], logger);
+        Server = new TtrpcServer([new TaskService(_calls, logger).Build()], new TtrpcLog(logger));
     }
 
     /// <summary>Answers containerd's calls.</summary>
