@@ -45,10 +45,13 @@ internal static class ShimHelp
           -v                     version
           -h, --help             this text
 
+        Outputs:
+          A FIFO's path, file:///PATH, or binary:///PROGRAM?NAME=VALUE: a program that reads stdout from descriptor 3 and
+          stderr from 4, closes 5 when it is ready, and has CONTAINER_ID and CONTAINER_NAMESPACE in its environment.
+
         What it does not have:
-          A network interface in the guest for what the network namespace has, hooks, the 'binary://' scheme of outputs,
-          and root file systems on loop devices. A checkpoint is the whole virtual machine's state, of a container that
-          is alone in it.
+          A network interface in the guest for what the network namespace has, hooks, and root file systems on
+          loop devices. A checkpoint is the whole virtual machine's state, of a container that is alone in it.
 
         Exit code: 0; 1 after an error; 2 after a wrong command line.
         """;

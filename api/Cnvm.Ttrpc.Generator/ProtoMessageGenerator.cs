@@ -7,7 +7,7 @@ namespace Cnvm.Ttrpc.Generator;
 
 /// <summary>
 /// Writes <c>IProtoMessage</c> for partial records that are marked with <c>[ProtoMessage]</c>, from the <c>[ProtoMember(number)]</c> of their
-/// properties. What cannot be written becomes an <c>#error</c> at that record.
+/// properties, and that they are equal when their bytes are. What cannot be written becomes an <c>#error</c> at that record.
 /// </summary>
 [Generator(LanguageNames.CSharp)]
 public sealed class ProtoMessageGenerator : IIncrementalGenerator
@@ -105,6 +105,23 @@ public sealed class ProtoMessageGenerator : IIncrementalGenerator
         {
             text.Append($"            {field.Name} = {field.Result},\n");
         }
-        return text.Append("        };\n    }\n}\n").ToString();
+        text.Append("        };\n    }\n");
+        if (type.IsSealed)
+        {
+            // One body for all messages: a linker folds them. Those of records would be as long as their properties are many.
+            text.Append($$"""
+
+                    /// <inheritdoc/>
+                    public bool Equals({{type.Name}}? other) => global::Cnvm.Ttrpc.ProtoBytes.AreEqual(this, other);
+
+                    /// <inheritdoc/>
+                    public override int GetHashCode() => global::Cnvm.Ttrpc.ProtoBytes.HashOf(this);
+
+                    /// <inheritdoc/>
+                    public override string ToString() => global::Cnvm.Ttrpc.ProtoBytes.Show(this);
+
+                """);
+        }
+        return text.Append("}\n").ToString();
     }
 }

@@ -1,6 +1,4 @@
 using Cnvm.Ttrpc.Wire;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cnvm.Ttrpc;
 
@@ -9,8 +7,8 @@ namespace Cnvm.Ttrpc;
 /// is bounded, and what they send wrong is answered on its stream or ends their connection.
 /// </summary>
 /// <param name="services">What can be called; names differ.</param>
-/// <param name="log">Failures of handlers, and callers who do not keep to the protocol; null for no log.</param>
-public sealed class TtrpcServer(IEnumerable<TtrpcService> services, ILogger? log)
+/// <param name="log">Failures of handlers, and callers who do not keep to the protocol; null for no log. <see cref="TtrpcLog"/> is one that writes to a logger.</param>
+public sealed class TtrpcServer(IEnumerable<TtrpcService> services, ITtrpcLog? log)
 {
     /// <summary>Calls that one connection may have under way; more are refused with <see cref="TtrpcCode.ResourceExhausted"/>.</summary>
     public const int MaxCalls = 1024;
@@ -18,8 +16,7 @@ public sealed class TtrpcServer(IEnumerable<TtrpcService> services, ILogger? log
     /// <summary>Bytes of the requests of those calls, refused in the same way.</summary>
     public const int MaxRequestBytes = 64 << 20;
 
-    private readonly Dictionary<string, TtrpcService> _services = services.ToDictionary(s => s.Name, StringComparer.Ordinal);
-    private readonly ILogger _log = log ?? NullLogger.Instance;
+    private readonly Dictionary<string, TtrpcService> _services = ByName(services);
 
     /// <summary>
     /// Serves one connection until the other side ends it or does what no speaker of ttrpc does, or <paramref name="cancellation"/> is cancelled; none of
@@ -29,7 +26,7 @@ public sealed class TtrpcServer(IEnumerable<TtrpcService> services, ILogger? log
     public async Task ServeAsync(Stream stream, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        using var connection = new ServedConnection(stream, this, _log);
+        using var connection = new ServedConnection(stream, this, log);
         await connection.RunAsync(cancellation).ConfigureAwait(false);
     }
 
@@ -41,5 +38,15 @@ public sealed class TtrpcServer(IEnumerable<TtrpcService> services, ILogger? log
             throw new TtrpcException(TtrpcCode.Unimplemented, $"service {service}");
         }
         return found.TryFind(method, out CallPreparation? preparation) ? preparation! : throw new TtrpcException(TtrpcCode.Unimplemented, $"method {method}");
+    }
+
+    private static Dictionary<string, TtrpcService> ByName(IEnumerable<TtrpcService> services)
+    {
+        var found = new Dictionary<string, TtrpcService>(StringComparer.Ordinal);
+        foreach (TtrpcService service in services)
+        {
+            found.Add(service.Name, service);
+        }
+        return found;
     }
 }

@@ -4,6 +4,7 @@ using Cnvm.CommandLine;
 using Cnvm.Linux;
 using Cnvm.Shim.Events;
 using Cnvm.Shim.Sandboxes;
+using Cnvm.Shim.Tasks;
 using Cnvm.VmmProgram.Logging;
 using Microsoft.Extensions.Logging;
 
@@ -52,7 +53,8 @@ internal static partial class ServeCommand
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         LogServing(logger, identity.Id, identity.Socket);
-        await using var shim = new ShimSession(identity, new SandboxFactory(logger), new EventPublisher(events, identity.Namespace, logger), logger);
+        await using var shim = new ShimSession(
+            identity, new SandboxFactory(logger), new EventPublisher(events, identity.Namespace, logger), new HostMetrics(HostCgroup.IsUnified), logger);
         await server.RunAsync(shim, stop.Token);
         LogEnding(logger);
 

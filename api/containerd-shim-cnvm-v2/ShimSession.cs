@@ -17,12 +17,13 @@ internal sealed class ShimSession : IAsyncDisposable
     private readonly TaskCalls _calls;
 
     /// <param name="events">Owned from now on.</param>
-    public ShimSession(ShimIdentity identity, ISandboxFactory factory, EventPublisher events, ILogger logger)
+    /// <param name="metrics">How figures are said on this host.</param>
+    public ShimSession(ShimIdentity identity, ISandboxFactory factory, EventPublisher events, HostMetrics metrics, ILogger logger)
     {
         _events = events;
         _pod = new Pod(factory, identity, events, logger);
-        _calls = new TaskCalls(_pod, events, _loop, logger);
-        Server = new TtrpcServer([new TaskService(_calls, logger).Build()], logger);
+        _calls = new TaskCalls(_pod, events, new StreamOpener(_loop, identity.Namespace, logger), metrics, logger);
+        Server = new TtrpcServer([new TaskService(_calls, logger).Build()], new TtrpcLog(logger));
     }
 
     /// <summary>Answers containerd's calls.</summary>

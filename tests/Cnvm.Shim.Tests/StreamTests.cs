@@ -135,7 +135,8 @@ public sealed class StreamTests
         }
 
         Assert.Equal(["err", "err", "out", "out"], File.ReadAllLines(file).Order());
-        Assert.Equal(TtrpcCode.InvalidArgument, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, "binary:///bin/true"))));
+        Assert.Equal(TtrpcCode.InvalidArgument, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, "http://host/log"))));
+        Assert.Equal(TtrpcCode.InvalidArgument, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, "", "binary:///bin/true"))));
         Assert.Equal(TtrpcCode.InvalidArgument, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, "relative"))));
         Assert.Equal(TtrpcCode.NotFound, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, shim.Directory + "/nothing"))));
     }

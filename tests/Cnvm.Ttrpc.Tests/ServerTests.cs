@@ -36,7 +36,7 @@ public sealed class ServerTests : IDisposable
             .Add<Leaf, Leaf>("Break", (_, _) => throw new InvalidOperationException("it broke"))
             .Add<Leaf, Leaf>("Huge", (_, _) => Task.FromResult(new Leaf { Name = new string('x', 5 << 20) }))
             .Add<Leaf, Leaf>("Half", (_, _) => Task.FromResult(new Leaf { Name = "\ud800" }));
-        _serving = new TtrpcServer([service], _log).ServeAsync(_pair.Far, _stop.Token);
+        _serving = new TtrpcServer([service], new TtrpcLog(_log)).ServeAsync(_pair.Far, _stop.Token);
     }
 
     public void Dispose()

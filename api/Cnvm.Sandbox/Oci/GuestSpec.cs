@@ -35,7 +35,6 @@ internal static class GuestSpec
                 Namespaces = [.. linux.Namespaces.Where(n => n.Type != "network").Select(n => n with { Path = "" })],
                 CgroupsPath = $"/{id}",
                 MountLabel = "",
-                Resources = linux.Resources is { } resources ? resources with { Devices = [] } : null,
             },
         };
     }

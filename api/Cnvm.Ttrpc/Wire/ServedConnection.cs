@@ -1,9 +1,7 @@
-using Microsoft.Extensions.Logging;
-
 namespace Cnvm.Ttrpc.Wire;
 
 /// <summary>One connection to a server, from its first frame to the end of its last call.</summary>
-internal sealed partial class ServedConnection(Stream stream, TtrpcServer server, ILogger log) : IDisposable
+internal sealed class ServedConnection(Stream stream, TtrpcServer server, ITtrpcLog? log) : IDisposable
 {
     private const int NanosecondsPerTick = 100;
 
@@ -32,15 +30,15 @@ internal sealed partial class ServedConnection(Stream stream, TtrpcServer server
         }
         catch (Exception) when (_end.IsCancellationRequested)
         {
-            LogStopped(log);
+            log?.ConnectionStopped();
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException or System.Net.Sockets.SocketException)
         {
-            LogGone(log, e.Message);
+            log?.CallerGone(e.Message);
         }
         catch (Exception e)
         {
-            LogBroken(log, e.Message);
+            log?.ConnectionBroken(e.Message);
         }
         End();
         Task[] calls;
@@ -190,7 +188,7 @@ internal sealed partial class ServedConnection(Stream stream, TtrpcServer server
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {
-            LogGone(log, e.Message);
+            log?.CallerGone(e.Message);
             End();
         }
         catch (Exception e)
@@ -208,7 +206,7 @@ internal sealed partial class ServedConnection(Stream stream, TtrpcServer server
     {
         if (Interlocked.Increment(ref _failures) <= LoggedFailures)
         {
-            LogFailure(log, reason);
+            log?.CallFailed(reason);
         }
     }
 
@@ -216,22 +214,7 @@ internal sealed partial class ServedConnection(Stream stream, TtrpcServer server
     {
         if (_refusals++ == 0)
         {
-            LogRefused(log, header.StreamId, reason);
+            log?.FrameRefused(header.StreamId, reason);
         }
     }
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "a call over ttrpc failed")]
-    private static partial void LogFailure(ILogger logger, Exception reason);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "ttrpc: stream {Stream} refused, and perhaps others of this connection: {Reason}")]
-    private static partial void LogRefused(ILogger logger, uint stream, string reason);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "ttrpc: connection closed: {Reason}")]
-    private static partial void LogBroken(ILogger logger, string reason);
-
-    [LoggerMessage(Level = LogLevel.Debug, Message = "ttrpc: the caller has gone: {Reason}")]
-    private static partial void LogGone(ILogger logger, string reason);
-
-    [LoggerMessage(Level = LogLevel.Debug, Message = "ttrpc: connection stopped")]
-    private static partial void LogStopped(ILogger logger);
 }

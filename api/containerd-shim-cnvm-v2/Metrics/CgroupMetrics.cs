@@ -2,7 +2,7 @@ using Cnvm.Ttrpc;
 
 namespace Cnvm.Shim.Metrics;
 
-/// <summary>What a container uses (io.containerd.cgroups.v1.Metrics).</summary>
+/// <summary>What a container uses, as hosts without the unified hierarchy of control groups say it (io.containerd.cgroups.v1.Metrics).</summary>
 [ProtoMessage]
 internal sealed partial record CgroupMetrics
 {

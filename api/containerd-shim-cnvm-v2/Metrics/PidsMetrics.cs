@@ -2,7 +2,7 @@ using Cnvm.Ttrpc;
 
 namespace Cnvm.Shim.Metrics;
 
-/// <summary>Processes; a limit of 0 is none.</summary>
+/// <summary>Processes. No limit is 0, with the unified hierarchy the largest number.</summary>
 [ProtoMessage]
 internal sealed partial record PidsMetrics
 {

@@ -4,7 +4,7 @@ using Cnvm.Shim.Metrics;
 
 namespace Cnvm.Shim.Sandboxes;
 
-/// <summary>The agent's figures in the form that containerd reads: the same, under other numbers.</summary>
+/// <summary>The agent's figures in the form that containerd reads on a host without the unified hierarchy: the same, under other numbers.</summary>
 internal static class GuestMetrics
 {
     public static CgroupMetrics Of(StatsContainerResponse stats) => new()
@@ -13,19 +13,23 @@ internal static class GuestMetrics
         Cpu = stats.CgroupStats?.CpuStats is { } cpu ? Of(cpu) : null,
         Memory = stats.CgroupStats?.MemoryStats is { } memory ? Of(memory) : null,
         BlockIo = stats.CgroupStats?.BlkioStats is { } disks ? Of(disks) : null,
-        Network = [.. stats.NetworkStats.Select(n => new NetworkMetrics
-        {
-            Name = n.Name,
-            RxBytes = n.RxBytes,
-            RxPackets = n.RxPackets,
-            RxErrors = n.RxErrors,
-            RxDropped = n.RxDropped,
-            TxBytes = n.TxBytes,
-            TxPackets = n.TxPackets,
-            TxErrors = n.TxErrors,
-            TxDropped = n.TxDropped,
-        })],
+        Network = Interfaces(stats),
     };
+
+    /// <summary>Interfaces have the same figures in both forms.</summary>
+    public static IReadOnlyList<NetworkMetrics> Interfaces(StatsContainerResponse stats) =>
+    [.. stats.NetworkStats.Select(n => new NetworkMetrics
+    {
+        Name = n.Name,
+        RxBytes = n.RxBytes,
+        RxPackets = n.RxPackets,
+        RxErrors = n.RxErrors,
+        RxDropped = n.RxDropped,
+        TxBytes = n.TxBytes,
+        TxPackets = n.TxPackets,
+        TxErrors = n.TxErrors,
+        TxDropped = n.TxDropped,
+    })];
 
     private static CpuMetrics Of(CpuStats cpu) => new()
     {

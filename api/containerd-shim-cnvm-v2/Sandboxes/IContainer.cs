@@ -1,4 +1,4 @@
-using Cnvm.Shim.Metrics;
+using Cnvm.Agent.Protocol;
 
 namespace Cnvm.Shim.Sandboxes;
 
@@ -23,7 +23,8 @@ internal interface IContainer
     /// <param name="resources">JSON of OCI's linux.resources.</param>
     Task UpdateAsync(ReadOnlyMemory<byte> resources, CancellationToken cancellation);
 
-    Task<CgroupMetrics> GetMetricsAsync(CancellationToken cancellation);
+    /// <summary>What it uses, as the agent says it.</summary>
+    Task<StatsContainerResponse> GetStatsAsync(CancellationToken cancellation);
 
     /// <summary>Ends what still runs in the container and forgets it.</summary>
     Task RemoveAsync(CancellationToken cancellation);

@@ -1,5 +1,5 @@
+using Cnvm.Agent.Protocol;
 using Cnvm.Sandbox;
-using Cnvm.Shim.Metrics;
 
 namespace Cnvm.Shim.Sandboxes;
 
@@ -22,7 +22,7 @@ internal sealed class VmContainer(Container container, bool isRunning) : IContai
 
     public Task UpdateAsync(ReadOnlyMemory<byte> resources, CancellationToken cancellation) => container.UpdateAsync(resources, cancellation);
 
-    public async Task<CgroupMetrics> GetMetricsAsync(CancellationToken cancellation) => GuestMetrics.Of(await container.GetStatsAsync(cancellation));
+    public Task<StatsContainerResponse> GetStatsAsync(CancellationToken cancellation) => container.GetStatsAsync(cancellation);
 
     public Task RemoveAsync(CancellationToken cancellation) => container.RemoveAsync(cancellation);
 }

@@ -1,3 +1,4 @@
+using Cnvm.Shim.Messages;
 using Cnvm.Shim.Sandboxes;
 using Microsoft.Extensions.Logging;
 
@@ -12,6 +13,7 @@ internal sealed partial class StandardStreams : IAsyncDisposable
     private readonly StreamEnd? _input;
     private readonly StreamEnd? _output;
     private readonly StreamEnd? _error;
+    private readonly LoggingProgram? _program;
     private readonly bool _terminal;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _end = new();
@@ -19,24 +21,29 @@ internal sealed partial class StandardStreams : IAsyncDisposable
     private Task _outputCopies = Task.CompletedTask;
     private int _disposed;
 
-    /// <param name="input">Path of a FIFO; empty for none.</param>
-    /// <param name="output">As <see cref="StreamEnd.OpenOutput"/> takes it.</param>
-    /// <param name="error">The same; not looked at with a terminal, which has one output.</param>
-    /// <exception cref="Ttrpc.TtrpcException">One cannot be opened.</exception>
-    public StandardStreams(ReadinessLoop loop, string input, string output, string error, bool terminal, ILogger logger)
+    /// <param name="request">Names them: stdin by the path of a FIFO, or not at all; the others as <see cref="StreamEnd.OpenOutput"/> takes them. With a terminal there is one output.</param>
+    /// <param name="program">Takes the outputs, instead of what the request names; null for none. Owned from now on.</param>
+    /// <exception cref="Ttrpc.TtrpcException">One cannot be opened; the program stays the caller's.</exception>
+    public StandardStreams(ReadinessLoop loop, CreateTaskRequest request, LoggingProgram? program, ILogger logger)
     {
-        _terminal = terminal;
+        _terminal = request.Terminal;
+        _program = program;
         _logger = logger;
         try
         {
-            _input = StreamEnd.OpenInput(loop, input);
-            _output = StreamEnd.OpenOutput(loop, output);
-            _error = terminal ? null : StreamEnd.OpenOutput(loop, error);
+            _input = StreamEnd.OpenInput(loop, request.Stdin);
+            _output = program is null ? StreamEnd.OpenOutput(loop, request.Stdout) : program.Output;
+            _error = _terminal ? null : program is null ? StreamEnd.OpenOutput(loop, request.Stderr) : program.Error;
         }
         catch
         {
             CloseAll();
             throw;
+        }
+
+        if (_terminal)
+        {
+            program?.Error.Dispose();
         }
     }
 
@@ -75,6 +82,11 @@ internal sealed partial class StandardStreams : IAsyncDisposable
         await _end.CancelAsync();
         await Task.WhenAll(_inputCopy, _outputCopies);
         CloseAll();
+        if (_program is not null)
+        {
+            await _program.DisposeAsync();
+        }
+
         _end.Dispose();
     }
 

@@ -22,7 +22,7 @@ internal sealed class StreamEnd : IDisposable
     /// <summary>Opens where output goes.</summary>
     /// <param name="address">Path of a FIFO, or <c>file:///path</c> for a file that is appended to; empty for nowhere.</param>
     /// <returns>Null for nowhere.</returns>
-    /// <exception cref="TtrpcException">Another kind of address, or it cannot be opened.</exception>
+    /// <exception cref="TtrpcException">Another kind of address, or it cannot be opened. A <see cref="LoggingProgram"/> is not opened here.</exception>
     public static StreamEnd? OpenOutput(ReadinessLoop loop, string address)
     {
         if (address.Length == 0)
@@ -38,7 +38,7 @@ internal sealed class StreamEnd : IDisposable
             if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) || uri.Scheme != Uri.UriSchemeFile || uri.LocalPath.Length == 0)
             {
                 throw new TtrpcException(
-                    TtrpcCode.InvalidArgument, $"output '{address}': this runtime writes to FIFOs and to file:///PATH; other schemes, such as binary://, it does not have");
+                    TtrpcCode.InvalidArgument, $"output '{address}': this runtime writes to FIFOs, to file:///PATH and to binary:///PROGRAM, which is named by stdout and takes stderr too");
             }
 
             path = uri.LocalPath;
@@ -46,6 +46,13 @@ internal sealed class StreamEnd : IDisposable
         }
 
         return new StreamEnd(loop, Open(path, flags), null);
+    }
+
+    /// <summary>Where output goes that a program of the host reads; takes its own descriptor of the pipe.</summary>
+    public static StreamEnd OfPipe(ReadinessLoop loop, FileDescriptor writer)
+    {
+        PipePair.SetNonBlocking(writer);
+        return new StreamEnd(loop, new FileDescriptor(FileDescriptor.Duplicate(writer.Value)), null);
     }
 
     /// <summary>Opens where input comes from.</summary>

@@ -13,6 +13,9 @@ internal sealed class HostCgroup
 
     private HostCgroup(IReadOnlyList<string> folders) => _folders = folders;
 
+    /// <summary>Whether the host has the unified hierarchy (version 2), and no other beside it.</summary>
+    public static bool IsUnified => File.Exists($"{Root}/cgroup.controllers");
+
     /// <summary>Puts a process into a control group, which is made if it is not there.</summary>
     /// <param name="path">linux.cgroupsPath of an OCI configuration; empty: the process stays where it is.</param>
     /// <exception cref="IOException">The host refuses.</exception>
@@ -92,7 +95,7 @@ internal sealed class HostCgroup
             return null;
         }
 
-        if (File.Exists($"{Root}/cgroup.controllers"))
+        if (IsUnified)
         {
             return [$"{Root}/{relative}"];
         }

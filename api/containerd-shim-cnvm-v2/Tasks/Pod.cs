@@ -33,7 +33,7 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
     /// <summary>Makes a container of its bundle, and the virtual machine if there is none.</summary>
     /// <param name="makeStreams">Opens the first process's streams.</param>
     /// <exception cref="TtrpcException">It cannot be made; nothing of it is left.</exception>
-    public async Task<ContainerTask> CreateAsync(CreateTaskRequest request, Func<Streams.StandardStreams> makeStreams)
+    public async Task<ContainerTask> CreateAsync(CreateTaskRequest request, Func<Task<Streams.StandardStreams>> makeStreams)
     {
         ThrowUnlessName(request.Id, "container");
         await _gate.WaitAsync(CancellationToken.None);
@@ -49,7 +49,7 @@ internal sealed partial class Pod(ISandboxFactory factory, ShimIdentity identity
             Streams.StandardStreams? streams = null;
             try
             {
-                streams = makeStreams();
+                streams = await makeStreams();
                 var settings = new ContainerSettings { Id = request.Id, Spec = bundle.Spec, Rootfs = rootfs.Path };
                 if (request.Checkpoint.Length > 0 && _sandbox is not null)
                 {

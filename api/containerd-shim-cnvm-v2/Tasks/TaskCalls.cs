@@ -11,7 +11,7 @@ namespace Cnvm.Shim.Tasks;
 /// What each call of the Task service does (containerd api/runtime/task/v2/shim.proto). All run at the same time. A caller that goes away (containerd, to
 /// be started anew) ends a wait and a look, but no change halfway.
 /// </summary>
-internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoop loop, ILogger logger)
+internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener streams, HostMetrics metrics, ILogger logger)
 {
     private const uint KilledStatus = 128 + SigKill;
     private const uint MostSignals = 64;
@@ -34,9 +34,7 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoo
 
     public async Task<CreateTaskResponse> CreateAsync(CreateTaskRequest request, CancellationToken cancellation)
     {
-        ContainerTask task = await pod.CreateAsync(
-            request,
-            () => new StandardStreams(loop, request.Stdin, request.Stdout, request.Stderr, request.Terminal, logger));
+        ContainerTask task = await pod.CreateAsync(request, () => streams.OpenAsync(request.Id, request));
         events.Publish(EventTopic.Create, new TaskCreate
         {
             ContainerId = task.Id,
@@ -93,7 +91,7 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoo
         return new StartResponse { Pid = (uint)pod.ProcessId };
     });
 
-    public Task<Empty> ExecAsync(ExecProcessRequest request, CancellationToken cancellation) => WithTaskAsync(request.Id, task =>
+    public Task<Empty> ExecAsync(ExecProcessRequest request, CancellationToken cancellation) => WithTaskAsync(request.Id, async task =>
     {
         Pod.ThrowUnlessName(request.ExecId, "process");
         if (task.Has(request.ExecId))
@@ -108,10 +106,9 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoo
         }
 
         var created = new CreateTaskRequest { Stdin = request.Stdin, Stdout = request.Stdout, Stderr = request.Stderr, Terminal = request.Terminal };
-        task.Add(new TaskProcess(
-            request.ExecId, created, spec.Value, new StandardStreams(loop, request.Stdin, request.Stdout, request.Stderr, request.Terminal, logger)));
+        task.Add(new TaskProcess(request.ExecId, created, spec.Value, await streams.OpenAsync(request.ExecId, created)));
         events.Publish(EventTopic.ExecAdded, new TaskExecAdded { ContainerId = task.Id, ExecId = request.ExecId });
-        return Task.FromResult(Empty.Instance);
+        return Empty.Instance;
     });
 
     public Task<DeleteResponse> DeleteAsync(DeleteRequest request, CancellationToken cancellation) => WithTaskAsync(request.Id, async task =>
@@ -285,7 +282,7 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, ReadinessLoo
 
     public async Task<StatsResponse> StatsAsync(StatsRequest request, CancellationToken cancellation) => new()
     {
-        Stats = ProtoAny.Of("io.containerd.cgroups.v1.Metrics", await pod.Find(request.Id).Container.GetMetricsAsync(cancellation)),
+        Stats = metrics.Of(await pod.Find(request.Id).Container.GetStatsAsync(cancellation)),
     };
 
     public Task<ConnectResponse> ConnectAsync(ConnectRequest request, CancellationToken cancellation)

@@ -1,4 +1,5 @@
 using Cnvm.GuestAgent.Cgroups;
+using Cnvm.GuestAgent.Devices;
 using Cnvm.GuestAgent.Processes;
 using Cnvm.GuestAgent.Stage;
 using Cnvm.Linux;
@@ -11,6 +12,7 @@ internal sealed class Container : IDisposable
 {
     private const int MostProcesses = 1024;
     private readonly ContainerEnvironment _environment;
+    private readonly DeviceGate _devices;
     private readonly ContainerProcess _first;
     private readonly Dictionary<string, ContainerProcess?> _others = [];
     private readonly FileDescriptor _pidNamespace;
@@ -18,11 +20,13 @@ internal sealed class Container : IDisposable
     private readonly CancellationTokenSource _removed = new();
     private readonly Lock _lock = new();
 
-    private Container(string id, StagePlan plan, ControlGroup group, ContainerProcess first, IReadOnlyList<string> storages, ContainerEnvironment environment)
+    private Container(
+        string id, StagePlan plan, ControlGroup group, DeviceGate devices, ContainerProcess first, IReadOnlyList<string> storages, ContainerEnvironment environment)
     {
         Id = id;
         Plan = plan;
         Group = group;
+        _devices = devices;
         _first = first;
         Storages = storages;
         _environment = environment;
@@ -57,15 +61,18 @@ internal sealed class Container : IDisposable
         string id, string processId, StagePlan plan, ContainerLimits limits, IReadOnlyList<string> storages, FileDescriptor? pidNamespace, ContainerEnvironment environment)
     {
         ControlGroup group = ControlGroup.Create(environment.ControlGroups, id);
+        var devices = new DeviceGate(id, group, environment.Log);
         try
         {
             group.Apply(limits);
+            devices.Apply(limits.Devices, plan);
             StagedProcess staged = environment.Launcher.Launch(plan, pidNamespace, environment.SharedNamespaces, group.Add);
             var first = new ContainerProcess(processId, staged, environment.Processes, environment.Watch);
-            return new Container(id, plan, group, first, storages, environment);
+            return new Container(id, plan, group, devices, first, storages, environment);
         }
         catch
         {
+            devices.Dispose();
             group.Kill();
             group.Remove();
             throw;
@@ -148,6 +155,17 @@ internal sealed class Container : IDisposable
         }
     }
 
+    /// <summary>Changes what it may use; what is not said stays.</summary>
+    /// <exception cref="StageException">Something of it is not possible here.</exception>
+    public void Update(ContainerLimits limits)
+    {
+        Group.Apply(limits);
+        lock (_lock)
+        {
+            _devices.Apply(limits.Devices, Plan);
+        }
+    }
+
     /// <summary>Sends a signal.</summary>
     /// <param name="processId">Empty: the first process and all others that are in the container.</param>
     /// <exception cref="TtrpcException">There is no such process, or it has not been started.</exception>
@@ -193,6 +211,7 @@ internal sealed class Container : IDisposable
         }
 
         _first.Dispose();
+        _devices.Dispose();
         _pidNamespace.Dispose();
         foreach (FileDescriptor fd in _namespaces)
         {
@@ -218,7 +237,7 @@ internal sealed class Container : IDisposable
 
     private static bool Handles(int process, int signal)
     {
-        string? line = File.ReadLines($"/proc/{process}/status").FirstOrDefault(l => l.StartsWith("SigCgt:", StringComparison.Ordinal));
+        string? line = File.ReadAllLines($"/proc/{process}/status").FirstOrDefault(l => l.StartsWith("SigCgt:", StringComparison.Ordinal));
         return line is not null && (Convert.ToUInt64(line[7..].Trim(), 16) & (1UL << (signal - 1))) != 0;
     }
 

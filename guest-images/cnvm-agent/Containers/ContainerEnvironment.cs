@@ -8,4 +8,4 @@ namespace Cnvm.GuestAgent.Containers;
 /// <param name="ControlGroups">Folder of the control group that theirs are made in.</param>
 /// <param name="SharedNamespaces">UTS and IPC of the sandbox.</param>
 internal sealed record ContainerEnvironment(
-    string ControlGroups, ProcessTable Processes, StageLauncher Launcher, DescriptorWatch Watch, IReadOnlyList<FileDescriptor> SharedNamespaces);
+    string ControlGroups, ProcessTable Processes, StageLauncher Launcher, DescriptorWatch Watch, IReadOnlyList<FileDescriptor> SharedNamespaces, ConsoleLog Log);

@@ -30,7 +30,7 @@ internal sealed class Sandbox : IDisposable
         var processes = new ProcessTable();
         _launcher = new StageLauncher(processes);
         _namespaces = SandboxNamespaces.Create("");
-        _environment = new ContainerEnvironment(controlGroups, processes, _launcher, watch, _namespaces);
+        _environment = new ContainerEnvironment(controlGroups, processes, _launcher, watch, _namespaces, log);
         Storages = new StorageMounts("/sys");
         OutOfMemory = new OomWatch(watch, log);
     }

@@ -47,7 +47,7 @@ internal static class HotPlug
             return 0;
         }
 
-        foreach (string file in Directory.GetDirectories(folder, kind + "*").Select(d => d + "/online").Where(File.Exists))
+        foreach (string file in Directory.GetDirectories(folder, kind).Select(d => d + "/online").Where(File.Exists))
         {
             if (File.ReadAllText(file).Trim() == "0")
             {

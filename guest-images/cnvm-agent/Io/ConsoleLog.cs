@@ -2,35 +2,40 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Cnvm.Linux;
-using Microsoft.Extensions.Logging;
+using Cnvm.Ttrpc;
 
 namespace Cnvm.GuestAgent.Io;
 
 /// <summary>Lines on the machine's console, which is this program's stderr; each is one write.</summary>
-internal sealed class ConsoleLog : ILogger
+internal sealed class ConsoleLog : ITtrpcLog
 {
     private const int Stderr = 2;
     private const int LongestLine = 4096;
     private readonly Lock _lock = new();
 
-    public IDisposable? BeginScope<TState>(TState state)
-        where TState : notnull => null;
+    public void CallFailed(Exception reason) => Write($"a call over ttrpc failed: {reason.Message}");
 
-    public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
+    public void FrameRefused(uint stream, string reason) => Write($"ttrpc: stream {stream} refused, and perhaps others of this connection: {reason}");
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void ConnectionBroken(string reason) => Write($"ttrpc: connection closed: {reason}");
+
+    /// <summary>No line: callers come and go.</summary>
+    public void CallerGone(string reason)
     {
-        if (IsEnabled(logLevel))
-        {
-            Write(exception is null ? formatter(state, exception) : $"{formatter(state, exception)}: {exception.Message}");
-        }
+    }
+
+    /// <inheritdoc cref="CallerGone"/>
+    public void ConnectionStopped()
+    {
     }
 
     /// <summary>Writes a line; what a peer has named may be in it.</summary>
     public void Write(string text)
     {
-        double seconds = Stopwatch.GetTimestamp() / (double)Stopwatch.Frequency;
-        var line = new StringBuilder(text.Length + 32).Append(CultureInfo.InvariantCulture, $"cnvm-agent: {seconds:F3}s: ");
+        // Whole numbers: the formatting of others would be in the program for this line alone.
+        long milliseconds = (long)Stopwatch.GetElapsedTime(0).TotalMilliseconds;
+        var line = new StringBuilder(text.Length + 32)
+            .Append(CultureInfo.InvariantCulture, $"cnvm-agent: {milliseconds / 1000}.{milliseconds % 1000:D3}s: ");
         foreach (char c in text.Length > LongestLine ? text[..LongestLine] : text)
         {
             line.Append(char.IsControl(c) ? ' ' : c);

@@ -1,7 +1,15 @@
-using System.Net;
+using Cnvm.Linux;
 
 namespace Cnvm.GuestAgent.Net;
 
 /// <summary>An address of an interface.</summary>
-/// <param name="Prefix">Length of the network's part in bits.</param>
-internal sealed record LinkAddress(IPAddress Address, byte Prefix);
+/// <param name="address">The address.</param>
+/// <param name="prefix">Length of the network's part in bits.</param>
+internal sealed class LinkAddress(InternetAddress address, byte prefix)
+{
+    public InternetAddress Address => address;
+
+    public byte Prefix => prefix;
+
+    public bool IsSame(LinkAddress other) => prefix == other.Prefix && address.IsSame(other.Address);
+}

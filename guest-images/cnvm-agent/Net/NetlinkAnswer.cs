@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
-using System.Net;
 using System.Text;
+using Cnvm.Linux;
 
 namespace Cnvm.GuestAgent.Net;
 
@@ -41,7 +41,7 @@ internal sealed class NetlinkAnswer
 
     /// <returns>Empty without the attribute.</returns>
     public string Address(int attribute) =>
-        _attributes.TryGetValue(attribute, out byte[]? value) && value.Length is 4 or 16 ? new IPAddress(value).ToString() : "";
+        _attributes.TryGetValue(attribute, out byte[]? value) && value.Length is 4 or 16 ? new InternetAddress(value).ToString() : "";
 
     /// <summary>A hardware address with colons; empty without the attribute.</summary>
     public string HardwareAddress(int attribute) =>

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
+using Cnvm.GuestAgent.Stage;
 using Cnvm.Linux;
 
 namespace Cnvm.GuestAgent.Net;
@@ -34,8 +33,8 @@ internal sealed class NetworkSetup
     private const ushort RouteMtu = 2;
     private const uint Up = 1;
     private const uint NoArp = 0x80;
-    private const byte Inet = 2;
-    private const byte Inet6 = 10;
+    private const byte Inet = InternetAddress.AF_INET;
+    private const byte Inet6 = InternetAddress.AF_INET6;
     private const byte MainTable = 254;
     private const byte BootProtocol = 3;
     private const byte KernelProtocol = 2;
@@ -75,10 +74,10 @@ internal sealed class NetworkSetup
                     ? string.Equals(l.HardwareAddress, wanted.HardwareAddress, StringComparison.OrdinalIgnoreCase)
                     : l.Name == wanted.Name)
                 ?? throw new LinuxException($"find the network interface {wanted.HardwareAddress} {wanted.Name}", Errno.ENODEV);
-            foreach (LinkAddress address in link.Addresses.Where(a => !wanted.Addresses.Any(w => w == a)))
+            foreach (LinkAddress address in link.Addresses.Where(a => !wanted.Addresses.Any(w => w.IsSame(a))))
             {
                 // What the kernel makes by itself (link-local addresses) is the kernel's.
-                if (!address.Address.IsIPv6LinkLocal)
+                if (!address.Address.IsVersion6LinkLocal)
                 {
                     ChangeAddress(socket, DeleteAddress, 0, link.Index, address);
                 }
@@ -141,23 +140,24 @@ internal sealed class NetworkSetup
     /// <summary>Tells the kernel a neighbour's hardware address.</summary>
     /// <param name="state">NUD_ bits; 0 is permanent.</param>
     /// <exception cref="LinuxException">The interface is missing, or the kernel refuses.</exception>
-    public void AddNeighbour(IPAddress address, string device, string hardwareAddress, uint state, uint flags)
+    public void AddNeighbour(InternetAddress address, string device, string hardwareAddress, uint state, uint flags)
     {
         lock (_lock)
         {
             using var socket = new RouteSocket();
             byte[] body = new byte[12];
-            body[0] = FamilyOf(address);
+            body[0] = address.Family;
             BinaryPrimitives.WriteInt32LittleEndian(body.AsSpan(4), IndexOf(Links(socket), device));
             BinaryPrimitives.WriteUInt16LittleEndian(body.AsSpan(8), (ushort)(state == 0 ? PermanentAddress : state));
             body[10] = (byte)flags;
             socket.Order($"add the neighbour {address}", NewNeighbour, RouteSocket.Create | RouteSocket.Replace, body, m => m
-                .Add(1, address.GetAddressBytes())
+                .Add(1, address.Bytes.ToArray())
                 .Add(2, HardwareBytes(hardwareAddress)));
         }
     }
 
-    private static byte FamilyOf(IPAddress address) => address.AddressFamily == AddressFamily.InterNetworkV6 ? Inet6 : Inet;
+    private static InternetAddress Parse(string text) =>
+        InternetAddress.TryParse(text) ?? throw new StageException($"'{text}' is no IP address");
 
     private static byte[] HardwareBytes(string text) =>
         [.. text.Split(':').Select(b => byte.Parse(b, NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
@@ -179,7 +179,7 @@ internal sealed class NetworkSetup
                         .. addresses.Where(a => a.Int(4) == l.Int(4))
                             .Select(a => (Text: a.Address(AddressLocal) is { Length: > 0 } local ? local : a.Address(AddressValue), Prefix: a.Byte(1)))
                             .Where(a => a.Text.Length > 0)
-                            .Select(a => new LinkAddress(IPAddress.Parse(a.Text), a.Prefix)),
+                            .Select(a => new LinkAddress(Parse(a.Text), a.Prefix)),
                     ])),
         ];
     }
@@ -211,10 +211,10 @@ internal sealed class NetworkSetup
     private static void ChangeAddress(RouteSocket socket, ushort type, ushort flags, int index, LinkAddress address)
     {
         byte[] body = new byte[AddressBody];
-        body[0] = FamilyOf(address.Address);
+        body[0] = address.Address.Family;
         body[1] = address.Prefix;
         BinaryPrimitives.WriteInt32LittleEndian(body.AsSpan(4), index);
-        byte[] value = address.Address.GetAddressBytes();
+        byte[] value = address.Address.Bytes.ToArray();
         socket.Order($"change address {address.Address} of network interface {index}", type, flags, body, m => m.Add(AddressLocal, value).Add(AddressValue, value));
     }
 
@@ -223,11 +223,11 @@ internal sealed class NetworkSetup
         byte[] body = new byte[RouteBody];
         string[] destination = route.Destination.Split('/');
         bool isAnywhere = route.Destination.Length == 0;
-        IPAddress? to = isAnywhere ? null : IPAddress.Parse(destination[0]);
-        body[0] = route.IsIPv6 ? Inet6 : to is null ? Inet : FamilyOf(to);
+        InternetAddress? to = isAnywhere ? null : Parse(destination[0]);
+        body[0] = route.IsIPv6 ? Inet6 : to is null ? Inet : to.Family;
         body[1] = isAnywhere ? (byte)0
             : destination.Length == 2 ? byte.Parse(destination[1], CultureInfo.InvariantCulture)
-            : (byte)(to!.GetAddressBytes().Length * 8);
+            : (byte)(to!.Bytes.Length * 8);
         body[4] = MainTable;
         body[5] = type == NewRoute ? BootProtocol : (byte)0;
         body[6] = route.Scope;
@@ -240,10 +240,10 @@ internal sealed class NetworkSetup
         int device = route.Device.Length == 0 ? 0 : IndexOf(links, route.Device);
         return socket.TryOrder(type, flags, body, m =>
         {
-            m = isAnywhere ? m : m.Add(RouteDestination, to!.GetAddressBytes());
+            m = isAnywhere ? m : m.Add(RouteDestination, to!.Bytes.ToArray());
             m = device == 0 ? m : m.Add(RouteDevice, (uint)device);
-            m = route.Gateway.Length == 0 ? m : m.Add(RouteGateway, IPAddress.Parse(route.Gateway).GetAddressBytes());
-            m = route.Source.Length == 0 ? m : m.Add(RoutePreferredSource, IPAddress.Parse(route.Source).GetAddressBytes());
+            m = route.Gateway.Length == 0 ? m : m.Add(RouteGateway, Parse(route.Gateway).Bytes.ToArray());
+            m = route.Source.Length == 0 ? m : m.Add(RoutePreferredSource, Parse(route.Source).Bytes.ToArray());
             if (route.Mtu == 0)
             {
                 return m;

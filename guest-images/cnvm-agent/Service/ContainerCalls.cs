@@ -1,4 +1,5 @@
 using Cnvm.Agent.Protocol;
+using Cnvm.GuestAgent.Cgroups;
 using Cnvm.GuestAgent.Containers;
 using Cnvm.GuestAgent.Spec;
 using Cnvm.GuestAgent.Stage;
@@ -15,7 +16,7 @@ internal sealed class ContainerCalls(Sandbox sandbox)
         .Add<StartContainerRequest, Empty>(AgentService.StartContainer, (r, _) => Answers.DoAsync(() => sandbox.Start(r.ContainerId)))
         .Add<RemoveContainerRequest, Empty>(AgentService.RemoveContainer, (r, _) => Answers.DoAsync(() => sandbox.Remove(r.ContainerId)))
         .Add<UpdateContainerRequest, Empty>(
-            AgentService.UpdateContainer, (r, _) => Answers.DoAsync(() => sandbox.Find(r.ContainerId).Group.Apply(SpecReader.Limits(r.Resources))))
+            AgentService.UpdateContainer, (r, _) => Answers.DoAsync(() => sandbox.Find(r.ContainerId).Update(SpecReader.Limits(r.Resources))))
         .Add<PauseContainerRequest, Empty>(AgentService.PauseContainer, (r, _) => Answers.DoAsync(() => sandbox.Find(r.ContainerId).Group.SetFrozen(true)))
         .Add<ResumeContainerRequest, Empty>(AgentService.ResumeContainer, (r, _) => Answers.DoAsync(() => sandbox.Find(r.ContainerId).Group.SetFrozen(false)))
         .Add<StatsContainerRequest, StatsContainerResponse>(
@@ -41,9 +42,19 @@ internal sealed class ContainerCalls(Sandbox sandbox)
             throw new TtrpcException(TtrpcCode.Unimplemented, "mounts that containers share are not supported");
         }
 
-        plan = plan with { Devices = [.. plan.Devices.Select(d => Place(d, request.Devices))] };
+        ContainerLimits limits = SpecReader.Limits(spec.Linux?.Resources);
+        PlannedDevice[] placed = [.. plan.Devices.Select(d => Place(d, request.Devices))];
+        for (int i = 0; i < placed.Length; i++)
+        {
+            PlannedDevice there = plan.Devices[i];
+            if (!ReferenceEquals(placed[i], there))
+            {
+                limits = limits with { Devices = limits.Devices?.With(there.Mode, there.Major, there.Minor, placed[i].Major, placed[i].Minor) };
+            }
+        }
+
         sandbox.Create(
-            request.ContainerId, request.ExecId, plan, SpecReader.Limits(spec.Linux?.Resources), [.. request.Storages.Select(Read)], request.SandboxPidns);
+            request.ContainerId, request.ExecId, plan with { Devices = placed }, limits, [.. request.Storages.Select(Read)], request.SandboxPidns);
     }
 
     /// <summary>The host's number of a disk is not the sandbox's.</summary>

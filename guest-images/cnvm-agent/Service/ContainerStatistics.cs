@@ -13,6 +13,13 @@ internal static class ContainerStatistics
     {
         Dictionary<string, ulong> cpu = group.Numbers("cpu.stat");
         Dictionary<string, ulong> memory = group.Numbers("memory.stat");
+        Dictionary<string, ulong> events = group.Numbers("memory.events");
+        foreach (KeyValuePair<string, ulong> count in events)
+        {
+            // Kata's message has no place of its own for them.
+            memory["events." + count.Key] = count.Value;
+        }
+
         return new StatsContainerResponse
         {
             CgroupStats = new CgroupStats
@@ -40,7 +47,7 @@ internal static class ContainerStatistics
                         Usage = group.Number("memory.current") ?? 0,
                         MaxUsage = group.Number("memory.peak") ?? 0,
                         Limit = group.Number("memory.max") ?? 0,
-                        Failcnt = group.Numbers("memory.events").GetValueOrDefault("max"),
+                        Failcnt = events.GetValueOrDefault("max"),
                     },
                     SwapUsage = new MemoryData { Usage = group.Number("memory.swap.current") ?? 0, Limit = group.Number("memory.swap.max") ?? 0 },
                     UseHierarchy = true,

@@ -1,10 +1,9 @@
 using System.Globalization;
-using System.Net.Sockets;
 using Cnvm.Agent.Protocol;
 using Cnvm.GuestAgent.Net;
 using Cnvm.GuestAgent.Stage;
+using Cnvm.Linux;
 using Cnvm.Ttrpc;
-using Address = System.Net.IPAddress;
 
 namespace Cnvm.GuestAgent.Service;
 
@@ -70,8 +69,8 @@ internal sealed class NetworkCalls
     private static IReadOnlyList<T> Bounded<T>(IReadOnlyList<T> items) =>
         items.Count <= MostItems ? items : throw new StageException($"{items.Count} entries at once are too many; {MostItems} are not");
 
-    private static Address Parse(string text) =>
-        Address.TryParse(text, out Address? address) ? address : throw new StageException($"'{text}' is no IP address");
+    private static InternetAddress Parse(string text) =>
+        InternetAddress.TryParse(text) ?? throw new StageException($"'{text}' is no IP address");
 
     private static LinkAddress Read(IPAddress address) => new(
         Parse(address.Address),
@@ -89,7 +88,7 @@ internal sealed class NetworkCalls
         [
             .. link.Addresses.Select(a => new IPAddress
             {
-                Family = a.Address.AddressFamily == AddressFamily.InterNetworkV6 ? IPFamily.V6 : IPFamily.V4,
+                Family = a.Address.IsVersion6 ? IPFamily.V6 : IPFamily.V4,
                 Address = a.Address.ToString(),
                 Mask = a.Prefix.ToString(CultureInfo.InvariantCulture),
             }),

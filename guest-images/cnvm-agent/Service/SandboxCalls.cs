@@ -101,7 +101,7 @@ internal sealed class SandboxCalls(Sandbox sandbox, ConsoleLog log)
         text.Append(CultureInfo.InvariantCulture, $"# TYPE cnvm_agent_containers gauge\ncnvm_agent_containers {sandbox.Count}\n");
         text.Append(CultureInfo.InvariantCulture, $"# TYPE cnvm_agent_memory_bytes gauge\ncnvm_agent_memory_bytes {Environment.WorkingSet}\n");
         text.Append("# TYPE kata_guest_meminfo gauge\n");
-        foreach (string line in File.ReadLines("/proc/meminfo"))
+        foreach (string line in File.ReadAllLines("/proc/meminfo"))
         {
             string[] words = line.Split((char[])[' ', ':', '(', ')'], StringSplitOptions.RemoveEmptyEntries);
             if (words is [string name, .., string number, "kB"] && ulong.TryParse(number, CultureInfo.InvariantCulture, out ulong kilobytes))

@@ -3,6 +3,9 @@ namespace Cnvm.GuestAgent.Spec;
 /// <summary>Names of capabilities(7) in the order of their numbers.</summary>
 internal static class CapabilityNames
 {
+    /// <summary>CAP_MKNOD's bit.</summary>
+    public const ulong MakeNodes = 1UL << 27;
+
     private static readonly string[] Names =
         ("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN "
         + "NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME "

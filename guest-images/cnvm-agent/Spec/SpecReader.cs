@@ -1,5 +1,6 @@
 using Cnvm.Agent.Protocol;
 using Cnvm.GuestAgent.Cgroups;
+using Cnvm.GuestAgent.Devices;
 using Cnvm.GuestAgent.Seccomp;
 using Cnvm.GuestAgent.Stage;
 using Cnvm.Linux;
@@ -107,7 +108,7 @@ internal static class SpecReader
     public static ContainerLimits Limits(LinuxResources? resources) => resources is null ? ContainerLimits.None : new ContainerLimits(
         resources.Memory?.Limit ?? 0, resources.Memory?.Reservation ?? 0, resources.Memory?.Swap ?? 0,
         resources.Cpu?.Shares ?? 0, resources.Cpu?.Quota ?? 0, resources.Cpu?.Period ?? 0,
-        resources.Cpu?.Cpus ?? "", resources.Cpu?.Mems ?? "", resources.Pids?.Limit ?? 0);
+        resources.Cpu?.Cpus ?? "", resources.Cpu?.Mems ?? "", resources.Pids?.Limit ?? 0, DeviceRules.Of(resources));
 
     private static PlannedDevice Memory(string path, uint minor) => new(path, FileCalls.S_IFCHR | EverybodyReadsAndWrites, 1, minor, 0, 0);
 

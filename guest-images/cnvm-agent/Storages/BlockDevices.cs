@@ -69,7 +69,7 @@ internal static class BlockDevices
             folder = next;
         }
 
-        foreach (string driver in Directory.GetDirectories(folder, "virtio*"))
+        foreach (string driver in Directory.GetDirectories(folder, "virtio"))
         {
             string block = driver + "/block";
             if (Directory.Exists(block) && Directory.GetDirectories(block).FirstOrDefault() is { } disk)

@@ -130,7 +130,7 @@ internal sealed class StorageMounts(string systemFolder)
         else
         {
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            using FileStream file = new(target, FileMode.OpenOrCreate, FileAccess.Write);
+            File.Make(target);
         }
 
         Mounts.Mount(source, target, null, Mounts.MS_BIND | (options.Flags & Mounts.MS_REC), null);

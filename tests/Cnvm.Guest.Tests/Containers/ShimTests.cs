@@ -33,6 +33,9 @@ public abstract class ShimTests(GuestHostFixture fixture, ITestOutputHelper outp
         Assert.NotEqual(await containerd.RunAsync("uname -r"), kernel);
         Assert.Equal("1", await containerd.RunAsync("pgrep --count --exact cnvm-vmm"));
         Assert.Contains($"/{containerd.Name}/", await containerd.RunAsync("cat /proc/$(pgrep --exact cnvm-vmm)/cgroup"), StringComparison.Ordinal);
+        // ctr's specifications forbid all devices but some, and let nodes be made.
+        Assert.Contains(
+            "Operation not permitted", await containerd.AskAsync("machine", "mknod /dev/strange c 240 0 && cat /dev/strange 2>&1; true"), StringComparison.Ordinal);
         string shim = await containerd.RunAsync("awk '/^VmRSS/ { print $2 }' /proc/$(pgrep --full 'containerd-shim-cnvm-v2.* machine( |$)')/status");
         Output.WriteLine($"shim: {shim} KiB resident");
         Assert.InRange(int.Parse(shim, CultureInfo.InvariantCulture), 1024, MaxShimKiB);

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json;
-using Cnvm.Shim.Metrics;
+using Cnvm.Agent.Protocol;
 using Cnvm.Shim.Sandboxes;
 
 namespace Cnvm.Shim.Tests.Harness;
@@ -59,8 +59,14 @@ internal sealed class ProcessContainer : IContainer
         return Task.CompletedTask;
     }
 
-    public Task<CgroupMetrics> GetMetricsAsync(CancellationToken cancellation) =>
-        Task.FromResult(new CgroupMetrics { Pids = new PidsMetrics { Current = 3 }, Memory = new MemoryMetrics { Usage = new MemoryEntry { Usage = 4096 } } });
+    public Task<StatsContainerResponse> GetStatsAsync(CancellationToken cancellation) => Task.FromResult(new StatsContainerResponse
+    {
+        CgroupStats = new CgroupStats
+        {
+            PidsStats = new PidsStats { Current = 3 },
+            MemoryStats = new MemoryStats { Usage = new MemoryData { Usage = 4096 } },
+        },
+    });
 
     public Task RemoveAsync(CancellationToken cancellation)
     {

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Cnvm.Shim.Events;
 using Cnvm.Shim.Messages;
+using Cnvm.Shim.Sandboxes;
 using Cnvm.Ttrpc;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -14,12 +15,13 @@ internal sealed class ShimHarness : IAsyncDisposable
     private readonly Task _running;
     private int _fifos;
 
-    private ShimHarness(string directory, string id)
+    private ShimHarness(string directory, string id, bool isUnified)
     {
         Directory = directory;
         Containerd = new FakeContainerd(EventSocket);
         Identity = new ShimIdentity(Path.Combine(directory, "c.sock"), "test", id);
-        Session = new ShimSession(Identity, Factory, new EventPublisher(EventSocket, "test", NullLogger.Instance), NullLogger.Instance);
+        Session = new ShimSession(
+            Identity, Factory, new EventPublisher(EventSocket, "test", NullLogger.Instance), new HostMetrics(isUnified), NullLogger.Instance);
         Server = ShimServer.Bind(ShimSocket);
         _running = Server.RunAsync(Session, _stop.Token);
     }
@@ -45,9 +47,10 @@ internal sealed class ShimHarness : IAsyncDisposable
 
     private string EventSocket => Path.Combine(Directory, "e.sock");
 
-    public static async Task<ShimHarness> StartAsync(string id = "c1")
+    /// <param name="isUnified">As on a host with the unified hierarchy of control groups.</param>
+    public static async Task<ShimHarness> StartAsync(string id = "c1", bool isUnified = false)
     {
-        var harness = new ShimHarness(System.IO.Directory.CreateTempSubdirectory("cnvm-shim-").FullName, id);
+        var harness = new ShimHarness(System.IO.Directory.CreateTempSubdirectory("cnvm-shim-").FullName, id, isUnified);
         harness.Client = await TaskClient.ConnectAsync(harness.ShimSocket);
         return harness;
     }
