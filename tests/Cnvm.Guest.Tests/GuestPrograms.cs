@@ -8,6 +8,10 @@ internal static class GuestPrograms
 {
     private static readonly Lazy<string> Folder = new(Build);
     private static readonly Lazy<string> Toolchain = new(BuildToolchain);
+    private static readonly Lazy<string> Fio = new(BuildFio);
+
+    /// <summary>Where <see cref="MountFioAsync"/> puts it in a guest: a root directory to change into.</summary>
+    public const string FioFolder = "/run/fio";
 
     /// <summary>The compiled self-check on this machine.</summary>
     public static string SelfCheck => Path.Combine(Folder.Value, "selfcheck");
@@ -32,6 +36,21 @@ internal static class GuestPrograms
         await host.Commands.CopyToAsync(Toolchain.Value, scratch.Path + "/toolchain");
         return $"path={scratch.Path}/toolchain,image_type=raw,readonly=on";
     }
+
+    /// <summary>Puts a disk with this machine's fio and its libraries into a directory of the host and returns the value of --disk.</summary>
+    public static async Task<string> AddFioAsync(ScratchDirectory scratch, GuestHost host)
+    {
+        Skip.If(!HasProgram("fio"), "fio is not installed: 'make deps' installs it");
+        await scratch.MakeFileAsync("fio", "0");
+        await host.Commands.CopyToAsync(Fio.Value, scratch.Path + "/fio");
+        return $"path={scratch.Path}/fio,image_type=raw,readonly=on";
+    }
+
+    /// <summary>Makes that disk's fio run in the guest.</summary>
+    /// <param name="guest">The guest.</param>
+    /// <param name="device">The disk's name there, such as vdc.</param>
+    public static Task MountFioAsync(GuestVm guest, string device) => guest.AskAsync(
+        $"mkdir -p {FioFolder} && mount -o ro -t ext4 /dev/{device} {FioFolder} && mount -o bind /dev {FioFolder}/dev && chroot {FioFolder} /usr/bin/fio --version");
 
     /// <summary>Puts one of the programs into a directory of the host and returns its path there.</summary>
     public static async Task<string> AddToHostAsync(ScratchDirectory scratch, GuestHost host, string name)
@@ -65,8 +84,10 @@ internal static class GuestPrograms
 
     public static string Source(string name) => Path.Combine(Repository.Root, "tests", "Cnvm.Guest.Tests", "Programs", name);
 
-    private static bool HasCompiler() =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, "gcc")));
+    private static bool HasCompiler() => HasProgram("gcc");
+
+    private static bool HasProgram(string name) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, name)));
 
     private static string Build()
     {
@@ -83,27 +104,47 @@ internal static class GuestPrograms
         return directory.Path;
     }
 
-    private static string BuildToolchain()
+    private static string BuildToolchain() => BuildRoot(
+        "toolchain",
+        160,
+        $$"""
+        programs=(/usr/bin/gcc "$(gcc -print-prog-name=cc1)" "$(gcc -print-prog-name=collect2)" /usr/bin/as /usr/bin/ld)
+        {
+            printf '%s\n' "${programs[@]}"
+            for program in "${programs[@]}"; do ldd "$program" | grep -o '/[^ ]*'; done
+            for file in crt1.o crti.o crtn.o crtbeginT.o crtend.o libc.a libgcc.a libgcc_eh.a libpthread.a liblto_plugin.so; do gcc -print-file-name=$file; done
+            gcc -print-prog-name=lto-wrapper
+            gcc {{string.Join(' ', CompilerFlags)}} -M "$3" | tr -s ' \\' '\n' | grep ^/usr
+        } | add
+        mkdir -p "$1/src" "$1/out" "$1/tmp"
+        cp "$3" "$1/src/"
+        """,
+        Source("selfcheck.c"));
+
+    private static string BuildFio() => BuildRoot(
+        "fio",
+        128,
+        """
+        { command -v fio; ldd "$(command -v fio)" | grep -o '/[^ ]*'; } | add
+        mkdir -p "$1/dev"
+        """);
+
+    /// <summary>Makes an ext4 image of a folder that a script fills.</summary>
+    /// <param name="script">The folder is $1, what follows begins with $3; "add" takes names of files, one a line.</param>
+    private static string BuildRoot(string name, int mebibytes, string script, params string[] arguments)
     {
-        string tree = Path.Combine(Folder.Value, "toolchain");
+        string tree = Path.Combine(Folder.Value, name);
         string image = tree + ".ext4";
         Directory.CreateDirectory(tree);
-        string script = $$"""
+        string all = $$"""
             set -euo pipefail
             PATH=$PATH:/usr/sbin:/sbin
-            programs=(/usr/bin/gcc "$(gcc -print-prog-name=cc1)" "$(gcc -print-prog-name=collect2)" /usr/bin/as /usr/bin/ld)
-            {
-                printf '%s\n' "${programs[@]}"
-                for program in "${programs[@]}"; do ldd "$program" | grep -o '/[^ ]*'; done
-                for file in crt1.o crti.o crtn.o crtbeginT.o crtend.o libc.a libgcc.a libgcc_eh.a libpthread.a liblto_plugin.so; do gcc -print-file-name=$file; done
-                gcc -print-prog-name=lto-wrapper
-                gcc {{string.Join(' ', CompilerFlags)}} -M "$1" | tr -s ' \\' '\n' | grep ^/usr
-            } | sort -u | tar -chf - -T - -P | tar -xf - -C "$2" --transform 's,^/*,,' -P
-            mkdir -p "$2/src" "$2/out" "$2/tmp"
-            cp "$1" "$2/src/"
-            mke2fs -q -t ext4 -d "$2" "$3" 160M
+            add() { sort -u | tar -chf - -T - -P | tar -xf - -C "$folder" --transform 's,^/*,,' -P; }
+            folder=$1
+            {{script}}
+            mke2fs -q -t ext4 -d "$1" "$2" {{mebibytes}}M
             """;
-        Output("bash", "-c", script, "toolchain", Source("selfcheck.c"), tree, image);
+        Output("bash", ["-c", all, name, tree, image, .. arguments]);
         Directory.Delete(tree, recursive: true);
         return image;
     }

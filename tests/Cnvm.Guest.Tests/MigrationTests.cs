@@ -60,67 +60,6 @@ public abstract partial class MigrationTests(GuestHostFixture fixture, ITestOutp
         await third.PowerOffAsync();
     }
 
-    /// <summary>A row for each way to move and each thing to do meanwhile; all of them in the long form.</summary>
-    [GuestTheory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(4)]
-    public async Task Guests_move_at_rest_and_at_work(int cpus)
-    {
-        SkipUnlessQuick();
-        Skip.If(cpus != 4 && !Soak.IsOn, "1 and 2 vCPUs are part of the long form: CNVM_SOAK=1");
-        await MoveAtWorkAsync(cpus, "", Soak.IsOn ? [MoveMode.Precopy, MoveMode.WithDisks, MoveMode.Postcopy] : [MoveMode.Precopy]);
-        if (Soak.IsOn)
-        {
-            await MoveAtWorkAsync(cpus, ",shared=on", [MoveMode.Local]);
-        }
-    }
-
-    private async Task MoveAtWorkAsync(int cpus, string memoryKeys, IReadOnlyList<MoveMode> modes)
-    {
-        await using var scratch = new ScratchDirectory(Outside);
-        await scratch.MakeFileAsync("disk", $"{DiskMiB}M");
-        string[] disks = [$"path={scratch.Path}/disk,image_type=raw", await GuestPrograms.AddDiskAsync(scratch, Outside)];
-        GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup { Cpus = cpus, CpuKeys = ",profile=x86-64-v2", MemoryKeys = memoryKeys, Disks = disks, Pulses = false });
-        try
-        {
-            await GuestPrograms.UnpackAsync(guest, "vdb");
-            string complaints = await guest.AskAsync(Complaints);
-            MigrationLoad[] loads = [MigrationLoad.Idle, MigrationLoad.Memory(cpus), MigrationLoad.Disk("/dev/vda")];
-            foreach (MigrationLoad load in Soak.IsOn ? loads : loads[..2])
-            {
-                foreach (MoveMode mode in modes)
-                {
-                    Mode = mode;
-                    foreach (Way way in Ways.Where(w => (w.StaysOnHost || !mode.NeedsSameHost) && (Outside.IsRoot || !mode.NeedsRoot)))
-                    {
-                        await load.StartAsync(guest);
-                        guest = await GoAsync(guest, way.Move);
-                        await load.EndAsync(guest);
-                        Assert.Equal(cpus.ToString(CultureInfo.InvariantCulture), await guest.AskAsync("nproc"));
-                        Report(string.Create(
-                            CultureInfo.InvariantCulture,
-                            $"{way.Name}, {mode.Name}, {load.Name}, {cpus} vCPUs: {LastMove.GetProperty("downtime_ms")} ms of "
-                            + $"{LastMove.GetProperty("elapsed_ms")} ms, {LastMove.GetProperty("rounds")} rounds"));
-                    }
-                }
-            }
-
-            await AssertNoComplaintAsync(guest, complaints);
-            await guest.PowerOffAsync();
-        }
-        finally
-        {
-            await guest.DisposeAsync();
-        }
-    }
-
-    /// <summary>How a guest gets from one process to the next, one after the other; it ends where it began.</summary>
-    private protected virtual IReadOnlyList<Way> Ways => [new($"{Host.Hypervisor} to {Host.Hypervisor}", StaysOnHost: true, g => MoveOnAsync(g, Host))];
-
-    /// <summary>The other host of <see cref="Ways"/>; its scratch directory is the same on both.</summary>
-    protected virtual GuestHost Outside => Host;
-
     /// <summary>Moves a guest to a new process on the host where it is.</summary>
     protected Task<GuestVm> MoveOnAsync(GuestVm from, GuestHost host)
     {

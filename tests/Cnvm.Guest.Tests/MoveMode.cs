@@ -20,4 +20,10 @@ internal sealed record MoveMode(
 
     /// <summary>The guest's memory has to be shared for it.</summary>
     public static MoveMode Local { get; } = new("local", ",\"local\":true", NeedsSameHost: true);
+
+    /// <summary>The columns of the table of moves.</summary>
+    public static IReadOnlyList<MoveMode> All { get; } = [Precopy, WithDisks, Postcopy, Local];
+
+    /// <summary>What a guest's memory has to be for it: further keys of --memory.</summary>
+    public string MemoryKeys => NeedsSameHost ? ",shared=on" : "";
 }

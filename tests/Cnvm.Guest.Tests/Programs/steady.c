@@ -1,11 +1,13 @@
 /*
- * steady SECONDS: watches, for so many seconds of the guest's own time, what a guest may rely on while it is saved and restored:
- * vector registers keep their values across system calls, clocks never go back and do not run apart, timers fire as often as they should.
- * Ends with "steady: checks=N errors=N elapsed_ms=N tsc_apart_us=N realtime_apart_us=N timer_apart_us=N clocksource=NAME".
+ * steady SECONDS [log]: watches, for so many seconds of the guest's own time or until SIGTERM, what a guest may rely on while it is saved, restored
+ * and moved: vector registers keep their values across system calls, clocks never go back and do not run apart, timers fire as often as they should.
+ * With "log" it prints "clock NUMBER MONOTONIC REALTIME" every 20 ms, in nanoseconds, for somebody with a clock of his own.
+ * Ends with "steady: checks=N errors=N elapsed_ms=N tsc_apart_us=N realtime_apart_us=N timer_apart_us=N clocksource=NAME registers=ymm|xmm".
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,13 @@
 
 static _Atomic uint64_t checks, errors;
 static _Atomic int stop;
+static volatile sig_atomic_t ended;
+
+static void end_early(int number)
+{
+    (void)number;
+    ended = 1;
+}
 
 static void check(int good, const char *what, int64_t a, int64_t b)
 {
@@ -155,16 +164,19 @@ int main(int argc, char **argv)
 {
     static struct { uint64_t tsc; int64_t monotonic, realtime; } samples[MAX_SAMPLES];
     int64_t seconds = argc > 1 ? atoll(argv[1]) : 1, count = 0;
+    int logs = argc > 2 && !strcmp(argv[2], "log");
     pthread_t threads[8];
     void *(*const work[])(void *) = { vectors, vectors, order, order, timer };
     const int workers = sizeof work / sizeof *work;
     void *timer_apart = NULL;
 
     find_clocksource();
+    /* System calls in all threads go on after it. */
+    signal(SIGTERM, end_early);
     for (int i = 0; i < workers; i++)
         pthread_create(&threads[i], NULL, work[i], NULL);
     int64_t end = nanoseconds(CLOCK_MONOTONIC) + seconds * 1000000000ll;
-    while (nanoseconds(CLOCK_MONOTONIC) < end && count < MAX_SAMPLES) {
+    while (!ended && nanoseconds(CLOCK_MONOTONIC) < end && count < MAX_SAMPLES) {
         /* All three at one instant: the best of some readings. */
         uint64_t best = ~0ull;
 
@@ -179,6 +191,10 @@ int main(int argc, char **argv)
                 samples[count].monotonic = m;
                 samples[count].realtime = r;
             }
+        }
+        if (logs) {
+            printf("clock %" PRId64 " %" PRId64 " %" PRId64 "\n", count, samples[count].monotonic, samples[count].realtime);
+            fflush(stdout);
         }
         count++;
         usleep(20000);
@@ -201,7 +217,8 @@ int main(int argc, char **argv)
         if (m - r > realtime_apart || r - m > realtime_apart)
             realtime_apart = m > r ? m - r : r - m;
     }
-    printf("steady: checks=%" PRIu64 " errors=%" PRIu64 " elapsed_ms=%.0f tsc_apart_us=%.0f realtime_apart_us=%.0f timer_apart_us=%" PRId64 " clocksource=%s\n",
-           checks, errors, elapsed / 1e6, tsc_apart / 1e3, realtime_apart / 1e3, (int64_t)(intptr_t)timer_apart * PERIOD_NS / 1000, clocksource);
+    printf("steady: checks=%" PRIu64 " errors=%" PRIu64 " elapsed_ms=%.0f tsc_apart_us=%.0f realtime_apart_us=%.0f timer_apart_us=%" PRId64 " clocksource=%s registers=%s\n",
+           checks, errors, elapsed / 1e6, tsc_apart / 1e3, realtime_apart / 1e3, (int64_t)(intptr_t)timer_apart * PERIOD_NS / 1000, clocksource,
+           __builtin_cpu_supports("avx") ? "ymm" : "xmm");
     return errors != 0;
 }

@@ -109,21 +109,11 @@ public sealed partial class Migration(SoftHostFixture fixture, ITestOutputHelper
     [SkippableFact]
     public async Task Connections_live_on_when_the_guest_moves_to_another_part_of_the_network()
     {
-        await using NetworkNamespace here = await NetworkNamespace.CreateAsync(Host);
-        await using NetworkNamespace there = await NetworkNamespace.CreateAsync(Host);
-        await using NetworkNamespace third = await NetworkNamespace.CreateAsync(Host);
-        const string Switch =
-            "ip link add br0 type bridge && ip link set br0 up && ip tuntap add dev tap0 mode tap && ip link set tap0 master br0 && ip link set tap0 up";
-        await here.RunAsync(Switch);
-        await there.RunAsync(Switch);
-        await here.RunAsync(
-            $"ip link add cable type veth peer name cable netns {there.Name} && ip link add toward type veth peer name eth0 netns {third.Name}"
-            + " && ip link set cable master br0 && ip link set toward master br0 && ip link set cable up && ip link set toward up");
-        await there.RunAsync("ip link set cable master br0 && ip link set cable up");
-        await third.RunAsync("ip address add 192.168.249.1/24 dev eth0 && ip link set eth0 up");
+        await using JoinedNetworks networks = await JoinedNetworks.CreateAsync(Host);
+        (NetworkNamespace here, NetworkNamespace there, NetworkNamespace third) = (networks.Here, networks.There, networks.Third);
         await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("data", "0");
-        await using GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup { Net = "tap=tap0,mac=52:54:00:12:34:58", NetworkNamespace = here.Name });
+        await using GuestVm guest = await GuestVm.BootAsync(Host, new GuestSetup { Net = JoinedNetworks.Net, NetworkNamespace = here.Name });
         await guest.AskAsync("ip address add 192.168.249.2/24 dev eth0 && ip link set eth0 up");
         await guest.AskAsync("(nc -l -p 5002 | sha256sum >/tmp/sum) >/dev/null 2>&1 &");
         Task<CommandResult> sending = third.RunAsync(

@@ -12,7 +12,6 @@ namespace Cnvm.Guest.Tests.Soft;
 public sealed class PodTeleport(SoftHostFixture fixture, SandboxFixture sandboxes, ITestOutputHelper output) : GuestTests(fixture), IClassFixture<SandboxFixture>
 {
     private const int Port = 5002;
-    private const string Guest = "192.168.249.2";
     private const string Mac = "52:54:00:c0:ff:ee";
 
     // Numbered lines come back turned round; one that is out of order ends the connection, and so the container.
@@ -24,10 +23,8 @@ public sealed class PodTeleport(SoftHostFixture fixture, SandboxFixture sandboxe
     {
         SandboxFixture.SkipWithout(SandboxFixture.Cli);
         await using var scratch = new ScratchDirectory(Host);
-        await using NetworkNamespace here = await NetworkNamespace.CreateAsync(Host);
-        await using NetworkNamespace there = await NetworkNamespace.CreateAsync(Host);
-        await using NetworkNamespace client = await NetworkNamespace.CreateAsync(Host);
-        await JoinAsync(here, there, client);
+        await using JoinedNetworks networks = await JoinedNetworks.CreateAsync(Host);
+        (NetworkNamespace here, NetworkNamespace there, NetworkNamespace client) = (networks.Here, networks.There, networks.Third);
         string pod = $"{scratch.Path}/pod";
         string arrived = $"{scratch.Path}/there";
         string ssh = await MakeHostAsync(scratch, there, pod, arrived);
@@ -37,14 +34,14 @@ public sealed class PodTeleport(SoftHostFixture fixture, SandboxFixture sandboxe
             Folder = pod,
             NetworkNamespace = $"/run/netns/{here.Name}",
             Network = new SandboxNetwork.Tap("tap0", Mac),
-            KernelArguments = $"ip={Guest}::::pod:eth0:off",
+            KernelArguments = $"ip={JoinedNetworks.GuestAddress}::::pod:eth0:off",
         });
         var first = new ProcessOptions(["sh", "-c", Answer]);
         Container container = await sandbox.CreateContainerAsync("web", new ContainerOptions(new ContainerRootfs(sandboxes.Rootfs), first));
         await container.StartAsync();
         Assert.Equal("up", await new StreamReader(container.Process.StandardOutput).ReadLineAsync());
         Assert.Equal("", await AskAsync(container, "echo written >/root-file"));
-        await using ThirdParty third = await ThirdParty.ConnectAsync(Host, client.Name, Guest, Port);
+        await using ThirdParty third = await ThirdParty.ConnectAsync(Host, client.Name, JoinedNetworks.GuestAddress, Port);
         _ = await third.MarkAsync();
 
         // What the container has of the other host must be there.
@@ -82,20 +79,6 @@ public sealed class PodTeleport(SoftHostFixture fixture, SandboxFixture sandboxe
                 await Host.RunAsync($"CNVM_RUNTIME_DIR={arrived} {Shell.Quote(SandboxFixture.Cli)} shutdown-vmm pod");
             });
         }
-    }
-
-    /// <summary>Two bridges with a TAP interface each, a cable between them, and a client at the first.</summary>
-    private static async Task JoinAsync(NetworkNamespace here, NetworkNamespace there, NetworkNamespace client)
-    {
-        foreach (NetworkNamespace host in (NetworkNamespace[])[here, there])
-        {
-            await host.RunAsync("ip link add br0 type bridge && ip link set br0 up && ip tuntap add dev tap0 mode tap && ip link set tap0 master br0 up");
-        }
-
-        await here.RunAsync($"ip link add cable type veth peer name cable netns {there.Name} && ip link set cable master br0 up");
-        await there.RunAsync("ip link set cable master br0 up");
-        await here.RunAsync($"ip link add toward type veth peer name eth0 netns {client.Name} && ip link set toward master br0 up");
-        await client.RunAsync("ip address add 192.168.249.1/24 dev eth0 && ip link set eth0 up");
     }
 
     /// <summary>What stands in for ssh to the other host: another network, and another folder in the sandbox's place.</summary>
