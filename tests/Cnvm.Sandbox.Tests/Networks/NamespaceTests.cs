@@ -106,7 +106,7 @@ public sealed class NamespaceTests : IDisposable
         SandboxException refused = await Assert.ThrowsAsync<SandboxException>(() => vmm.StartAsync(Joined(vmm, pod)));
         Assert.Equal(SandboxErrorKind.AlreadyExists, refused.Kind);
         Assert.Contains("tc qdisc delete dev eth0 ingress", refused.Message, StringComparison.Ordinal);
-        Assert.Equal(["eth0"], pod.Redirected);
+        Assert.Equal("eth0", Assert.Single(pod.Redirected));
         Assert.False(Directory.Exists(vmm.Options.Folder));
     }
 
@@ -115,7 +115,7 @@ public sealed class NamespaceTests : IDisposable
     {
         // A bridge that is down is as good as none.
         using var pod = new PodNamespace("link set lo up", "link add br0 type bridge");
-        foreach (string? path in (string?[])[pod.Path, "/proc/self/ns/net", null])
+        foreach (string? path in (string?[])[pod.File, "/proc/self/ns/net", null])
         {
             await using var vmm = new FakeVmm();
             await using SandboxVm sandbox = await vmm.StartAsync(vmm.Options with { NetworkNamespace = path, Network = SandboxNetwork.Namespace });
@@ -160,7 +160,7 @@ public sealed class NamespaceTests : IDisposable
         }
     }
 
-    private static SandboxOptions Joined(FakeVmm vmm, PodNamespace pod) => vmm.Options with { NetworkNamespace = pod.Path, Network = SandboxNetwork.Namespace };
+    private static SandboxOptions Joined(FakeVmm vmm, PodNamespace pod) => vmm.Options with { NetworkNamespace = pod.File, Network = SandboxNetwork.Namespace };
 
     private string Template(string name, string net)
     {

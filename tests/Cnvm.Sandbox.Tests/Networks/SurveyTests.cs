@@ -20,9 +20,9 @@ public sealed class SurveyTests
     [InlineData("tun", "tun", 1)]
     [InlineData("eno1", "", 1)]
     [InlineData("veth0", "veth", 772)]
-    public void Others_are_refused_by_name(string name, string kind, ushort type)
+    public void Others_are_refused_by_name(string name, string kind, int type)
     {
-        SandboxException refused = Assert.Throws<SandboxException>(() => Choose([Link(2, name, kind: kind) with { HardwareType = type }], [], []));
+        SandboxException refused = Assert.Throws<SandboxException>(() => Choose([Link(2, name, kind: kind) with { HardwareType = (ushort)type }], [], []));
         Assert.Contains($"interface {name} is {(kind.Length == 0 ? "hardware" : $"of the kind {kind}")}", refused.Message, StringComparison.Ordinal);
     }
 

@@ -12,7 +12,7 @@ internal sealed class PodNamespace : IDisposable
     public PodNamespace(params string[] commands)
     {
         Skip.IfNot(Environment.IsPrivilegedProcess, "only root can make a network namespace");
-        Skip.IfNot(Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(d => File.Exists(Path.Combine(d, "tc"))), "ip and tc are missing (iproute2)");
+        Skip.IfNot(Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(d => System.IO.File.Exists(Path.Combine(d, "tc"))), "ip and tc are missing (iproute2)");
         Run("ip", $"netns add {_name}");
         try
         {
@@ -28,7 +28,7 @@ internal sealed class PodNamespace : IDisposable
         }
     }
 
-    public string Path => $"/run/netns/{_name}";
+    public string File => $"/run/netns/{_name}";
 
     /// <summary>Interfaces that have an ingress queueing discipline.</summary>
     public string[] Redirected =>
