@@ -55,9 +55,12 @@ public sealed class NetlinkTests
         NetworkNeighbour neighbour = tables.Neighbours().Single(n => n.IsPermanent && n.Link == eth0.Index);
         Assert.Equal(("10.9.0.9", "02:00:00:00:00:09"), (neighbour.Address.ToString(), neighbour.HardwareAddress));
 
-        using var few = new NetworkTables(most: 2);
-        Assert.Equal(Errno.EOVERFLOW, Assert.Throws<LinuxException>(() => few.Routes()).Errno);
-        Assert.Equal(Errno.EOVERFLOW, Assert.Throws<LinuxException>(() => few.Links()).Errno);
+        foreach (Action<NetworkTables> list in (Action<NetworkTables>[])[t => t.Links(), t => t.Addresses(), t => t.Routes()])
+        {
+            // What the kernel still has to say of one table would be in the way of the next one.
+            using var few = new NetworkTables(most: 2);
+            Assert.Equal(Errno.EOVERFLOW, Assert.Throws<LinuxException>(() => list(few)).Errno);
+        }
     });
 
     [SkippableFact]
