@@ -11,6 +11,14 @@ public abstract record SandboxNetwork
     public static SandboxNetwork None { get; } = new Nothing();
 
     /// <summary>
+    /// As the network namespace that <see cref="SandboxOptions.NetworkNamespace"/> names: for each of its interfaces that is up (but the loopback one), the guest
+    /// has one with the same name, hardware address, MTU, IP addresses, routes and fixed neighbours, and all that comes in there is the guest's. They are veth or macvlan
+    /// interfaces, sixteen at most, and one sandbox's alone. In a namespace without any, in this process's own and without one, the guest has its loopback interface only.
+    /// Needs CAP_SYS_ADMIN and CAP_NET_ADMIN. What is made in the namespace goes with the sandbox, and the namespace stays.
+    /// </summary>
+    public static SandboxNetwork Namespace { get; } = new OfNamespace();
+
+    /// <summary>
     /// Through the program <c>passt</c>, without root: the guest reaches what the host reaches, and is reached through the host's ports that
     /// are given. The VMM starts and ends it.
     /// </summary>
@@ -32,4 +40,6 @@ public abstract record SandboxNetwork
     public sealed record TapDescriptors(IReadOnlyList<int> Fds, string? Mac = null) : SandboxNetwork;
 
     private sealed record Nothing : SandboxNetwork;
+
+    private sealed record OfNamespace : SandboxNetwork;
 }

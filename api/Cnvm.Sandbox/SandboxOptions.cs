@@ -30,7 +30,10 @@ public sealed record SandboxOptions
     /// <summary>How the guest reaches the network; it does not unless something is said.</summary>
     public SandboxNetwork Network { get; init; } = SandboxNetwork.None;
 
-    /// <summary>Path of the network namespace that the VMM runs in, such as <c>/run/netns/NAME</c>; null for this process's own. Needs CAP_SYS_ADMIN.</summary>
+    /// <summary>
+    /// Path of the network namespace that the VMM runs in, such as <c>/run/netns/NAME</c>; null for this process's own. Needs CAP_SYS_ADMIN. The guest gets its
+    /// interfaces with <see cref="SandboxNetwork.Namespace"/>.
+    /// </summary>
     public string? NetworkNamespace { get; init; }
 
     /// <summary>Folders of the host that the guest has besides the one that is shared anyway. With a template they take the places of those that it was made with.</summary>

@@ -2,6 +2,7 @@ using System.Globalization;
 using Cnvm.Agent.Protocol;
 using Cnvm.Sandbox.Agent;
 using Cnvm.Sandbox.Machine;
+using Cnvm.Sandbox.Networks;
 using Cnvm.Ttrpc;
 
 namespace Cnvm.Sandbox;
@@ -75,13 +76,14 @@ public sealed partial class SandboxVm
         return new SandboxVm(options, Path.GetFileName(place.Path), place, null, new AgentConnection(stream, null, options.CallTimeout));
     }
 
-    /// <summary>Ends and removes what is left of a sandbox whose process has gone: its VMM, its mounts, its folder. Does nothing if nothing is left.</summary>
+    /// <summary>Ends and removes what is left of a sandbox whose process has gone: its VMM, what it made in its network namespace, its mounts, its folder. Does nothing if nothing is left.</summary>
     /// <param name="folder">The sandbox's <see cref="Folder"/>.</param>
     /// <exception cref="IOException">Something cannot be removed.</exception>
     public static void CleanUp(string folder)
     {
         SandboxFolder place = SandboxFolder.Of(folder);
         place.KillVmm();
+        NamespaceNetwork.Leave(place);
         place.Remove();
     }
 
@@ -98,15 +100,16 @@ public sealed partial class SandboxVm
         limit.CancelAfter(options.StartTimeout);
         try
         {
+            NamespaceNetwork? joined = NamespaceNetwork.Of(options);
             if (options.Template is { } template)
             {
-                TemplateFolder.Prepare(template, folder, options.Folders);
+                TemplateFolder.Prepare(template, folder, options.Folders, joined);
             }
 
             share?.Invoke(folder);
 
             List<string> words = options.Template is null
-                ? VmmCommandLine.ToBoot(options, name, folder)
+                ? VmmCommandLine.ToBoot(options, name, folder, joined)
                 : VmmCommandLine.ToRestore(options, name, folder);
             vmm = VmmProcess.Start(
                 program, words, folder.VmmLog, options.NetworkNamespace, options.Network is SandboxNetwork.TapDescriptors taps ? taps.Fds : []);
@@ -115,6 +118,11 @@ public sealed partial class SandboxVm
             var sandbox = new SandboxVm(options, name, folder, vmm, agent);
             sandbox.Watch();
             await enter(sandbox, limit.Token).ConfigureAwait(false);
+            if (joined is not null)
+            {
+                await joined.EnterAsync(sandbox._api, agent, folder, limit.Token).ConfigureAwait(false);
+            }
+
             return sandbox;
         }
         catch (Exception e)
@@ -130,6 +138,7 @@ public sealed partial class SandboxVm
                 await agent.DisposeAsync().ConfigureAwait(false);
             }
 
+            NamespaceNetwork.Leave(folder);
             folder.Remove();
             switch (e)
             {
@@ -153,9 +162,9 @@ public sealed partial class SandboxVm
             throw new SandboxException(SandboxErrorKind.Invalid, "a sandbox has at least one processor and 64 MiB of memory");
         }
 
-        if (options.Template is not null && options.Network != SandboxNetwork.None)
+        if (options.Template is not null && options.Network != SandboxNetwork.None && options.Network != SandboxNetwork.Namespace)
         {
-            throw new SandboxException(SandboxErrorKind.Invalid, "a sandbox from a template has no network: start it without one");
+            throw new SandboxException(SandboxErrorKind.Invalid, "a sandbox from a template has no network but that of a namespace: start it without one");
         }
 
         foreach (SharedFolder shared in options.Folders)

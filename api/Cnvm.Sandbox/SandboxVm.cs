@@ -1,6 +1,7 @@
 using Cnvm.Agent.Protocol;
 using Cnvm.Sandbox.Agent;
 using Cnvm.Sandbox.Machine;
+using Cnvm.Sandbox.Networks;
 using Cnvm.Ttrpc;
 
 namespace Cnvm.Sandbox;
@@ -136,6 +137,7 @@ public sealed partial class SandboxVm : IAsyncDisposable
         if (_vmm is not null)
         {
             await _vmm.DisposeAsync().ConfigureAwait(false);
+            NamespaceNetwork.Leave(_folder);
             _folder.Remove();
         }
     }

@@ -21,7 +21,7 @@ public sealed class TemplateStore(string folder)
     /// <summary>The template for such sandboxes, which is made if there is none: that takes as long as a start and a snapshot.</summary>
     /// <param name="options">
     /// Of the sandbox that will go on from it, whose name and own folder are used meanwhile. They do not matter afterwards, nor do host name and time
-    /// limits, nor which folders are shared, only how many, and which of them are read-only. It has no network.
+    /// limits, nor which folders are shared, only how many, and which of them are read-only. It has no network but that of a namespace, which is not the template's.
     /// </param>
     /// <param name="cancellation">Gives it up.</param>
     /// <returns>For <see cref="SandboxOptions.Template"/>; null while another process is just making it: this sandbox boots then.</returns>
@@ -62,7 +62,7 @@ public sealed class TemplateStore(string folder)
         try
         {
             await SandboxVm.MakeTemplateAsync(
-                options with { Template = null }, Path.Combine(unfinished, Saved), cancellation).ConfigureAwait(false);
+                options with { Template = null, Network = options.Network == SandboxNetwork.Namespace ? SandboxNetwork.None : options.Network }, Path.Combine(unfinished, Saved), cancellation).ConfigureAwait(false);
             await File.WriteAllTextAsync(Path.Combine(unfinished, About), about, cancellation).ConfigureAwait(false);
             if (Directory.Exists(place))
             {

@@ -7,6 +7,8 @@ namespace Cnvm.Linux;
 [Abi("sched.h")]
 public static partial class NetworkNamespaces
 {
+    /// <summary>The calling thread's own.</summary>
+    public const string Own = "/proc/thread-self/ns/net";
     private const int CLONE_NEWNET = 0x40000000;
 
     /// <summary>
@@ -37,6 +39,23 @@ public static partial class NetworkNamespaces
         thread.Join();
         failure?.Throw();
         return result!;
+    }
+
+    /// <summary>What tells a namespace from all others that live: device and number of its file.</summary>
+    /// <param name="path">Of the namespace.</param>
+    /// <returns>Null if there is no such file.</returns>
+    /// <exception cref="LinuxException">It cannot be looked at.</exception>
+    public static string? IdentityOf(string path)
+    {
+        int fd = Libc.open(path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0);
+        if (fd < 0 && LinuxError.Last == Errno.ENOENT)
+        {
+            return null;
+        }
+
+        using var space = new FileDescriptor(LinuxError.Check(fd, $"open network namespace {path}"));
+        FileStatus status = FileStatus.Of(space.Value, path);
+        return string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{status.DeviceMajor}:{status.DeviceMinor}:{status.Inode}");
     }
 
     [LibraryImport("libc", SetLastError = true)]

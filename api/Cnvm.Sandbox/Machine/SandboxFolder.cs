@@ -39,6 +39,9 @@ internal sealed class SandboxFolder
     /// <summary>The guest must not write there: nothing limits what it would leave on the host, since this process may not mount.</summary>
     public bool SharedIsReadOnly { get; private init; }
 
+    /// <summary>What the sandbox has made in its network namespace: path and identity of that, and numbers of interfaces with a queueing discipline.</summary>
+    public string NetworkRecord => In("network");
+
     /// <summary>What a template's sandbox is restored from.</summary>
     public string Template => In("template");
 

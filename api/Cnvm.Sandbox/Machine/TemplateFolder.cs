@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Cnvm.Sandbox.Networks;
 
 namespace Cnvm.Sandbox.Machine;
 
@@ -10,8 +11,9 @@ internal static class TemplateFolder
 
     /// <summary>Makes what a sandbox is restored from.</summary>
     /// <param name="folders">In place of those that the template was made with.</param>
-    /// <exception cref="SandboxException">The template is none, or has other folders.</exception>
-    public static void Prepare(string template, SandboxFolder folder, IReadOnlyList<SharedFolder> folders)
+    /// <param name="joined">What the guest gets of a network namespace, in place of what it was saved with; null leaves that as it is.</param>
+    /// <exception cref="SandboxException">The template is none, or has other folders or interfaces.</exception>
+    public static void Prepare(string template, SandboxFolder folder, IReadOnlyList<SharedFolder> folders, NamespaceNetwork? joined)
     {
         template = Path.GetFullPath(template);
         Directory.CreateDirectory(folder.Template);
@@ -42,6 +44,7 @@ internal static class TemplateFolder
                 Replace(shares, GuestPaths.TagOf(i), Path.GetFullPath(folders[i].Path), folders[i].ReadOnly);
             }
 
+            joined?.TakeOver(config["net"] as JsonArray);
             File.WriteAllText(Path.Combine(folder.Template, Configuration), config.ToJsonString());
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException or DirectoryNotFoundException or FileNotFoundException)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Cnvm.Sandbox.Networks;
 
 namespace Cnvm.Sandbox.Machine;
 
@@ -6,7 +7,8 @@ namespace Cnvm.Sandbox.Machine;
 internal static class VmmCommandLine
 {
     /// <summary>For a guest that boots.</summary>
-    public static List<string> ToBoot(SandboxOptions options, string name, SandboxFolder folder)
+    /// <param name="joined">What the guest has of a network namespace; null for nothing.</param>
+    public static List<string> ToBoot(SandboxOptions options, string name, SandboxFolder folder, NamespaceNetwork? joined)
     {
         List<string> words =
         [
@@ -26,6 +28,11 @@ internal static class VmmCommandLine
         }
 
         AddNetwork(words, options.Network);
+        if (joined is { Interfaces.Count: > 0 })
+        {
+            words.AddRange(["--net", .. joined.Values()]);
+        }
+
         words.AddRange(options.VmmArguments);
         return words;
     }

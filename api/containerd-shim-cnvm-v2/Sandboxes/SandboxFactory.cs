@@ -27,6 +27,7 @@ internal sealed class SandboxFactory(ILogger logger) : ISandboxFactory
             MemoryBytes = (long)settings.Memory,
             Hostname = settings.HostName.Length > 0 ? settings.HostName : null,
             NetworkNamespace = settings.NetworkNamespace,
+            Network = SandboxNetwork.Namespace,
             Folder = settings.Directory,
             Template = settings.RestoreFrom,
         };

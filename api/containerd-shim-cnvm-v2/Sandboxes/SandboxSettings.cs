@@ -29,7 +29,7 @@ internal sealed record SandboxSettings
     /// <summary>Name of the guest's machine; empty: none is set.</summary>
     public string HostName { get; init; } = "";
 
-    /// <summary>Path of the network namespace that the VMM is started in; null: the shim's.</summary>
+    /// <summary>Path of the network namespace that the VMM is started in, and whose interfaces the guest gets; null: the shim's, and none.</summary>
     public string? NetworkNamespace { get; init; }
 
     /// <summary>Folder with a state that <see cref="ISandbox.SaveAsync"/> saved, to go on from; null: the guest boots.</summary>

@@ -41,6 +41,9 @@ internal sealed class NetworkSetup
     private const byte Unicast = 1;
     private const byte PermanentAddress = 0x80;
     private const uint OnLink = 4;
+    private const byte NoDuplicateDetection = 2;
+    private const uint LinkEvents = 1;
+    private const int WaitMilliseconds = 10_000;
     private readonly Lock _lock = new();
 
     /// <summary>Brings the loopback interface up.</summary>
@@ -63,17 +66,15 @@ internal sealed class NetworkSetup
     }
 
     /// <summary>Gives the interface of a hardware address, or of a name, its name, MTU and addresses, and brings it up.</summary>
+    /// <param name="waits">It may only be coming: wait for it, ten seconds at most.</param>
     /// <returns>As it is now.</returns>
     /// <exception cref="LinuxException">There is no such interface, or the kernel refuses.</exception>
-    public LinkState Update(LinkState wanted, bool hasNoArp)
+    public LinkState Update(LinkState wanted, bool hasNoArp, bool waits)
     {
         lock (_lock)
         {
             using var socket = new RouteSocket();
-            LinkState link = Links(socket).FirstOrDefault(l => wanted.HardwareAddress.Length > 0
-                    ? string.Equals(l.HardwareAddress, wanted.HardwareAddress, StringComparison.OrdinalIgnoreCase)
-                    : l.Name == wanted.Name)
-                ?? throw new LinuxException($"find the network interface {wanted.HardwareAddress} {wanted.Name}", Errno.ENODEV);
+            LinkState link = Find(socket, wanted, waits);
             foreach (LinkAddress address in link.Addresses.Where(a => !wanted.Addresses.Any(w => w.IsSame(a))))
             {
                 // What the kernel makes by itself (link-local addresses) is the kernel's.
@@ -165,6 +166,31 @@ internal sealed class NetworkSetup
     private static int IndexOf(List<LinkState> links, string device) =>
         device == "lo" ? 1 : links.FirstOrDefault(l => l.Name == device)?.Index ?? throw new LinuxException($"find the network interface {device}", Errno.ENODEV);
 
+    private static LinkState Find(RouteSocket socket, LinkState wanted, bool waits)
+    {
+        // Whatever comes between the look and the wait has been announced here.
+        using NetlinkSocket? events = waits ? new NetlinkSocket(NetlinkSocket.NETLINK_ROUTE, LinkEvents) : null;
+        byte[] announcement = new byte[1 << 13];
+        long deadline = Environment.TickCount64 + WaitMilliseconds;
+        while (true)
+        {
+            if (Links(socket).FirstOrDefault(l => wanted.HardwareAddress.Length > 0
+                ? string.Equals(l.HardwareAddress, wanted.HardwareAddress, StringComparison.OrdinalIgnoreCase)
+                : l.Name == wanted.Name) is { } link)
+            {
+                return link;
+            }
+
+            int left = (int)(deadline - Environment.TickCount64);
+            if (events is null || left <= 0 || Poll.Wait([new PollEntry { Fd = events.Fd, Events = PollEntry.In }], left) == 0)
+            {
+                throw new LinuxException($"find the network interface {wanted.HardwareAddress} {wanted.Name}", Errno.ENODEV);
+            }
+
+            _ = events.Receive(announcement);
+        }
+    }
+
     private static List<LinkState> Links(RouteSocket socket)
     {
         const uint Loopback = 8;
@@ -213,6 +239,8 @@ internal sealed class NetworkSetup
         byte[] body = new byte[AddressBody];
         body[0] = address.Address.Family;
         body[1] = address.Prefix;
+        // Whoever gives the address has made sure of it; containers can use it at once.
+        body[2] = type == NewAddress && body[0] == Inet6 ? NoDuplicateDetection : (byte)0;
         BinaryPrimitives.WriteInt32LittleEndian(body.AsSpan(4), index);
         byte[] value = address.Address.Bytes.ToArray();
         socket.Order($"change address {address.Address} of network interface {index}", type, flags, body, m => m.Add(AddressLocal, value).Add(AddressValue, value));

@@ -32,7 +32,9 @@ internal sealed class NetworkCalls
         }
 
         var state = new LinkState(0, wanted.Name.Length > 0 ? wanted.Name : wanted.Device, wanted.HwAddr, (uint)Math.Min(wanted.Mtu, 65535), [.. wanted.IpAddresses.Select(Read)]);
-        return Write(_network.Update(state, (wanted.RawFlags & NoArp) != 0));
+
+        // A place on the bus is said of one that has just been added.
+        return Write(_network.Update(state, (wanted.RawFlags & NoArp) != 0, waits: wanted.DevicePath.Length > 0));
     }
 
     private Routes Update(UpdateRoutesRequest request)

@@ -104,6 +104,7 @@ internal sealed class FakeAgent : IAsyncDisposable
         Note<CopyFileRequest>(AgentService.CopyFile);
         Note<SetGuestDateTimeRequest>(AgentService.SetGuestDateTime);
         Note<ReseedRandomDevRequest>(AgentService.ReseedRandomDev);
+        Note<AddARPNeighborsRequest>(AgentService.AddARPNeighbors);
         Note<TtyWinResizeRequest>(AgentService.TtyWinResize);
         Note<RemoveContainerRequest>(AgentService.RemoveContainer);
         Note<CreateContainerRequest>(AgentService.CreateContainer, r => Start(r.ContainerId, "", r.Oci!.Process!, run: false));

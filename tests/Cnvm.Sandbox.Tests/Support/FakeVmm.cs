@@ -108,7 +108,9 @@ internal sealed class FakeVmm : IAsyncDisposable
                     Calls.Add(call);
                 }
 
-                string answer = call.Contains("refuse", StringComparison.Ordinal) ? "HTTP/1.1 500 \r\nContent-Length: 8\r\n\r\n[\"full\"]" : "HTTP/1.1 204 \r\n\r\n";
+                string answer = call.Contains("refuse", StringComparison.Ordinal) ? "HTTP/1.1 500 \r\nContent-Length: 8\r\n\r\n[\"full\"]"
+                    : call.Contains("vm.add-", StringComparison.Ordinal) ? "HTTP/1.1 200 \r\nContent-Length: 29\r\n\r\n{\"id\":\"x\",\"bdf\":\"0:00:06.0\" }"
+                    : "HTTP/1.1 204 \r\n\r\n";
                 await connection.SendAsync(Encoding.ASCII.GetBytes(answer), _end.Token);
             }
         }

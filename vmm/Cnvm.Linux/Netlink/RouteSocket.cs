@@ -1,15 +1,20 @@
 using System.Buffers.Binary;
-using Cnvm.Linux;
 
-namespace Cnvm.GuestAgent.Net;
+namespace Cnvm.Linux;
 
-/// <summary>Questions and orders to the kernel's network configuration (rtnetlink(7)). One thread.</summary>
-internal sealed class RouteSocket : IDisposable
+/// <summary>Questions and orders to the kernel's network configuration (rtnetlink(7)), in the network namespace that the thread is in when it makes this. One thread.</summary>
+public sealed class RouteSocket : IDisposable
 {
-    public const ushort Request = 1;
-    public const ushort Acknowledge = 4;
+    /// <summary>What is there already is replaced.</summary>
     public const ushort Replace = 0x100;
+
+    /// <summary>What is there already is refused.</summary>
+    public const ushort Exclusive = 0x200;
+
+    /// <summary>What is not there is made.</summary>
     public const ushort Create = 0x400;
+    private const ushort Request = 1;
+    private const ushort Acknowledge = 4;
     private const ushort Dump = 0x300;
     private const ushort ErrorType = 2;
     private const ushort DoneType = 3;
@@ -31,9 +36,11 @@ internal sealed class RouteSocket : IDisposable
         }
     }
 
+    /// <inheritdoc cref="Order"/>
     /// <returns>0, or the error number.</returns>
     public int TryOrder(ushort type, ushort flags, ReadOnlySpan<byte> body, Func<NetlinkMessage, NetlinkMessage> fill)
     {
+        ArgumentNullException.ThrowIfNull(fill);
         _socket.Send(fill(new NetlinkMessage(type, (ushort)(flags | Request | Acknowledge), body)).Build(++_sequence));
         int error = 0;
         Receive((kind, content) =>
@@ -46,8 +53,9 @@ internal sealed class RouteSocket : IDisposable
 
     /// <summary>Asks for everything of a kind.</summary>
     /// <param name="bodyBytes">Length of the fixed part of answers.</param>
-    /// <exception cref="LinuxException">The kernel refuses.</exception>
-    public List<NetlinkAnswer> List(string what, ushort type, ReadOnlySpan<byte> body, int bodyBytes)
+    /// <param name="most">Answers that are taken.</param>
+    /// <exception cref="LinuxException">The kernel refuses, or has more (EOVERFLOW).</exception>
+    public List<NetlinkAnswer> List(string what, ushort type, ReadOnlySpan<byte> body, int bodyBytes, int most = int.MaxValue)
     {
         _socket.Send(new NetlinkMessage(type, Request | Dump, body).Build(++_sequence));
         var answers = new List<NetlinkAnswer>();
@@ -60,12 +68,19 @@ internal sealed class RouteSocket : IDisposable
                 return false;
             }
 
+            if (answers.Count == most)
+            {
+                error = Errno.EOVERFLOW;
+                return false;
+            }
+
             answers.Add(new NetlinkAnswer(content, bodyBytes));
             return true;
         });
         return error == 0 ? answers : throw new LinuxException(what, error);
     }
 
+    /// <inheritdoc/>
     public void Dispose() => _socket.Dispose();
 
     private delegate bool Taker(ushort kind, ReadOnlySpan<byte> content);

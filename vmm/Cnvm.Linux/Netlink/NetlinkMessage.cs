@@ -1,10 +1,12 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text;
 
-namespace Cnvm.GuestAgent.Net;
+namespace Cnvm.Linux;
 
-/// <summary>Builds one request of rtnetlink(7).</summary>
-internal sealed class NetlinkMessage
+/// <summary>Builds one request of rtnetlink(7), and the nested attributes in one. One thread.</summary>
+public sealed class NetlinkMessage
 {
     private const int HeaderBytes = 16;
     private readonly List<byte> _bytes = [];
@@ -23,6 +25,11 @@ internal sealed class NetlinkMessage
         Pad();
     }
 
+    private NetlinkMessage()
+    {
+    }
+
+    /// <summary>Adds an attribute.</summary>
     public NetlinkMessage Add(ushort attribute, ReadOnlySpan<byte> value)
     {
         Span<byte> header = stackalloc byte[4];
@@ -34,6 +41,7 @@ internal sealed class NetlinkMessage
         return this;
     }
 
+    /// <summary>Adds a number of four bytes.</summary>
     public NetlinkMessage Add(ushort attribute, uint value)
     {
         Span<byte> bytes = stackalloc byte[4];
@@ -41,13 +49,37 @@ internal sealed class NetlinkMessage
         return Add(attribute, bytes);
     }
 
+    /// <summary>Adds a text with the zero behind it.</summary>
     public NetlinkMessage Add(ushort attribute, string text) => Add(attribute, Encoding.UTF8.GetBytes(text + '\0'));
 
+    /// <summary>Adds an attribute that has others in it.</summary>
+    /// <param name="fill">Adds those.</param>
+    public NetlinkMessage AddNested(ushort attribute, Action<NetlinkMessage> fill)
+    {
+        ArgumentNullException.ThrowIfNull(fill);
+        var inner = new NetlinkMessage();
+        fill(inner);
+        return Add(attribute, CollectionsMarshal.AsSpan(inner._bytes));
+    }
+
+    /// <summary>The message as it is sent.</summary>
     public byte[] Build(uint sequence)
     {
         byte[] bytes = [.. _bytes];
         BinaryPrimitives.WriteInt32LittleEndian(bytes, bytes.Length);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(8), sequence);
+        return bytes;
+    }
+
+    /// <summary>Adds a structure of the kernel's.</summary>
+    internal NetlinkMessage AddStruct<T>(ushort attribute, in T value)
+        where T : unmanaged => Add(attribute, BytesOf(value));
+
+    internal static byte[] BytesOf<T>(in T value)
+        where T : unmanaged
+    {
+        byte[] bytes = new byte[Unsafe.SizeOf<T>()];
+        MemoryMarshal.Write(bytes, in value);
         return bytes;
     }
 

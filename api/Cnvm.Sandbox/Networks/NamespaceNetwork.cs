@@ -1,0 +1,213 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Cnvm.Agent.Protocol;
+using Cnvm.Linux;
+using Cnvm.Sandbox.Agent;
+using Cnvm.Sandbox.Machine;
+using Cnvm.Ttrpc;
+
+namespace Cnvm.Sandbox.Networks;
+
+/// <summary>
+/// Joins a guest to the interfaces of a network namespace: the VMM makes a TAP interface there for each, which ends with it, and what one of the two
+/// receives the other one sends, past the namespace's own network. One call at a time.
+/// </summary>
+/// <remarks>
+/// The TAP interfaces are known by name and not by descriptor, so that a guest that goes on from a saved state, and one that gets its interfaces only
+/// when it runs, come to them in the same way. What outlives the VMM is the queueing disciplines on the namespace's interfaces; the sandbox's folder says
+/// which they are, before they are there, for whoever has to clean up.
+/// </remarks>
+internal sealed class NamespaceNetwork
+{
+    private const int RecordHeadLines = 2;
+    private readonly string _path;
+    private readonly string _identity;
+    private readonly NamespaceSurvey _survey;
+    private readonly List<PodInterface> _interfaces;
+    private bool _isAddedLater;
+
+    private NamespaceNetwork(string path, string identity, NamespaceSurvey survey)
+    {
+        _path = path;
+        _identity = identity;
+        _survey = survey;
+        _interfaces = [.. survey.Interfaces];
+    }
+
+    /// <summary>What the guest will have.</summary>
+    public IReadOnlyList<PodInterface> Interfaces => _interfaces;
+
+    /// <summary>Looks at the namespace of a sandbox.</summary>
+    /// <returns>Null if the sandbox has another network. Without interfaces where no namespace is named, and for this process's own one: that is the host's.</returns>
+    /// <exception cref="SandboxException">Something there cannot be the guest's.</exception>
+    /// <exception cref="LinuxException">There is no such namespace, or it cannot be entered.</exception>
+    public static NamespaceNetwork? Of(SandboxOptions options)
+    {
+        if (options.Network != SandboxNetwork.Namespace)
+        {
+            return null;
+        }
+
+        string path = options.NetworkNamespace ?? NetworkNamespaces.Own;
+        string? identity = NetworkNamespaces.IdentityOf(path);
+        return identity is not null && identity == NetworkNamespaces.IdentityOf(NetworkNamespaces.Own)
+            ? new NamespaceNetwork(path, identity, NamespaceSurvey.Empty)
+            : new NamespaceNetwork(path, identity ?? "", NamespaceSurvey.Read(path));
+    }
+
+    /// <summary>Values of the VMM's flag --net; empty for none.</summary>
+    public IEnumerable<string> Values() => _interfaces.Select(i => string.Create(
+        CultureInfo.InvariantCulture, $"tap={i.Tap},mac={i.Mac},id={i.Tap}{(i.DeviceMtu is { } mtu ? $",mtu={mtu}" : "")}"));
+
+    /// <summary>Has a saved guest's interfaces stand for those of the namespace; one that was saved without any gets them when it runs.</summary>
+    /// <param name="saved"><c>net</c> of its configuration, which is changed; null for none.</param>
+    /// <exception cref="SandboxException">It has another number of them.</exception>
+    public void TakeOver(JsonArray? saved)
+    {
+        int count = saved?.Count ?? 0;
+        if (count == 0)
+        {
+            _isAddedLater = true;
+            return;
+        }
+
+        if (count != _interfaces.Count)
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Invalid,
+                string.Create(CultureInfo.InvariantCulture, $"the saved guest has {count} network interfaces, and network namespace {_path} has {_interfaces.Count} for it: they must be as many"));
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            JsonObject net = saved![i]!.AsObject();
+            net.Remove("fds");
+            net["tap"] = _interfaces[i].Tap;
+            _interfaces[i] = _interfaces[i] with { Mac = (string?)net["mac"] ?? _interfaces[i].Mac };
+        }
+    }
+
+    /// <summary>Has traffic go between namespace and guest, and tells the guest its addresses.</summary>
+    /// <param name="api">The VMM, which runs.</param>
+    /// <param name="folder">Of the sandbox.</param>
+    /// <exception cref="SandboxException">An interface is another program's already, or VMM or agent refuse. <see cref="Leave"/> takes away what is there.</exception>
+    public async Task EnterAsync(VmmApi api, AgentConnection agent, SandboxFolder folder, CancellationToken cancellation)
+    {
+        for (int i = 0; _isAddedLater && i < _interfaces.Count; i++)
+        {
+            _interfaces[i] = await AddAsync(api, _interfaces[i], cancellation).ConfigureAwait(false);
+        }
+
+        if (_interfaces.Count == 0)
+        {
+            return;
+        }
+
+        Join(folder);
+        foreach (PodInterface one in _interfaces)
+        {
+            const uint NoArp = 0x80;
+            var wanted = new Interface
+            {
+                Device = one.Link.Name,
+                Name = one.Link.Name,
+                HwAddr = one.Mac,
+                Mtu = one.Link.Mtu,
+                RawFlags = one.Link.HasNoArp ? NoArp : 0,
+                DevicePath = one.DevicePath,
+                // To an address with another end the survey has a route.
+                IpAddresses = [.. one.Addresses.Select(a => NamespaceSurvey.Write(
+                    a.Address, a.Peer.Equals(a.Address) ? a.Prefix : a.Address.GetAddressBytes().Length * 8))],
+            };
+            await agent.CallAsync<UpdateInterfaceRequest, Interface>(
+                AgentService.UpdateInterface, new UpdateInterfaceRequest { Interface = wanted }, cancellation).ConfigureAwait(false);
+        }
+
+        await agent.CallAsync<UpdateRoutesRequest, Routes>(
+            AgentService.UpdateRoutes, new UpdateRoutesRequest { Routes = new Routes { Items = _survey.Routes } }, cancellation).ConfigureAwait(false);
+        if (_survey.Neighbours.Count > 0)
+        {
+            await agent.CallAsync<AddARPNeighborsRequest, Empty>(
+                AgentService.AddARPNeighbors,
+                new AddARPNeighborsRequest { Neighbors = new ARPNeighbors { Items = _survey.Neighbours } },
+                cancellation).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Takes away what a sandbox has left in its network namespace, whose VMM has ended. Does nothing if nothing is left, or the namespace has gone.</summary>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    public static void Leave(SandboxFolder folder)
+    {
+        if (!File.Exists(folder.NetworkRecord))
+        {
+            return;
+        }
+
+        string[] record = File.ReadAllLines(folder.NetworkRecord);
+        if (record.Length > RecordHeadLines && NetworkNamespaces.IdentityOf(record[0]) == record[1])
+        {
+            NetworkNamespaces.Within(record[0], () =>
+            {
+                using var socket = new RouteSocket();
+                return record.Skip(RecordHeadLines).Count(index => TrafficRedirect.Remove(socket, int.Parse(index, CultureInfo.InvariantCulture)));
+            });
+        }
+
+        File.Delete(folder.NetworkRecord);
+    }
+
+    private static async Task<PodInterface> AddAsync(VmmApi api, PodInterface one, CancellationToken cancellation)
+    {
+        string mtu = one.DeviceMtu is { } bytes ? string.Create(CultureInfo.InvariantCulture, $",\"mtu\":{bytes}") : "";
+        byte[] answer = await api.CallAsync("PUT", "vm.add-net", $$"""{"id":"{{one.Tap}}","tap":"{{one.Tap}}","mac":"{{one.Mac}}"{{mtu}}}""", cancellation).ConfigureAwait(false);
+        try
+        {
+            using JsonDocument said = JsonDocument.Parse(answer);
+            string[] place = said.RootElement.GetProperty("bdf").GetString()!.Split(':');
+            return one with { DevicePath = place[^1] };
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or NullReferenceException)
+        {
+            throw new SandboxException(SandboxErrorKind.Refused, $"the VMM does not say where it has added network interface {one.Tap}: {e.Message}", e);
+        }
+    }
+
+    private void Join(SandboxFolder folder)
+    {
+        var record = new List<string> { _path, _identity };
+        NetworkNamespaces.Within(_path, () =>
+        {
+            using var socket = new RouteSocket();
+            foreach (PodInterface one in _interfaces)
+            {
+                using var tap = new NetInterface(one.Tap);
+                int index = tap.Index;
+                tap.Mtu = (int)one.Link.Mtu;
+                tap.BringUp();
+                Redirect(socket, one.Link, index);
+                TrafficRedirect.Make(socket, index, one.Link.Index);
+            }
+
+            return _interfaces.Count;
+        });
+
+        void Redirect(RouteSocket socket, NetworkLink link, int tap)
+        {
+            record.Add(link.Index.ToString(CultureInfo.InvariantCulture));
+            File.WriteAllLines(folder.NetworkRecord, record);
+            try
+            {
+                TrafficRedirect.Make(socket, link.Index, tap);
+            }
+            catch (LinuxException e) when (e.Errno == Errno.EEXIST)
+            {
+                record.RemoveAt(record.Count - 1);
+                File.WriteAllLines(folder.NetworkRecord, record);
+                throw new SandboxException(
+                    SandboxErrorKind.AlreadyExists,
+                    $"network namespace {_path}: interface {link.Name} has an ingress queueing discipline, of another sandbox or program; if it is of none that lives, 'tc qdisc delete dev {link.Name} ingress' there removes it", e);
+            }
+        }
+    }
+}

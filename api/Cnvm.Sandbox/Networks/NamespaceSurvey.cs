@@ -1,0 +1,158 @@
+using System.Globalization;
+using Cnvm.Agent.Protocol;
+using Cnvm.Linux;
+
+namespace Cnvm.Sandbox.Networks;
+
+/// <summary>
+/// What a guest gets of a network namespace: all interfaces that are up but the loopback one, with their addresses, routes and fixed neighbours. What
+/// the kernel makes by itself (link-local addresses, routes to an address's own network) the guest's kernel makes as well.
+/// </summary>
+/// <param name="Interfaces">In the order in which the guest finds them.</param>
+/// <param name="Routes">By the interfaces' names.</param>
+/// <param name="Neighbours">By the interfaces' names.</param>
+internal sealed record NamespaceSurvey(IReadOnlyList<PodInterface> Interfaces, IReadOnlyList<Route> Routes, IReadOnlyList<ARPNeighbor> Neighbours)
+{
+    public const int MostInterfaces = 16;
+    private const int MostEntries = 4096;
+    private const string TapPrefix = "cnvmpod";
+    private const byte KernelOrigin = 2;
+    private const byte RouterOrigin = 9;
+    private const byte Unicast = 1;
+
+    /// <summary>A namespace with nothing for a guest.</summary>
+    public static NamespaceSurvey Empty { get; } = new([], [], []);
+
+    /// <exception cref="SandboxException">Something there cannot be the guest's.</exception>
+    /// <exception cref="LinuxException">There is no such namespace, or it cannot be entered.</exception>
+    public static NamespaceSurvey Read(string path)
+    {
+        try
+        {
+            return NetworkNamespaces.Within(path, () =>
+            {
+                using var tables = new NetworkTables(MostEntries);
+                return Choose(path, tables.Links(), tables.Addresses(), tables.Routes(), tables.Neighbours());
+            });
+        }
+        catch (LinuxException e) when (e.Errno == Errno.EOVERFLOW)
+        {
+            throw new SandboxException(SandboxErrorKind.Invalid, $"network namespace {path}: {e.Operation}: there are more than {MostEntries}, which is what a sandbox takes", e);
+        }
+    }
+
+    /// <inheritdoc cref="Read"/>
+    internal static NamespaceSurvey Choose(
+        string path, List<NetworkLink> links, List<NetworkAddress> addresses, List<NetworkRoute> routes, List<NetworkNeighbour> neighbours)
+    {
+        List<NetworkLink> chosen = links.FindAll(l => l.IsUp && !l.IsLoopback);
+        if (links.Find(l => l.Name.StartsWith(TapPrefix, StringComparison.Ordinal)) is { } other)
+        {
+            throw new SandboxException(
+                SandboxErrorKind.AlreadyExists, $"network namespace {path} has an interface {other.Name}: it is another sandbox's already, and two cannot have the same one");
+        }
+
+        if (chosen.Find(l => !l.IsEthernet || l.Kind is not ("veth" or "macvlan")) is { } wrong)
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Invalid,
+                $"network namespace {path}: interface {wrong.Name} is {(wrong.Kind.Length == 0 ? "hardware" : $"of the kind {wrong.Kind}")}, and only veth and macvlan interfaces can be joined to a guest; one that is down is left out");
+        }
+
+        if (chosen.Count > MostInterfaces)
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Invalid, string.Create(CultureInfo.InvariantCulture, $"network namespace {path} has {chosen.Count} interfaces that are up; a sandbox has {MostInterfaces} at most"));
+        }
+
+        var names = new Dictionary<int, string>();
+        var interfaces = new List<PodInterface>();
+        foreach (NetworkLink link in InGuestOrder(chosen))
+        {
+            names[link.Index] = link.Name;
+            interfaces.Add(new PodInterface(
+                link, string.Create(CultureInfo.InvariantCulture, $"{TapPrefix}{interfaces.Count}"), addresses.FindAll(a => a.Link == link.Index && !a.Address.IsIPv6LinkLocal)));
+        }
+
+        return new NamespaceSurvey(
+            interfaces,
+            [.. Best(routes.FindAll(r => IsWanted(path, r, addresses) && names.ContainsKey(r.Link))).Select(r => Write(r, names[r.Link]))],
+            [.. neighbours.Where(n => n.IsPermanent && n.HardwareAddress.Length > 0 && names.ContainsKey(n.Link)).Select(n => Write(n, names[n.Link]))]);
+    }
+
+    /// <summary>
+    /// The guest's kernel calls them eth0, eth1 and so on as they come: one that has such a name comes at its place, so that none has a name that another one is to get.
+    /// </summary>
+    private static IEnumerable<NetworkLink> InGuestOrder(List<NetworkLink> links)
+    {
+        var inPlace = new NetworkLink?[links.Count];
+        for (int i = 0; i < inPlace.Length; i++)
+        {
+            inPlace[i] = links.Find(l => l.Name == string.Create(CultureInfo.InvariantCulture, $"eth{i}"));
+        }
+
+        var others = new Queue<NetworkLink>(links.Where(l => !inPlace.Contains(l)));
+        return inPlace.Select(l => l ?? others.Dequeue());
+    }
+
+    private static bool IsWanted(string path, NetworkRoute route, List<NetworkAddress> addresses)
+    {
+        if (route.Origin == KernelOrigin)
+        {
+            // The agent sets addresses without the other end's, and so the route there would be missing.
+            return route.Type == Unicast && addresses.Exists(
+                a => a.Link == route.Link && !a.Peer.Equals(a.Address) && (a.Address.Equals(route.Source) || a.Peer.Equals(route.Destination)));
+        }
+
+        if (route.Origin == RouterOrigin)
+        {
+            return false;
+        }
+
+        return route is { Type: Unicast, HasOtherHops: false }
+            ? true
+            : throw new SandboxException(
+                SandboxErrorKind.Invalid,
+                $"network namespace {path}: the route to {route} {(route.HasOtherHops ? "has several next hops, or one of another protocol" : "leads to no network (unreachable, blackhole or the like)")}, which a sandbox cannot have");
+    }
+
+    /// <summary>The agent's routes have no metrics: of several to a destination the guest gets the one that is used.</summary>
+    private static IEnumerable<NetworkRoute> Best(List<NetworkRoute> routes)
+    {
+        var best = new Dictionary<string, NetworkRoute>();
+        foreach (NetworkRoute route in routes)
+        {
+            string destination = $"{route.IsIPv6} {route}";
+            if (!best.TryGetValue(destination, out NetworkRoute? other) || route.Metric < other.Metric)
+            {
+                best[destination] = route;
+            }
+        }
+
+        return best.Values;
+    }
+
+    private static Route Write(NetworkRoute route, string device) => new()
+    {
+        Dest = route.Destination is null ? "" : route.ToString(),
+        Gateway = route.Gateway?.ToString() ?? "",
+        Device = device,
+        Source = route.Source?.ToString() ?? "",
+        Scope = route.Scope,
+        Family = route.IsIPv6 ? IPFamily.V6 : IPFamily.V4,
+        Flags = route.Flags,
+    };
+
+    private static ARPNeighbor Write(NetworkNeighbour neighbour, string device) => new()
+    {
+        ToIpAddress = Write(neighbour.Address, null), Device = device, Lladdr = neighbour.HardwareAddress, State = neighbour.State, Flags = neighbour.Flags,
+    };
+
+    /// <param name="prefix">Null: nothing is said of one.</param>
+    internal static IPAddress Write(System.Net.IPAddress address, int? prefix) => new()
+    {
+        Family = address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 ? IPFamily.V6 : IPFamily.V4,
+        Address = address.ToString(),
+        Mask = prefix?.ToString(CultureInfo.InvariantCulture) ?? "",
+    };
+}
