@@ -49,8 +49,8 @@ public sealed class FsLockTests : IDisposable
         other.Begin();
         ulong theirs = other.Open(other.LookUp(Root, "f").nodeid);
         using HostLock host = new(_client.Path("f"));
+        Assert.Equal(0, Ask(_client, _handle, Me, F_WRLCK, 10, 29, process: 76));
         Assert.Equal(0, Ask(_client, _handle, Me, F_WRLCK, 10, 29, process: 77));
-        Assert.Equal(0, Ask(_client, _handle, Me, F_WRLCK, 10, 29));
         Assert.Equal(-Errno.EAGAIN, Ask(_client, _handle, You, F_RDLCK, 29, 40));
         Assert.Equal(-Errno.EAGAIN, Ask(other, theirs, Me, F_RDLCK, 0, long.MaxValue));
         Assert.False(host.Takes(F_RDLCK, 0, 10));
@@ -184,24 +184,23 @@ public sealed class FsLockTests : IDisposable
         Assert.Equal(0, Ask(small, handle, 1, F_UNLCK, 0, 0));
         Assert.Equal(0, Ask(small, handle, 9, F_RDLCK, 0, 0));
 
-        // Every second byte, of eight owners.
-        int ranges = FsLocks.MaxRanges / 8;
-        for (ulong owner = 2; owner <= 9; owner++)
+        // Bytes with holes between them, of eight owners, each with a file of its own: the host looks through all locks of a file for each one.
+        small.Release(handle);
+        ulong[] handles = [.. Enumerable.Range(0, 8).Select(i => small.Create(Root, $"f{i}").Handle)];
+        for (int i = 0; i < FsLocks.MaxRanges; i++)
         {
-            for (int i = 0; i < ranges; i++)
-            {
-                Assert.Equal(0, Ask(small, handle, owner, F_RDLCK, i * 4, (i * 4) + 2));
-            }
+            int start = i / 8 * 4;
+            Assert.Equal(0, Ask(small, handles[i % 8], Me, F_RDLCK, start, start + 2));
         }
 
-        Assert.Equal(-Errno.ENOLCK, Ask(small, handle, 2, F_RDLCK, 1 << 20, 1 << 20));
-        Assert.Equal(-Errno.ENOLCK, Ask(small, handle, 2, F_UNLCK, 1, 1));
-        Assert.Equal(0, Ask(small, handle, 2, F_RDLCK, 0, 6));
-        Assert.Equal(0, Ask(small, handle, 2, F_UNLCK, 1, 1));
-        Assert.Equal(-Errno.ENOLCK, Ask(small, handle, 3, F_UNLCK, 1, 1));
+        Assert.Equal(-Errno.ENOLCK, Ask(small, handles[0], Me, F_RDLCK, 1 << 20, 1 << 20));
+        Assert.Equal(-Errno.ENOLCK, Ask(small, handles[0], Me, F_UNLCK, 1, 1));
+        Assert.Equal(0, Ask(small, handles[0], Me, F_RDLCK, 0, 6));
+        Assert.Equal(0, Ask(small, handles[0], Me, F_UNLCK, 1, 1));
+        Assert.Equal(-Errno.ENOLCK, Ask(small, handles[1], Me, F_UNLCK, 1, 1));
         Assert.Equal(FsLocks.MaxRanges, small.Shared.Save("t").Locks!.Held.Length);
-        Assert.Equal(0, Ask(small, handle, 2, F_UNLCK, 0, long.MaxValue));
-        Assert.Equal(0, Ask(small, handle, 3, F_UNLCK, 1, 1));
+        Assert.Equal(0, Ask(small, handles[0], Me, F_UNLCK, 0, long.MaxValue));
+        Assert.Equal(0, Ask(small, handles[1], Me, F_UNLCK, 1, 1));
     }
 
     /// <summary>Against an array that has a type for each byte.</summary>
