@@ -32,7 +32,7 @@ internal sealed partial class StreamLoad(GuestHost host, JoinedNetworks networks
             + $"((while [ ! -e /tmp/net-stop ]; do cat /tmp/net-data; done) | tee /tmp/net-sums | nc {JoinedNetworks.ThirdAddress} {ToThird}; echo $? >/tmp/net-code) >/dev/null 2>&1 &");
         await guest.AskAsync($"(nc -l -p {ToGuest} | sha256sum >/tmp/net-received) >/dev/null 2>&1 &");
 
-        // It sends until its own input says something, or ends.
+        // It sends until its own input ends.
         _sender = await host.StartAsync(
             $"(while read -r -t 0.05 line; [ $? -gt 128 ]; do head -c 40000 /dev/urandom; done) | tee >(sha256sum >&2) >(wc -c >&2)"
             + $" | {inside} socat -u - TCP:{JoinedNetworks.GuestAddress}:{ToGuest},retry=200,interval=0.3");
@@ -42,7 +42,8 @@ internal sealed partial class StreamLoad(GuestHost host, JoinedNetworks networks
 
     public override async Task<string> EndAsync(GuestVm guest)
     {
-        await _sender!.WriteAsync("\n");
+        // Its end stays there to be read, unlike a line that comes in the moment in which reading one times out.
+        _sender!.CloseInput();
         Assert.True(await _sender.WaitForExitAsync(GuestVm.Patience) == 0, _sender.Output);
         string received = await guest.AskAsync(
             "touch /tmp/net-stop; i=0; while [ ! -s /tmp/net-received ] || [ ! -s /tmp/net-sent ] || [ ! -s /tmp/net-code ]; do usleep 100000; i=$((i+1)); [ $i -lt 2000 ] || break; done; "
