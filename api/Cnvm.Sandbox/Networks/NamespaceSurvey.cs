@@ -117,7 +117,7 @@ internal sealed record NamespaceSurvey(IReadOnlyList<PodInterface> Interfaces, I
     }
 
     /// <summary>The agent's routes have no metrics: of several to a destination the guest gets the one that is used.</summary>
-    private static IEnumerable<NetworkRoute> Best(List<NetworkRoute> routes)
+    private static Dictionary<string, NetworkRoute>.ValueCollection Best(List<NetworkRoute> routes)
     {
         var best = new Dictionary<string, NetworkRoute>();
         foreach (NetworkRoute route in routes)
