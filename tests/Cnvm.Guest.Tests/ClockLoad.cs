@@ -56,6 +56,8 @@ internal sealed partial class ClockLoad(GuestHost host, JoinedNetworks networks)
         {
             await host.CleanUpAsync(() => log.DisposeAsync().AsTask());
         }
+
+        await base.DisposeAsync();
     }
 
     [GeneratedRegex(@"CNVM-CLOCKS lines=(?<lines>\d+) seconds=(?<seconds>[\d.]+) realtime_apart_ms=(?<realtime>-?[\d.]+) monotonic_apart_ms=(?<monotonic>-?[\d.]+) longest_ms=(?<longest>\d+)\.")]

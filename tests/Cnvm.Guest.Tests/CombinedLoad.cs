@@ -28,5 +28,7 @@ internal sealed class CombinedLoad(string name, params IReadOnlyList<MigrationLo
         {
             await part.DisposeAsync();
         }
+
+        await base.DisposeAsync();
     }
 }

@@ -64,6 +64,8 @@ internal sealed partial class StreamLoad(GuestHost host, JoinedNetworks networks
                 await host.CleanUpAsync(() => process.DisposeAsync().AsTask());
             }
         }
+
+        await base.DisposeAsync();
     }
 
     private static string SumOf(HostProcess process)

@@ -93,10 +93,10 @@ internal sealed partial class VirtualMachine
     {
         VirtualMachine machine = Prepare(
             hypervisor, config, consoles, logging, onRequest, state.Profile, GuestPromise.Of(state),
-            Array.ConvertAll(state.Memory.Ranges, static r => new AddressRange(r.Gpa, r.Size)), image, handed: null, out Action<MachineState> complete);
+            Array.ConvertAll(state.Memory.Ranges, static r => new AddressRange(r.Gpa, r.Size)), image, handed: null, out Action<MachineState, Func<ulong>?> complete);
         try
         {
-            complete(state);
+            complete(state, null);
             machine._backgroundLoad = image.LoadInBackground(
                 machine._memory, damage => machine.Request(GuestRequest.Damaged, damage), machine._logger);
             return machine;
@@ -125,7 +125,10 @@ internal sealed partial class VirtualMachine
     /// <param name="ranges">All its RAM.</param>
     /// <param name="image">Contents of the memory; null if somebody else brings them, and prefaults what is to be.</param>
     /// <param name="handed">The memory itself, from another process; null if it is to be made.</param>
-    /// <param name="complete">Makes devices and vCPUs and gives them their state; throws what <see cref="Restore"/> does. Call it once.</param>
+    /// <param name="complete">
+    /// Makes devices and vCPUs and gives them their state, with its clocks gone on by as many nanoseconds as are said at that moment (null: none); throws what
+    /// <see cref="Restore"/> does. Call it once.
+    /// </param>
     /// <exception cref="MachineBuildException">The promise does not fit the configuration.</exception>
     /// <exception cref="HypervisorException">The hypervisor refused.</exception>
     /// <exception cref="SnapshotException">The memory file is damaged.</exception>
@@ -140,7 +143,7 @@ internal sealed partial class VirtualMachine
         IReadOnlyList<AddressRange> ranges,
         MemoryImage? image,
         HandedMemory? handed,
-        out Action<MachineState> complete)
+        out Action<MachineState, Func<ulong>?> complete)
     {
         // The memory map follows from the width of addresses that the guest was shown, whatever this host has.
         PhysicalLayout layout = PlanLayout(config, CpuidModel.PhysicalBits(promise.Cpuid, config.Cpus.MaxPhysBits));
@@ -159,12 +162,12 @@ internal sealed partial class VirtualMachine
         // The guest keeps what it was shown: of the profile only the name is of use here.
         CpuModelProfile profile = CpuModelProfile.Host with { Name = promise.CpuProfile };
         var machine = new VirtualMachine(hypervisor, config, layout, consoles, logging, onRequest, profile, image, ranges, handed, prefaults: image is not null);
-        complete = state =>
+        complete = (state, age) =>
         {
             machine.CheckPresent(state);
             machine._plugsVcpus = state.Chipset.CpuHotplug is not null;
             machine.Build(hypervisor, config, layout, consoles, state);
-            machine.Apply(state);
+            machine.Apply(age is null ? state : ClockAdvance.By(state, age()));
         };
         return machine;
     }

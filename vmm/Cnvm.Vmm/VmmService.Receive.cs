@@ -120,7 +120,7 @@ public sealed partial class VmmService
     {
         private ConsoleSet? _consoles;
         private VirtualMachine? _machine;
-        private Action<MachineState>? _complete;
+        private Action<MachineState, Func<ulong>?>? _complete;
         private ArrivingDiskSet? _disks;
         private IReadOnlyList<FileDescriptor>? _queues;
 
@@ -191,12 +191,12 @@ public sealed partial class VmmService
 
         public void Await(MissingPages? missing) => (_machine ?? service._machine)?.Await(missing);
 
-        public void Complete(MachineState state)
+        public void Complete(MachineState state, Func<ulong>? age)
         {
             try
             {
                 _disks?.ThrowIfNotRaw();
-                _complete!(state);
+                _complete!(state, age);
             }
             catch (Exception e) when (IsHostFailure(e))
             {

@@ -34,12 +34,7 @@ public abstract partial class ContainerTests
         await using Containerd containerd = await StartAsync();
         await StartCountingAsync(containerd, "killed");
         await StartCountingAsync(containerd, "spared");
-
-        // A shim's arguments, as containerd gave them, name its container and this containerd's socket.
-        string[] shims = (await containerd.RunAsync($"pgrep --full 'containerd-shim-.* -id killed .*{containerd.Directory}/'")).Split('\n');
-        Assert.Single(shims);
-        await containerd.RunAsync($"kill -KILL {shims[0]}");
-        await containerd.WaitForStatusAsync("killed", "");
+        await containerd.KillShimAsync("killed");
         await containerd.RunAsync(containerd.Ctr("container rm killed"));
 
         await GoesOnAsync(containerd, "spared");

@@ -191,6 +191,17 @@ internal sealed partial class Containerd : IAsyncDisposable
         return code.Success ? int.Parse(code.Groups[1].Value, CultureInfo.InvariantCulture) : 0;
     }
 
+    /// <summary>Kills the shim of a container, which is alone in it.</summary>
+    public async Task KillShimAsync(string id)
+    {
+        // A shim's arguments, as containerd gave them, name its container and this containerd's socket. A command of its own, whose shell is replaced: a shell's
+        // arguments would have them too.
+        string[] shims = (await RunAsync($"pgrep --full 'containerd-shim-.* -id {id} .*{Directory}/'")).Split('\n');
+        Assert.Single(shims);
+        await RunAsync($"kill -KILL {shims[0]}");
+        await WaitForStatusAsync(id, "");
+    }
+
     /// <summary>Kills containerd and waits until the next one answers.</summary>
     public async Task RestartAsync(string signal = "KILL")
     {

@@ -97,13 +97,13 @@ public sealed class PodNetwork(SoftHostFixture fixture, SandboxFixture sandboxes
         Skip.If(tried.ExitCode != 0, $"this machine cannot redirect traffic (tc, sch_ingress, cls_u32, act_mirred): {tried.Error}");
     }
 
-    private static Task PrepareAsync(NetworkNamespace client, string name) => client.RunAsync(
+    private static Task<CommandResult> PrepareAsync(NetworkNamespace client, string name) => client.RunAsync(
         $"ip address add {Client}/24 dev {name} && ip -6 address add fd00:9::1/64 dev {name} nodad && ip link set {name} up && ip address add {Far}/32 dev lo");
 
-    private static Task ConfigureAsync(NetworkNamespace pod) => pod.RunAsync(
+    private static Task<CommandResult> ConfigureAsync(NetworkNamespace pod) => pod.RunAsync(
         $"ip address add {Pod}/24 dev eth0 && ip -6 address add fd00:9::2/64 dev eth0 nodad && ip link set eth0 up && ip route add default via {Client} && ip -6 route add default via fd00:9::1 dev eth0");
 
-    private static Task AssertNothingIsLeftAsync(NetworkNamespace pod) => pod.RunAsync(
+    private static Task<CommandResult> AssertNothingIsLeftAsync(NetworkNamespace pod) => pod.RunAsync(
         "ip -o link | awk -F': ' '$2 !~ /^(lo|eth0@.*)$/ { print; found = 1 } END { exit found }' && ! tc qdisc show | grep ingress");
 
     private async Task<Container> StartAsync(SandboxVm sandbox)

@@ -24,14 +24,13 @@ public sealed class Shim(SoftHostFixture fixture, ITestOutputHelper output) : Sh
         await containerd.StartContainerAsync("killed", "exec sleep 100000", $"--null-io {options}");
         await client.RunAsync("ping -c 1 -W 60 10.9.0.2");
         await pod.RunAsync("tc qdisc show dev eth0 | grep ingress");
-        await containerd.RunAsync($"kill -KILL $(pgrep --full 'containerd-shim-.* -id killed .*{containerd.Directory}/')");
-        await containerd.WaitForStatusAsync("killed", "");
+        await containerd.KillShimAsync("killed");
         await AssertNothingIsLeftAsync(pod);
         await containerd.RunAsync(containerd.Ctr("container rm killed"));
         await containerd.AssertNothingIsLeftAsync();
     }
 
     // What containerd asks for behind a killed shim takes its time.
-    private static Task AssertNothingIsLeftAsync(NetworkNamespace pod) => pod.RunAsync(
+    private static Task<CommandResult> AssertNothingIsLeftAsync(NetworkNamespace pod) => pod.RunAsync(
         "for i in $(seq 300); do ip -o link | grep -q cnvmpod || tc qdisc show | grep -q ingress || exit 0; sleep 0.1; done; ip link; tc qdisc show; exit 1");
 }

@@ -62,7 +62,7 @@ public sealed class MemoryPrefaultTests
 
         public void Await(MissingPages? missing) => throw new InvalidOperationException();
 
-        public void Complete(MachineState state) => throw new InvalidOperationException();
+        public void Complete(MachineState state, Func<ulong>? age) => throw new InvalidOperationException();
 
         public void AwaitRings() => throw new InvalidOperationException();
 

@@ -146,7 +146,8 @@ public sealed class VcpuHotplugTests : IDisposable
 
     private void Start(uint boot, uint most) => _service.StartPaused(c => c with { Cpus = c.Cpus with { BootVcpus = boot, MaxVcpus = most } });
 
-    private void Restore(string folder) => _service.Vmm.Restore(new RestoreConfig($"file://{folder}"), []);
+    // There, because what the guest has given up is taken away there too.
+    private void Restore(string folder) => _service.OnVmm(vmm => vmm.Restore(new RestoreConfig($"file://{folder}"), []));
 
     private void AssertVcpus(int count) =>
         Assert.Equal(((uint)count, count), (_service.Vmm.Info().Config.Cpus.BootVcpus, _service.Vmm.Machine().VcpuCount));

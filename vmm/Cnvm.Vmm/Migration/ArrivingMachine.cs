@@ -70,12 +70,9 @@ internal sealed class ArrivingMachine(IArrivalOwner owner, Action<Action> onVmm)
             throw new MigrationException("the state is of another guest than the one that was offered");
         }
 
-        onVmm(() =>
-        {
-            // A machine that was paused when the move began keeps the time at which it stood.
-            ulong age = nanoseconds == 0 ? 0 : nanoseconds + (ulong)System.Diagnostics.Stopwatch.GetElapsedTime(started).TotalNanoseconds;
-            owner.Complete(ClockAdvance.By(read, age));
-        });
+        // A machine that was paused when the move began keeps the time at which it stood.
+        ulong Age() => nanoseconds + (ulong)System.Diagnostics.Stopwatch.GetElapsedTime(started).TotalNanoseconds;
+        onVmm(() => owner.Complete(read, nanoseconds == 0 ? null : Age));
         owner.AwaitRings();
     }
 

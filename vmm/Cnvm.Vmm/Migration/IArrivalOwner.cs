@@ -18,8 +18,11 @@ internal interface IArrivalOwner
     void Await(MissingPages? missing);
 
     /// <summary>Makes devices and vCPUs with their state.</summary>
+    /// <param name="age">
+    /// Nanoseconds by which the clocks go on, asked when the vCPUs get their state: making the devices takes milliseconds. Null: they hold.
+    /// </param>
     /// <exception cref="MigrationException">It cannot.</exception>
-    void Complete(MachineState state);
+    void Complete(MachineState state, Func<ulong>? age);
 
     /// <summary>Waits for what <see cref="Run"/> needs of the memory, so that the VMM's thread never does. After <see cref="Complete"/>; on the migration's thread.</summary>
     /// <exception cref="MigrationException">It will not come.</exception>
