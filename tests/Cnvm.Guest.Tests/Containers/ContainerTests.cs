@@ -28,15 +28,17 @@ public abstract partial class ContainerTests(GuestHostFixture fixture, ITestOutp
         Assert.Equal("out\nyes-too\n/root\n", result.Output);
         Assert.Contains("err\n", result.Error, StringComparison.Ordinal);
 
-        // Input to its end, and much both ways.
-        await using (HostProcess both = await containerd.StartAsync(containerd.CtrRun("both", "echo ready; wc -c; head -c 300000 /dev/zero | tr '\\0' x; echo done")))
+        // Input to its end, and much both ways. The container ends when its output has come: ctr closes the FIFO at a task's end even while it has not yet written all.
+        const string Command = "echo ready; head -c 1000000 | wc -c; head -c 300000 /dev/zero | tr '\\0' x; echo done; read end; wc -c; exit 3";
+        await using (HostProcess both = await containerd.StartAsync(containerd.CtrRun("both", Command)))
         {
             await both.WaitForAsync("ready", GuestVm.Patience);
             await both.WriteAsync(new string('y', 1_000_000));
-            both.CloseInput();
             await both.WaitForAsync("1000000", GuestVm.Patience);
             await both.WaitForAsync(new string('x', 300_000) + "done", GuestVm.Patience);
-            Assert.Equal(0, await both.WaitForExitAsync(GuestVm.Patience));
+            await both.WriteAsync("end\n");
+            both.CloseInput();
+            Assert.Equal(3, await both.WaitForExitAsync(GuestVm.Patience));
         }
 
         await containerd.AssertNothingIsLeftAsync();

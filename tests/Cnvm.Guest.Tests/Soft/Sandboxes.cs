@@ -100,7 +100,9 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         }
 
         Assert.Equal(processes, await CountAsync());
-        Assert.Equal(descriptors, Directory.GetFiles($"/proc/{sandbox.VmmProcessId}/fd").Length);
+
+        // A connection may be going, here or before; each process that left one would make a hundred.
+        Assert.InRange(Directory.GetFiles($"/proc/{sandbox.VmmProcessId}/fd").Length, descriptors - AtOnce, descriptors + AtOnce);
 
         Task KillSomeAsync() => Task.WhenAll(Enumerable.Range(0, AtOnce).Select(async _ =>
         {
