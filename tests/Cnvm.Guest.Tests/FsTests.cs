@@ -19,6 +19,9 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
     /// <summary>MiB that go each way.</summary>
     protected abstract int Megabytes { get; }
 
+    /// <summary>Whether locks are looked at; null, or why not.</summary>
+    protected virtual string? WhyNoLocks => null;
+
     [GuestFact]
     public async Task A_folder_is_shared_and_open_files_go_on_after_a_restore()
     {
@@ -105,6 +108,7 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
     [GuestFact]
     public async Task Locks_are_shared_with_the_host_and_go_along()
     {
+        Skip.If(WhyNoLocks is not null, WhyNoLocks);
         await using var scratch = new ScratchDirectory(Host);
         string share = scratch.Path + "/share";
         string snapshot = scratch.Path + "/snapshot";
@@ -115,7 +119,7 @@ public abstract partial class FsTests(GuestHostFixture fixture, ITestOutputHelpe
         Task<string> HostLocks(string kind, string file) => OnHost($"{program} lock {kind} {share}/{file} {scratch.Path}/stop-{file} </dev/null >{scratch.Path}/{file}.{kind} 2>&1 &");
         Task<string> HostHas(string kind, string file) => OnHost($"for i in $(seq 600); do grep -q ^locked {scratch.Path}/{file}.{kind} && exit 0; sleep 0.05; done; exit 1");
         Task<string> HostStops(string file) => OnHost($"touch {scratch.Path}/stop-{file}");
-        await using (GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Pulses = false, Flags = $"-v --fs tag=shared,path={share},locks=on" }))
+        await using (GuestVm guest = await GuestVm.BootAsync(Host, GuestSetup.Small with { Cpus = 2, Pulses = false, Flags = $"-v --fs tag=shared,path={share},locks=on" }))
         {
             Task<string> Locks(string kind, string file) => guest.AskAsync($"(/shared/fscheck lock {kind} /shared/{file} /tmp/stop-{file} >/tmp/{file}.{kind} 2>&1 &)");
             Task<string> Has(string kind, string file) => guest.AskAsync($"while ! grep -q ^locked /tmp/{file}.{kind}; do usleep 50000; done");
