@@ -309,6 +309,7 @@ public sealed class FsLockTests : IDisposable
             With(range with { Start = 20 }),
             With(range with { End = 1UL << 63 }),
             With([.. Enumerable.Range(0, FsLocks.MaxRanges + 1).Select(i => range with { Owner = (ulong)i })]),
+            With([.. Enumerable.Range(0, _client.Shared.Locks.MaxOwners + 1).Select(i => range with { Owner = (ulong)i })]),
             good with { Flags = good.Flags & ~Flags },
         ])
         {

@@ -15,6 +15,9 @@ internal sealed unsafe class FsLocks(SharedFolder folder, int maxOwners)
     private readonly Dictionary<FsLockKey, FsLockOwner> _owners = [];
     private int _ranges;
 
+    /// <summary>Each owner of ranges of a file has a descriptor.</summary>
+    public int MaxOwners => maxOwners;
+
     /// <summary>Takes, changes or gives back a range.</summary>
     /// <param name="file">The handle.</param>
     /// <param name="waits">Somebody else's lock is waited for.</param>

@@ -108,5 +108,7 @@ internal sealed unsafe partial class SharedFolder
             Require(!ends.TryGetValue(key, out ulong end) || end < saved.Start, nameof(state.Locks), $"those of owner {saved.Owner} are out of order");
             ends[key] = saved.End;
         }
+
+        Require(ends.Count <= Locks.MaxOwners, nameof(state.Locks), $"{ends.Count} owners are more than {Locks.MaxOwners}");
     }
 }
