@@ -51,6 +51,7 @@ boot: deps build $(if $(filter nested,$(HOST)),out/nested-host/cnvm-nested-host)
 
 nested-host: deps out/nested-host/cnvm-nested-host ## a root shell on a machine with a real /dev/kvm (CPUS=2 MEMORY=2048)
 	@guest-images/debian-kernel.sh --nested
+	@guest-images/nested-emulator.sh
 	@out/nested-host/cnvm-nested-host --cpus "$(or $(CPUS),2)" --memory "$(or $(MEMORY),2048)"
 
 fmt: ## fail when the sources are not formatted

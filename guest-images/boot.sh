@@ -66,6 +66,7 @@ if [[ $host != nested ]]; then
     command+=("$images_dir/boot-guest.sh" "$disk" "$work/api.sock")
 else
     "$images_dir/debian-kernel.sh" --nested
+    "$images_dir/nested-emulator.sh"
     nested=$repo_dir/out/nested-host/cnvm-nested-host
     [[ -x $nested ]] || die "$nested is missing: 'make $nested' makes it"
     socket=/run/cnvm-boot/api.sock

@@ -10,6 +10,7 @@ trap 'kill "$small_kernel" 2>/dev/null || true' EXIT
 "$here/sandbox-initramfs.sh"
 "$here/debian-kernel.sh"
 "$here/debian-kernel.sh" --nested
+"$here/nested-emulator.sh"
 "$here/sshd.sh"
 "$here/containerd.sh"
 "$here/debian-root.sh"

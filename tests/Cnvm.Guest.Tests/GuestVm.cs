@@ -202,20 +202,22 @@ public sealed partial class GuestVm : IAsyncDisposable
     public async Task PowerOffAsync()
     {
         await TypeAsync("poweroff");
-        await AssertEndAsync();
+        // A guest that comes up anew has forgotten the command.
+        await AssertEndAsync(unless: Ready);
     }
 
     /// <summary>Waits for the VMM's end and checks that it was orderly and that nothing is left behind.</summary>
     /// <param name="exitCode">What it must have ended with.</param>
     /// <param name="othersRun">There are other VMMs on the host, so that it cannot be looked at as a whole.</param>
-    public async Task AssertEndAsync(int exitCode = 0, bool othersRun = false)
+    /// <param name="unless">A text on the console after which the end is not to come any more.</param>
+    public async Task AssertEndAsync(int exitCode = 0, bool othersRun = false, string? unless = null)
     {
         int code;
         try
         {
-            code = await _process.WaitForExitAsync(Patience);
+            code = await _process.WaitForExitAsync(Patience, unless);
         }
-        catch (TimeoutException e)
+        catch (Exception e) when (e is NestedHostException or TimeoutException)
         {
             throw new InvalidOperationException($"{e.Message}\nstandard error of the VMM:\n{await ErrorsAsync()}", e);
         }

@@ -10,6 +10,10 @@ internal static class Soak
     /// <summary>How long guests are kept busy: CNVM_SOAK_SECONDS, or an hour.</summary>
     public static TimeSpan Duration => TimeSpan.FromSeconds(Number("CNVM_SOAK_SECONDS", 3600));
 
+    /// <summary>The guests that are kept busy side by side, by their vCPUs: CNVM_SOAK_VCPUS, or 1,2,4.</summary>
+    public static int[] VirtualCpus =>
+        [.. (Environment.GetEnvironmentVariable("CNVM_SOAK_VCPUS") ?? "1,2,4").Split(',').Select(text => int.Parse(text, CultureInfo.InvariantCulture))];
+
     /// <summary>How often a busy guest is saved and restored, two at a time: CNVM_SOAK_PULSES, or 500.</summary>
     public static int Pulses => Number("CNVM_SOAK_PULSES", 500);
 

@@ -49,7 +49,7 @@ public sealed class LifetimeTests
         })!;
         await starter.StandardError.ReadLineAsync().WaitAsync(Patience);
         Assert.Contains("ready", await starter.StandardError.ReadLineAsync().WaitAsync(Patience), StringComparison.Ordinal);
-        var qemu = AllChildren(starter.Id).Single(id => CommandLine(id).StartsWith("qemu-system-x86_64", StringComparison.Ordinal));
+        var qemu = AllChildren(starter.Id).Single(id => CommandLine(id).Split('\0', ' ')[0].EndsWith("qemu-system-x86_64", StringComparison.Ordinal));
         using var gone = Process.GetProcessById(qemu);
 
         starter.Kill();

@@ -68,13 +68,22 @@ public abstract class HostProcess : IAsyncDisposable
     }
 
     /// <summary>Waits for the end of the command and returns its exit code.</summary>
+    /// <param name="timeout">How long.</param>
+    /// <param name="unless">A text after which the end is not to come any more.</param>
+    /// <param name="cancellation">Ends the wait, not the command.</param>
+    /// <exception cref="NestedHostException">The other text came; the message has the output's tail.</exception>
     /// <exception cref="TimeoutException">It did not end in time; the message has the output's tail. It still runs.</exception>
-    public async Task<int> WaitForExitAsync(TimeSpan timeout, CancellationToken cancellation = default)
+    public async Task<int> WaitForExitAsync(TimeSpan timeout, string? unless = null, CancellationToken cancellation = default)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(timeout);
         try
         {
+            if (unless is not null && await _log.WaitAsync(unless, _seen, null, limit.Token).ConfigureAwait(false) >= 0)
+            {
+                throw new NestedHostException($"'{unless}' appeared where the end of the command was expected in\n{_log.Tail}");
+            }
+
             await _log.Ended.WaitAsync(limit.Token).ConfigureAwait(false);
             await _process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
         }

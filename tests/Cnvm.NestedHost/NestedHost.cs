@@ -141,7 +141,10 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
 
     private static ProcessStartInfo QemuStart(NestedHostOptions options, StartDirectory directory, string kernel, string initramfs)
     {
-        var start = new ProcessStartInfo("qemu-system-x86_64")
+        // guest-images/nested-emulator.sh says why it may be another than the installed one.
+        var unpacked = Path.Combine(Repository.Images, "nested-emulator");
+        var program = Path.Combine(unpacked, "qemu-system-x86_64");
+        var start = new ProcessStartInfo(File.Exists(program) ? program : "qemu-system-x86_64")
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -149,6 +152,11 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
         };
         void Add(params string[] arguments) => Array.ForEach(arguments, start.ArgumentList.Add);
         static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+
+        if (File.Exists(program))
+        {
+            Add("-L", unpacked);
+        }
 
         Add("-accel", "tcg,thread=multi", "-cpu", options.CpuModel);
         Add("-smp", Invariant($"{options.Cpus}"), "-m", Invariant($"{options.MemoryMiB}"));
