@@ -144,7 +144,8 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
         // guest-images/nested-emulator.sh says why it may be another than the installed one.
         var unpacked = Path.Combine(Repository.Images, "nested-emulator");
         var program = Path.Combine(unpacked, "qemu-system-x86_64");
-        var start = new ProcessStartInfo(File.Exists(program) ? program : "qemu-system-x86_64")
+        var isUnpacked = !options.UsesInstalledEmulator && File.Exists(program);
+        var start = new ProcessStartInfo(isUnpacked ? program : "qemu-system-x86_64")
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -153,7 +154,7 @@ public sealed partial class NestedHost : ICommandHost, IAsyncDisposable
         void Add(params string[] arguments) => Array.ForEach(arguments, start.ArgumentList.Add);
         static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
-        if (File.Exists(program))
+        if (isUnpacked)
         {
             Add("-L", unpacked);
         }

@@ -21,6 +21,12 @@ public sealed record NestedHostOptions
     /// <summary>A directory of the build machine that is writable in the host too, at the same path and without caching, or null.</summary>
     public string? SharedDirectory { get; init; }
 
+    /// <summary>
+    /// The emulator is the installed QEMU and not a newer one of the backports: that of Debian 12 is the more exact processor, but only one
+    /// emulated processor at a time is safe there (guest-images/nested-emulator.sh).
+    /// </summary>
+    public bool UsesInstalledEmulator { get; init; }
+
     /// <summary>QEMU's processor model; must have SVM.</summary>
     public string CpuModel { get; init; } = "EPYC,+svm,+npt";
 
