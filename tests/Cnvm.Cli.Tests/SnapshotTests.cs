@@ -161,6 +161,28 @@ public sealed class SnapshotTests : IDisposable
         AssertRefusedFile(_cli.Run("snapshot", "merge", "snapshot", "difference", "merged"), "exists");
     }
 
+    /// <summary>Its checksums would be right again afterwards, and nobody would ever know.</summary>
+    [Theory]
+    [InlineData("snapshot", true)]
+    [InlineData("snapshot", false)]
+    [InlineData("difference", true)]
+    [InlineData("difference", false)]
+    public void What_is_damaged_or_cut_off_is_not_merged(string which, bool isCut)
+    {
+        byte[] memory = [.. Enumerable.Repeat((byte)1, SnapshotFixture.PageBytes), .. Enumerable.Repeat((byte)2, SnapshotFixture.PageBytes)];
+        SnapshotFixture.WriteWithMemory(Snapshot, 1, null, memory, 0);
+        SnapshotFixture.WriteWithMemory(Path.Combine(_cli.Folder, "difference"), 2, 1, memory, 2);
+        string merged = Directory.CreateDirectory(Path.Combine(_cli.Folder, "merged")).FullName;
+        string path = Path.Combine(_cli.Folder, which, SnapshotFiles.Memory);
+        memory[^7] ^= 1;
+        File.WriteAllBytes(path, isCut ? memory[..^7] : memory);
+        AssertRefusedFile(_cli.Run("snapshot", "merge", "snapshot", "difference", "merged"), $"{which}: memory-ranges is damaged between bytes 0x1000 and 0x2000");
+        Assert.Empty(Directory.GetFiles(merged));
+        File.Delete(path);
+        AssertRefusedFile(_cli.Run("snapshot", "merge", "snapshot", "difference", "merged"), $"{which}/{SnapshotFiles.Memory} cannot be read");
+        Assert.Empty(Directory.GetFiles(merged));
+    }
+
     [Theory]
     [InlineData("inspect")]
     [InlineData("inspect a b")]
