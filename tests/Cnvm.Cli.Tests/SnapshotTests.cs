@@ -50,6 +50,17 @@ public sealed class SnapshotTests : IDisposable
     }
 
     [Theory]
+    [InlineData("./typo", 1, "cnvm: there is neither a snapshot's folder nor a VM's socket ./typo\n")]
+    [InlineData("snapshot/state.json", 1, "cnvm: snapshot/state.json is a file: name the snapshot's folder, snapshot\n")]
+    [InlineData("typo", 3, "cnvm: no VM named 'typo' is running; none is (see cnvm start --help); and there is no folder typo\n")]
+    public void What_is_neither_a_vm_nor_a_snapshot_is_told(string operand, int exitCode, string message)
+    {
+        SnapshotFixture.WriteState(Snapshot, SnapshotFixture.Guest());
+        Assert.Equal(new CliResult(exitCode, "", message), _cli.Run("inspect", operand));
+        Assert.Equal(new CliResult(exitCode, "", message), _cli.Run("check", operand));
+    }
+
+    [Theory]
     [InlineData("inspect")]
     [InlineData("check --against host.json")]
     public void Damaged_cut_off_foreign_and_missing_states_are_refused_by_name(string command)
