@@ -27,7 +27,7 @@ public sealed class VcpuStateComparisonTests
             ("events", a with { Events = a.Events with { NmiMasked = !a.Events.NmiMasked } }),
             ("DR2", a with { DebugAddresses = a.DebugAddresses.SetItem(2, 0xdead) }),
             ("XSAVE byte 0x20", a with { Xsave = a.Xsave.SetItem(0x20, 0) }),
-            ("LAPIC byte 0x80", a with { Lapic = a.Lapic.SetItem(0x80, (byte)~a.Lapic[0x80]) }),
+            ("LAPIC byte 0x80", a with { Lapic = a.Lapic.SetItem(0x80, (byte)(a.Lapic[0x80] ^ 0xff)) }),
             ("MSR 0x277", a with { Msrs = a.Msrs.SetItem(1, new MsrValue(Pat, 8)) }),
             ("MSR 0x277", a with { Msrs = a.Msrs.RemoveAt(1) }),
         ];
