@@ -136,6 +136,7 @@ internal static class HelpText
                                  net_fds=[ID@[N,...],...]  TAP descriptors for interfaces that had such
                                  net_overrides=[ID@MAC,...]  other addresses for interfaces
                                  disk_overrides=[ID@PATH,...]  disks that lie elsewhere than they did
+                                 vsock_socket=PATH   where virtio sockets are served instead
                                  clock=hold|advance   the guest's clocks go on where they stood, or have gone on (hold)
           --no-shutdown          keep running when the guest powers off
           --log-file FILE        log there and not on stderr

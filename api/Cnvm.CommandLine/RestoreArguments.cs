@@ -16,7 +16,7 @@ internal sealed record RestoreArguments(RestoreConfig Config, IReadOnlyList<int>
         }
 
         var o = new OptionString(Flags.Restore, text, "source_url", "prefault", "memory_restore_mode", "net_fds", "resume", "net_overrides", "clock",
-            "disk_overrides");
+            "disk_overrides", "vsock_socket");
         List<NamedList>? nets = o.NamedTuples("net_fds");
         var descriptors = new List<int>();
         foreach (NamedList net in nets ?? [])
@@ -37,7 +37,8 @@ internal sealed record RestoreArguments(RestoreConfig Config, IReadOnlyList<int>
                 Resume: o.Toggle("resume"),
                 NetOverrides: o.Words("net_overrides")?.ConvertAll(Override),
                 Clock: o.Choice("clock", ("hold", ClockRestoreMode.Hold), ("advance", ClockRestoreMode.Advance)) ?? ClockRestoreMode.Hold,
-                DiskOverrides: o.Words("disk_overrides")?.ConvertAll(OverrideDisk)),
+                DiskOverrides: o.Words("disk_overrides")?.ConvertAll(OverrideDisk),
+                VsockSocket: o.Text("vsock_socket")),
             descriptors);
     }
 

@@ -49,11 +49,12 @@ public sealed class SnapshotRouteTests : IDisposable
     public void The_flag_says_the_same()
     {
         RestoreArguments arguments = LaunchOptions.Parse(
-            ["--restore", "source_url=file:///s,memory_restore_mode=ondemand,resume=true,net_fds=[_net1@[3,4],n@[5]],disk_overrides=[_disk0@/a/b,d@/c]"]).Restore!;
+            ["--restore", "source_url=file:///s,memory_restore_mode=ondemand,resume=true,net_fds=[_net1@[3,4],n@[5]],disk_overrides=[_disk0@/a/b,d@/c],vsock_socket=/v"]).Restore!;
         RestoreConfig r = arguments.Config;
         Assert.Equal(("file:///s", MemoryRestoreMode.OnDemand, true, false), (r.SourceUrl, r.MemoryRestoreMode, r.Resume, r.Prefault));
         Assert.Equal(["_net1:2", "n:1"], r.NetFds!.Select(n => $"{n.Id}:{n.NumFds}"));
         Assert.Equal([3, 4, 5], arguments.Fds);
+        Assert.Equal("/v", r.VsockSocket);
         Assert.Equal([new DiskOverride("_disk0", "/a/b"), new DiskOverride("d", "/c")], r.DiskOverrides!);
         Assert.Throws<CommandLineException>(() => LaunchOptions.Parse(["--restore", "source_url=file:///s,disk_overrides=[/c]"]));
         Assert.Throws<CommandLineException>(() => LaunchOptions.Parse(["--restore", "resume=true"]));

@@ -43,6 +43,7 @@ public sealed class RequestTests : IDisposable
     [InlineData("vm.snapshot", """{"destination_url":"file:///a","track_changes":true,"disks":true}""", "snapshot", "destination_url=file:///a,track_changes=on,disks=on")]
     [InlineData("vm.snapshot", """{"destination_url":"file:///a","incremental":true,"compress":false}""", "snapshot", "destination_url=file:///a,incremental=on,compress=off")]
     [InlineData("vm.restore", """{"source_url":"file:///a","prefault":false,"resume":false,"disk_overrides":[{"id":"d","path":"/b/c"}]}""", "restore", "source_url=file:///a,disk_overrides=[d@/b/c]")]
+    [InlineData("vm.restore", """{"source_url":"file:///a","prefault":false,"resume":true,"vsock_socket":"/v"}""", "restore", "source_url=file:///a,resume=on,vsock_socket=/v")]
     [InlineData("vm.coredump", """{"destination_url":"file:///a"}""", "coredump", "file:///a")]
     [InlineData("vm.add-fs", """{"tag":"t","socket":"/s","num_queues":1,"queue_size":1024,"pci_segment":0}""", "add-fs", "tag=t,socket=/s")]
     [InlineData("vm.add-pmem", """{"file":"/f","size":4096,"discard_writes":true,"id":"p","pci_segment":1}""", "add-pmem", "file=/f,size=4K,discard_writes=on,id=p,pci_segment=1")]

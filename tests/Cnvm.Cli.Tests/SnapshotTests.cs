@@ -50,6 +50,21 @@ public sealed class SnapshotTests : IDisposable
     }
 
     [Theory]
+    [InlineData("./typo", 1, "there is neither a snapshot's folder nor a VM's socket ./typo")]
+    [InlineData("snapshot/state.json", 1, "snapshot/state.json is a file: name the snapshot's folder, snapshot")]
+    [InlineData("typo", 3, "no VM named 'typo' is running; none is (see cnvm start --help); and there is no folder typo")]
+    public void What_is_neither_a_vm_nor_a_snapshot_is_told(string operand, int exitCode, string message)
+    {
+        SnapshotFixture.WriteState(Snapshot, SnapshotFixture.Guest());
+        foreach (string command in (string[])["inspect", "check"])
+        {
+            CliResult result = _cli.Run(command, operand);
+            Assert.Equal((exitCode, ""), (result.ExitCode, result.Output));
+            Assert.EndsWith($": {message}\n", result.Error, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
     [InlineData("inspect")]
     [InlineData("check --against host.json")]
     public void Damaged_cut_off_foreign_and_missing_states_are_refused_by_name(string command)
@@ -159,6 +174,28 @@ public sealed class SnapshotTests : IDisposable
         Assert.Equal([.. older[..SnapshotFixture.PageBytes], .. newer[SnapshotFixture.PageBytes..]], File.ReadAllBytes(Path.Combine(merged, SnapshotFiles.Memory)));
         Assert.Null(SnapshotFolder.ReadState(merged).Memory.Parent);
         AssertRefusedFile(_cli.Run("snapshot", "merge", "snapshot", "difference", "merged"), "exists");
+    }
+
+    /// <summary>Its checksums would be right again afterwards, and nobody would ever know.</summary>
+    [Theory]
+    [InlineData("snapshot", true)]
+    [InlineData("snapshot", false)]
+    [InlineData("difference", true)]
+    [InlineData("difference", false)]
+    public void What_is_damaged_or_cut_off_is_not_merged(string which, bool isCut)
+    {
+        byte[] memory = [.. Enumerable.Repeat((byte)1, SnapshotFixture.PageBytes), .. Enumerable.Repeat((byte)2, SnapshotFixture.PageBytes)];
+        SnapshotFixture.WriteWithMemory(Snapshot, 1, null, memory, 0);
+        SnapshotFixture.WriteWithMemory(Path.Combine(_cli.Folder, "difference"), 2, 1, memory, 2);
+        string merged = Directory.CreateDirectory(Path.Combine(_cli.Folder, "merged")).FullName;
+        string path = Path.Combine(_cli.Folder, which, SnapshotFiles.Memory);
+        memory[^7] ^= 1;
+        File.WriteAllBytes(path, isCut ? memory[..^7] : memory);
+        AssertRefusedFile(_cli.Run("snapshot", "merge", "snapshot", "difference", "merged"), $"{which}: memory-ranges is damaged between bytes 0x1000 and 0x2000");
+        Assert.Empty(Directory.GetFiles(merged));
+        File.Delete(path);
+        AssertRefusedFile(_cli.Run("snapshot", "merge", "snapshot", "difference", "merged"), $"{which}/{SnapshotFiles.Memory} cannot be read");
+        Assert.Empty(Directory.GetFiles(merged));
     }
 
     [Theory]

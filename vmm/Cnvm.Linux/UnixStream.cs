@@ -40,6 +40,22 @@ public sealed unsafe partial class UnixStream : IDisposable
         return (here, there);
     }
 
+    /// <summary>
+    /// Why there is nothing to connect to; null if a socket is there. Nobody is spoken to: who serves it may end with its first connection.
+    /// </summary>
+    public static string? Obstacle(string path)
+    {
+        int opened = Libc.open(path, FileCalls.O_PATH | Libc.O_CLOEXEC, 0);
+        if (opened < 0)
+        {
+            int error = LinuxError.Last;
+            return error == Errno.ENOENT ? $"there is no socket {path}" : new LinuxException($"open {path}", error).Message;
+        }
+
+        using var file = new FileDescriptor(opened);
+        return FileStatus.Of(opened, path).IsSocket ? null : $"{path} is no socket";
+    }
+
     /// <summary>Connects to the socket at <paramref name="path"/>; the result blocks.</summary>
     /// <exception cref="LinuxException">Nobody serves the path, or the host refuses.</exception>
     public static UnixStream Connect(string path)

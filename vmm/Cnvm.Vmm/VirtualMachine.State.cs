@@ -78,6 +78,7 @@ internal sealed partial class VirtualMachine
     /// at all has been checked before.
     /// </summary>
     /// <param name="image">Contents of the memory.</param>
+    /// <param name="age">By how many nanoseconds the machine's clocks have gone on, asked when everything is made; null: not at all.</param>
     /// <exception cref="MachineBuildException">The state does not fit the configuration.</exception>
     /// <exception cref="DeviceStateException">The state of a device does not fit it.</exception>
     /// <exception cref="HypervisorException">The hypervisor refused.</exception>
@@ -89,14 +90,15 @@ internal sealed partial class VirtualMachine
         ILoggerFactory logging,
         Action<VirtualMachine, GuestRequest, string?> onRequest,
         MachineState state,
-        MemoryImage image)
+        MemoryImage image,
+        Func<ulong>? age = null)
     {
         VirtualMachine machine = Prepare(
             hypervisor, config, consoles, logging, onRequest, state.Profile, GuestPromise.Of(state),
             Array.ConvertAll(state.Memory.Ranges, static r => new AddressRange(r.Gpa, r.Size)), image, handed: null, out Action<MachineState, Func<ulong>?> complete);
         try
         {
-            complete(state, null);
+            complete(state, age);
             machine._backgroundLoad = image.LoadInBackground(
                 machine._memory, damage => machine.Request(GuestRequest.Damaged, damage), machine._logger);
             return machine;

@@ -123,10 +123,10 @@ public sealed partial class VmmService
         try
         {
             VmConfig saved = ReadConfig(folder, () => OpenState(folder), out MachineState state);
-            state = ClockAdvance.Apply(state, restore.Clock, ParavirtualClock.RealtimeNow);
+            Func<ulong>? age = ClockAdvance.Age(state, restore.Clock, static () => ParavirtualClock.RealtimeNow);
             VmConfig config = ForThisHost(saved, restore, descriptors);
             VmConfigValidator.ThrowIfInvalid(config, goesOn: true);
-            StartRestored(config, state, folder, restore);
+            StartRestored(config, state, age, folder, restore);
         }
         catch (Exception e) when (IsHostFailure(e))
         {
@@ -277,7 +277,13 @@ public sealed partial class VmmService
             };
         }
 
-        return config with { Net = nets, Disks = disks, Memory = config.Memory with { Zones = zones } };
+        VsockConfig? vsock = config.Vsock;
+        if (request.VsockSocket is { } socket)
+        {
+            vsock = vsock is not null ? vsock with { Socket = socket } : throw new ConfigException("vsock_socket", "the snapshot has no virtio socket device");
+        }
+
+        return config with { Net = nets, Disks = disks, Vsock = vsock, Memory = config.Memory with { Zones = zones } };
     }
 
     private static NetConfig WithQueues(NetConfig net, IReadOnlyList<int>? given)
@@ -300,7 +306,7 @@ public sealed partial class VmmService
             : throw new ConfigException("net_fds", $"{net.Id} has {net.NumQueues / 2} queue pairs and needs as many descriptors, not {given.Count}");
     }
 
-    private void StartRestored(VmConfig config, MachineState state, string folder, RestoreConfig request)
+    private void StartRestored(VmConfig config, MachineState state, Func<ulong>? age, string folder, RestoreConfig request)
     {
         var image = new MemoryImage(Path.Combine(folder, SnapshotFiles.Memory), state.Memory, request.MemoryRestoreMode, request.Prefault);
         string[] obstacles = [.. GuestContract.Obstacles(state, HostCapabilities.Of(_hypervisor!)), .. SnapshotObstacles.Find(image, state, config)];
@@ -314,7 +320,7 @@ public sealed partial class VmmService
         try
         {
             VmConfig shown = consoles.WithPaths(config);
-            _machine = VirtualMachine.Restore(_hypervisor!, shown, consoles, _options.Logging, OnGuestRequest, state, image);
+            _machine = VirtualMachine.Restore(_hypervisor!, shown, consoles, _options.Logging, OnGuestRequest, state, image, age);
             _machine.ObserveDevices(_deviceEvents.Add);
             _machine.ChangeGeneration(generation);
             _consoles = consoles;

@@ -105,7 +105,8 @@ internal static partial class CommandTable
                 """
                 RESTORE is file://FOLDER, or source_url=file://FOLDER[,prefault=on][,resume=on][,memory_restore_mode=copy|ondemand]
                 [,net_fds=[ID@[FD,...],...]][,vfio_fds=[ID@FD,...]][,iommufd_fd=FD][,zone_updates=[ID@NODE,...]]
-                [,net_overrides=[ID@MAC,...]][,disk_overrides=[ID@PATH,...]][,clock=hold|advance]. Descriptors are those of this process.
+                [,net_overrides=[ID@MAC,...]][,disk_overrides=[ID@PATH,...]][,vsock_socket=PATH][,clock=hold|advance]. Descriptors are
+                those of this process.
                 """,
         },
         new("migrate", "move a running VM to another VMM, and show how far it is", MigrateCommand.Run)

@@ -31,7 +31,7 @@ internal static class MoveRequests
     {
         OptionString o = Parse(
             invocation, "source_url", "prefault", "memory_restore_mode", "net_fds", "vfio_fds", "iommufd_fd", "resume", "zone_updates",
-            "net_overrides", "clock", "disk_overrides");
+            "net_overrides", "clock", "disk_overrides", "vsock_socket");
         string source = o.Text("source_url") ?? throw CliException.Usage("source_url= is missing");
         List<(string Id, List<int> Fds)>? nets = o.Words("net_fds")?.Select(w => SplitFds("net_fds", w)).ToList();
         List<(string Id, List<int> Fds)>? vfio = o.Words("vfio_fds")?.Select(w => SplitFds("vfio_fds", w)).ToList();
@@ -67,6 +67,7 @@ internal static class MoveRequests
                 item.Text("id", at > 0 && at + 1 < word.Length ? word[..at] : throw CliException.Usage($"disk_overrides: '{word}' is not ID@PATH"));
                 item.Text("path", word[(at + 1)..]);
             });
+            json.Text("vsock_socket", o.Text("vsock_socket"));
         });
         return RequestCommand.Send(invocation, "PUT", "vm.restore", body, [.. descriptors]);
     }

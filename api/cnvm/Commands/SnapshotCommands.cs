@@ -2,6 +2,7 @@ using Cnvm.Api;
 using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 using Cnvm.Hypervisor.State.Format;
+using Cnvm.Linux;
 using Cnvm.Vmm;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Cpus;
@@ -142,10 +143,35 @@ internal static class SnapshotCommands
         }
 
         folder = null;
-        VmTarget target = VmTarget.Named(operand);
+        VmTarget target = Vm(operand);
         from = target.Display;
         using CnvmClient client = target.Connect();
         return SnapshotFolder.StateBytes(client.Call("GET", "vm.state"), from);
+    }
+
+    /// <summary>Who mistook a path is not helped by hearing that no VMM answers there.</summary>
+    /// <exception cref="CliException">There is no such VM.</exception>
+    private static VmTarget Vm(string operand)
+    {
+        if (File.Exists(operand) && UnixStream.Obstacle(operand) is not null)
+        {
+            string folder = Path.GetDirectoryName(operand) is { Length: > 0 } parent ? parent : ".";
+            throw new CliException(ExitCode.Failure, $"{operand} is a file: name the snapshot's folder, {folder}");
+        }
+
+        if (operand.Contains('/', StringComparison.Ordinal) && UnixStream.Obstacle(operand) is not null)
+        {
+            throw new CliException(ExitCode.Failure, $"there is neither a snapshot's folder nor a VM's socket {operand}");
+        }
+
+        try
+        {
+            return VmTarget.Named(operand);
+        }
+        catch (CliException e) when (e.ExitCode == ExitCode.NoSuchVm)
+        {
+            throw new CliException(e.ExitCode, $"{e.Message}; and there is no folder {operand}");
+        }
     }
 
     private static string Where(string against) => against == ThisHost ? "on this host" : $"as {against} describes it";

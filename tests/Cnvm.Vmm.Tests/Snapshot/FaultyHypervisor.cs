@@ -30,6 +30,9 @@ internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
 
     public uint GuestTscKhz => inner.GuestTscKhz + FasterKhz;
 
+    /// <summary>The host's wall clock when the last vCPU was made, in nanoseconds.</summary>
+    public ulong VcpuMadeAt { get; private set; }
+
     /// <summary>A register that it has not.</summary>
     public uint? Lacking { get; set; }
 
@@ -49,8 +52,12 @@ internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
 
         public void UnmapRam(RamRegion region) => inner.UnmapRam(region);
 
-        public IVirtualCpu CreateVcpu(int index, uint apicId, CpuidTable cpuid, IVcpuBus bus) =>
-            new Vcpu(faults, inner.CreateVcpu(index, apicId, cpuid, bus));
+        public IVirtualCpu CreateVcpu(int index, uint apicId, CpuidTable cpuid, IVcpuBus bus)
+        {
+            var vcpu = new Vcpu(faults, inner.CreateVcpu(index, apicId, cpuid, bus));
+            faults.VcpuMadeAt = ParavirtualClock.RealtimeNow;
+            return vcpu;
+        }
 
         public IDisposable AddDoorbell(DoorbellSpace space, ulong address, int width, ulong? dataMatch, EventFd target) =>
             inner.AddDoorbell(space, address, width, dataMatch, target);

@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Text.RegularExpressions;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Vmm.Snapshot;
 
@@ -54,6 +55,50 @@ public sealed class MachineElementsTests
         byte[] golden = File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Snapshot", name));
         AssertSame(sample, StateReader.Read<MachineState>(golden, MachineElements.Describe), "state");
         Assert.Empty(StateText.Differences(StateNode.Parse(golden), StateNode.Parse(StateWriter.Write(sample, MachineElements.Describe))));
+    }
+
+    /// <summary>A stranger has the page and nothing else: every element is there by number and name, and with its type where one is said.</summary>
+    [Fact]
+    public void Every_element_stands_in_the_page()
+    {
+        string page = Regex.Replace(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Snapshot", "FORMAT.md")), @"\s+", " ");
+        MachineState all = SampleState.MakeWithAll();
+        byte[] state = StateWriter.Write(all with { Memory = all.Memory with { Zstd = new CompressionState([7, 0]) } }, MachineElements.Describe);
+        var missing = new SortedSet<string>(StringComparer.Ordinal);
+        int elements = Walk(StateParser.Open(state), "");
+        Assert.True(elements > 500, $"{elements} elements");
+        Assert.Empty(missing);
+
+        int Walk(ReadOnlyMemory<byte> record, string path)
+        {
+            int count = 0;
+            foreach (StateElement element in StateParser.Elements(record, path))
+            {
+                string place = $"{path}/{element.Name}";
+                MatchCollection found = Regex.Matches(page, $@"(?<![\w.]){element.Number} (\| )?{element.Name}\b( \|)?( (?<type>bool|u8|u16|u32|u64 list|u64|i64|text|bytes|record|list)\b)?");
+                string[] types = [.. found.Where(f => f.Groups["type"].Success).Select(f => f.Groups["type"].Value)];
+                if (found.Count == 0 || (types.Length > 0 && types.Length == found.Count && !types.Contains(Word(element.Type))))
+                {
+                    missing.Add($"{element.Number} {place} {Word(element.Type)}");
+                }
+
+                count += 1 + element.Type switch
+                {
+                    ElementType.Record => Walk(element.Payload, place),
+                    ElementType.RecordList => StateParser.Items(element.Payload, place).Sum(item => Walk(item, place)),
+                    _ => 0,
+                };
+            }
+
+            return count;
+        }
+
+        static string Word(ElementType type) => type switch
+        {
+            ElementType.U64List => "u64 list",
+            ElementType.RecordList => "list",
+            _ => type.ToString().ToLowerInvariant(),
+        };
     }
 
     [Fact]

@@ -142,6 +142,7 @@ public sealed class RoundTripTests : IDisposable
         for (int i = 0; i < a.Vcpus.Length; i++)
         {
             Assert.Equal("", VcpuStateComparison.Differences(a.Vcpus[i].State, b.Vcpus[i].State));
+            Assert.Equal((a.Vcpus[i].Index, a.Vcpus[i].ApicId, a.Vcpus[i].State.TscKhz), (b.Vcpus[i].Index, b.Vcpus[i].ApicId, b.Vcpus[i].State.TscKhz));
         }
 
         Assert.Empty(StateText.Differences(Tree(a), Tree(b)));

@@ -105,6 +105,42 @@ public sealed class SnapshotObstaclesTests : IDisposable
         string Single(VmConfig edited) => Assert.Single(SnapshotObstacles.Find(folder, state, edited));
     }
 
+    /// <summary>Back ends that are to be there first; where the VMM is the one that serves, nobody is waited for.</summary>
+    [SkippableFact]
+    public void Vhost_user_back_ends_that_are_not_there_are_named()
+    {
+        const string Start = ": start the vhost-user back end first";
+        _service.StartPaused(c => c with { Memory = c.Memory with { Shared = true } });
+        string folder = _service.Take("one");
+        MachineState state = SnapshotFolder.ReadState(folder);
+        string disk = _service.File("disk.sock");
+        string share = _service.File("fs.sock");
+        string net = _service.File("net.sock");
+        VmConfig config = Config(folder) with
+        {
+            Disks = [new DiskConfig(VhostUser: true, VhostSocket: disk, Id: "data")],
+            Fs = [new FsConfig("tag", share, Id: "share")],
+            Net =
+            [
+                new NetConfig(VhostUser: true, VhostSocket: net, Id: "n"),
+                new NetConfig(VhostUser: true, VhostSocket: _service.File("served.sock"), VhostMode: VhostMode.Server, Id: "served"),
+            ],
+        };
+        Assert.Equal(
+            [$"disk data: there is no socket {disk}{Start}", $"fs share: there is no socket {share}{Start}", $"net n: there is no socket {net}{Start}"],
+            SnapshotObstacles.Find(folder, state, config));
+        File.WriteAllText(net, "somebody's notes");
+        using UnixListener first = UnixListener.Bind(disk, 1);
+        using UnixListener second = UnixListener.Bind(share, 1);
+        Assert.Equal([$"net n: {net} is no socket{Start}"], SnapshotObstacles.Find(folder, state, config));
+        File.Delete(net);
+        using UnixListener third = UnixListener.Bind(net, 1);
+        Assert.Empty(SnapshotObstacles.Find(folder, state, config));
+
+        // Nobody was spoken to: a back end may end with its first connection.
+        Assert.All([first, second, third], l => Assert.Null(l.Accept()));
+    }
+
     private static VmConfig Config(string folder) => new VmConfigCodec().Read(SnapshotFolder.ReadConfig(folder));
 
     private static IReadOnlyList<string> Find(string folder) => SnapshotObstacles.Find(folder, SnapshotFolder.ReadState(folder), Config(folder));

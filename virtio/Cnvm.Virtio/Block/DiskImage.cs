@@ -42,7 +42,7 @@ public static class DiskImage
 
     /// <summary>
     /// Why an image cannot be opened as a disk that its guest knows already; null if nothing is seen that is in the way. It is looked at as by one who only
-    /// reads: nothing is locked or written. Of VHDX images the format alone, since what their log brings may be more than is seen.
+    /// reads: nothing is locked or written. Of a VHDX image that may be written and was not closed the format alone, since its log may bring more than is seen.
     /// </summary>
     /// <param name="sectors">What the guest was told of its size.</param>
     public static string? Obstacle(DiskImageOptions options, ulong sectors, ILogger logger)
@@ -55,7 +55,7 @@ public static class DiskImage
             using HostImageFile main = new(disk);
             HostDisk.ThrowIfLocked(disk, file.IsReadOnly, file.LockWholeFile);
             ImageFormat format = options.Format == ImageFormat.Raw ? ImageFormat.Raw : Identify(options);
-            if (format == ImageFormat.Vhdx)
+            if (format == ImageFormat.Vhdx && !file.IsReadOnly && VhdxHeader.Read(main).LogGuid != Guid.Empty)
             {
                 return null;
             }

@@ -120,7 +120,7 @@ internal static partial class DeviceFactory
     {
         { Passt: not null } => StreamBackend.StartObstacle(),
         { Socket: { } socket } =>
-            Path.Exists(socket) ? null : $"there is no socket {socket}: start the program that serves it first, for example passt -s {socket}",
+            UnixStream.Obstacle(socket) is { } problem ? $"{problem}: start the program that serves it first, for example passt -s {socket}" : null,
         _ => TapBackend.Obstacle(new TapOptions { Name = net.Tap, Queues = net.NumQueues / 2 }),
     };
 

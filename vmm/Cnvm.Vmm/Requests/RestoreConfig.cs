@@ -11,6 +11,7 @@ namespace Cnvm.Vmm.Requests;
 /// <param name="NetOverrides">cnvm's own: interfaces that are others than they were, for one of several VMs of a snapshot.</param>
 /// <param name="Clock">cnvm's own: whether the guest's clocks go on where they stood.</param>
 /// <param name="DiskOverrides">cnvm's own: disks that lie elsewhere than they did, such as what was made of a snapshot's copies.</param>
+/// <param name="VsockSocket">cnvm's own: where the virtio socket device is served instead, for one of several VMs of a snapshot.</param>
 /// <param name="Resume">The guest runs afterwards; otherwise it is left paused.</param>
 public sealed record RestoreConfig(
     [property: JsonRequired] string SourceUrl = "",
@@ -23,7 +24,8 @@ public sealed record RestoreConfig(
     IReadOnlyList<MemoryZoneUpdate>? ZoneUpdates = null,
     IReadOnlyList<NetOverride>? NetOverrides = null,
     ClockRestoreMode Clock = ClockRestoreMode.Hold,
-    IReadOnlyList<DiskOverride>? DiskOverrides = null)
+    IReadOnlyList<DiskOverride>? DiskOverrides = null,
+    string? VsockSocket = null)
 {
     /// <summary>Descriptors that must come along with the request.</summary>
     internal ulong ExpectedDescriptors

@@ -5,23 +5,28 @@ namespace Cnvm.Vmm.Snapshot;
 /// <summary>Lets the clocks of a saved machine go on: TSC, paravirtual clock and VM time, by the same amount.</summary>
 internal static class ClockAdvance
 {
-    /// <param name="realtime">The host's wall clock (CLOCK_REALTIME) in nanoseconds.</param>
+    /// <summary>How long ago, in nanoseconds, a machine's clocks stopped, whenever that is asked; null if they are to go on where they stood.</summary>
+    /// <param name="realtime">Reads the host's wall clock (CLOCK_REALTIME) in nanoseconds.</param>
     /// <exception cref="SnapshotException">The clocks should have gone on, and the state does not say since when.</exception>
-    public static MachineState Apply(MachineState state, ClockRestoreMode mode, ulong realtime)
+    public static Func<ulong>? Age(MachineState state, ClockRestoreMode mode, Func<ulong> realtime)
     {
         if (mode == ClockRestoreMode.Hold)
         {
-            return state;
+            return null;
         }
 
-        if (state.Clock.RealtimeNanoseconds == 0)
+        ulong stopped = state.Clock.RealtimeNanoseconds;
+        if (stopped == 0)
         {
             throw new SnapshotException("clock Advance: the snapshot does not say at what time it was taken; use Hold");
         }
 
-        // A host whose clock is behind the other's: a guest's clock never goes back.
-        ulong since = realtime > state.Clock.RealtimeNanoseconds ? realtime - state.Clock.RealtimeNanoseconds : 0;
-        return By(state, since);
+        return () =>
+        {
+            // A host whose clock is behind the other's: a guest's clock never goes back.
+            ulong now = realtime();
+            return now > stopped ? now - stopped : 0;
+        };
     }
 
     /// <param name="nanoseconds">

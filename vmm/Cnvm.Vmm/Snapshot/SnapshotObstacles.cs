@@ -119,6 +119,6 @@ public static class SnapshotObstacles
         return problems.OfType<string>();
 
         static string? Problem(string kind, string? id, string? socket) =>
-            Path.Exists(socket) ? null : $"{kind} {id}: there is no socket {socket}: start the vhost-user back end first";
+            UnixStream.Obstacle(socket!) is { } problem ? $"{kind} {id}: {problem}: start the vhost-user back end first" : null;
     }
 }
