@@ -88,7 +88,7 @@ public sealed class ConfigurationTests
     {
         byte[] good = """
             {"hostname":"h","root":{"path":"/r"},"process":{"oomScoreAdj":500},"annotations":{"io.kubernetes.cri.container-type":"container",
-            "io.kubernetes.cri.sandbox-id":"p"},"linux":{"cgroupsPath":"/a","namespaces":[{"type":"network","path":"/n"}],
+            "io.kubernetes.cri.sandbox-id":"p","io.kubernetes.cri.sandbox-memory":"1","io.kubernetes.cri.sandbox-cpu-quota":"2"},"linux":{"cgroupsPath":"/a","namespaces":[{"type":"network","path":"/n"}],
             "resources":{"memory":{"limit":1048576},"cpu":{"quota":150000,"period":100000}}}}
             """u8.ToArray();
         int refused = 0;
