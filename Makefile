@@ -14,7 +14,7 @@ BUILD_FILES := api/BuildVersion.targets Directory.Build.props Directory.Packages
 # $(call sources,folder...): what a program is built from.
 sources = $(shell find $(1) -type d \( -name bin -o -name obj \) -prune -o -type f \( -name '*.cs' -o -name '*.csproj' -o -name '*.sh' \) -print)
 
-.PHONY: help deps build images pack test soak bench boot nested-host fmt clean
+.PHONY: help deps build images pack test soak fuzz bench boot nested-host fmt clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,6 +42,9 @@ test: ## everything, as continuous integration runs it
 soak: deps build images out/nested-host/cnvm-nested-host ## the long forms of the tests: hours (CNVM_SOAK_SECONDS=3600)
 	@CNVM_SOAK=1 dotnet test tests/Cnvm.Vmm.Tests --nologo --logger 'console;verbosity=detailed'
 	@CNVM_SOAK=1 dotnet test tests/Cnvm.Guest.Tests --nologo --logger 'console;verbosity=detailed'
+
+fuzz: deps ## every randomised test for FUZZ_SECONDS (60), what each has run in all is added up (FUZZ='image queue': those with such names)
+	@FUZZ_SECONDS="$(or $(FUZZ_SECONDS),60)" tests/fuzz.sh $(FUZZ)
 
 bench: deps build images ## side by side with QEMU and bare C; one line a figure
 	@bench/run.sh

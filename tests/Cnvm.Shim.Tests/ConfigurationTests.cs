@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Cnvm.Fuzz;
 using Cnvm.Shim.Config;
 using Cnvm.Shim.Tasks;
 
@@ -47,6 +48,63 @@ public sealed class ConfigurationTests
     [InlineData("sandbox = 1", "[sandbox]")]
     public void What_the_runtimes_file_says_wrong_is_named(string text, string expected) =>
         Assert.Contains(expected, Assert.Throws<ShimException>(() => ShimConfig.Parse("f", text)).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void The_runtimes_file_is_refused_by_name_or_read()
+    {
+        const string Good = "# A comment\n[sandbox]\nvmm = \"/v\"\nkernel = '/k'\ncommand_line = \"quiet \\\"x\\\"\"\ncpus = 2\nmemory = \"1G\"\n";
+        const string Letters = "[]{}=\"'#\n.,\\\0 a1_-\u00e9\ud800";
+        int refused = 0;
+        int runs = SeededRuns.Repeat(1000, seed =>
+        {
+            var random = new Random(seed);
+            var text = new StringBuilder(Good);
+            for (int n = random.Next(1, 5); n > 0; n--)
+            {
+                int at = random.Next(text.Length);
+                _ = random.Next(3) switch
+                {
+                    0 => text.Remove(at, Math.Min(random.Next(1, 6), text.Length - at)),
+                    1 => text.Insert(at, Letters[random.Next(Letters.Length)]),
+                    _ => text.Replace(text[at], Letters[random.Next(Letters.Length)], at, 1),
+                };
+            }
+
+            try
+            {
+                ShimConfig.Parse("f", text.ToString());
+            }
+            catch (ShimException e)
+            {
+                Assert.StartsWith("f", e.Message, StringComparison.Ordinal);
+                refused++;
+            }
+        });
+        Assert.InRange(refused, runs / 10, runs - 1);
+    }
+
+    [Fact]
+    public void A_containers_configuration_is_refused_or_read()
+    {
+        byte[] good = """
+            {"hostname":"h","root":{"path":"/r"},"process":{"oomScoreAdj":500},"annotations":{"io.kubernetes.cri.container-type":"container",
+            "io.kubernetes.cri.sandbox-id":"p","io.kubernetes.cri.sandbox-memory":"1","io.kubernetes.cri.sandbox-cpu-quota":"2"},"linux":{"cgroupsPath":"/a","namespaces":[{"type":"network","path":"/n"}],
+            "resources":{"memory":{"limit":1048576},"cpu":{"quota":150000,"period":100000}}}}
+            """u8.ToArray();
+        int refused = 0;
+        int runs = SeededRuns.Repeat(1000, seed =>
+        {
+            try
+            {
+                Bundle.Parse(DamagedJson.Make(good, new Random(seed)));
+            }
+            catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
+            {
+                refused++;
+            }
+        });
+        Assert.InRange(refused, runs / 10, runs - 1);
+    }
 
     [Fact]
     public void A_missing_file_is_named() =>

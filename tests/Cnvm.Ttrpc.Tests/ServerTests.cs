@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Cnvm.Fuzz;
 using Cnvm.Ttrpc.Wire;
 
 namespace Cnvm.Ttrpc.Tests;
@@ -252,24 +253,21 @@ public sealed class ServerTests : IDisposable
     }
 
     [Fact]
-    public async Task Noise_ends_in_refusals_or_the_end_of_the_connection()
+    public Task Noise_ends_in_refusals_or_the_end_of_the_connection() => SeededRuns.RepeatAsync(200, static async seed =>
     {
-        var random = new Random(5);
-        for (int round = 0; round < 200; round++)
+        var random = new Random(seed);
+        using var pair = new StreamPair();
+        Task serving = new TtrpcServer([new TtrpcService("s").Add<Leaf, Leaf>("m", (request, _) => Task.FromResult(request))], log: null)
+            .ServeAsync(pair.Far, CancellationToken.None);
+        byte[] frame = RawFrames.Request(1, "s", "m", [0x0A, 0x01, 0x61]);
+        for (int n = random.Next(1, 5); n > 0; n--)
         {
-            using var pair = new StreamPair();
-            Task serving = new TtrpcServer([new TtrpcService("s").Add<Leaf, Leaf>("m", (request, _) => Task.FromResult(request))], log: null)
-                .ServeAsync(pair.Far, CancellationToken.None);
-            byte[] frame = RawFrames.Request(1, "s", "m", [0x0A, 0x01, 0x61]);
-            for (int n = random.Next(1, 5); n > 0; n--)
-            {
-                frame[random.Next(4, frame.Length)] = (byte)random.Next(256);
-            }
-            await pair.Near.WriteAsync(frame);
-            pair.Near.Socket.Shutdown(System.Net.Sockets.SocketShutdown.Send);
-            await serving.WaitAsync(Patience);
+            frame[random.Next(4, frame.Length)] = (byte)random.Next(256);
         }
-    }
+        await pair.Near.WriteAsync(frame);
+        pair.Near.Socket.Shutdown(System.Net.Sockets.SocketShutdown.Send);
+        await serving.WaitAsync(Patience);
+    });
 
     private async Task SendAsync(byte[] frame) => await _pair.Near.WriteAsync(frame);
 

@@ -43,7 +43,7 @@ internal static class DockerArchive
 
     private static ImageManifest Read(ImageFiles files, JsonElement image)
     {
-        byte[] config = files.Read(image.GetProperty("Config").GetString()!, MaxDocumentBytes);
+        byte[] config = files.Read(image.GetProperty("Config").GetString() ?? throw new JsonException("Config is null"), MaxDocumentBytes);
         List<string> layers = Words(image, "Layers");
         return layers.Count <= MaxLayers
             ? ImageManifest.Make(files.Path, config, layers.ConvertAll(l => (l, (ContentDigest?)null, (long?)null)))

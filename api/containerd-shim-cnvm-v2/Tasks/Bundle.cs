@@ -124,5 +124,7 @@ internal sealed record Bundle
         Member(parent, name) is { ValueKind: not (JsonValueKind.Undefined or JsonValueKind.Null) } value ? value.GetInt64() : null;
 
     private static long? Number(JsonElement annotations, string name) =>
-        Text(annotations, name) is { Length: > 0 } text ? long.Parse(text, CultureInfo.InvariantCulture) : null;
+        Text(annotations, name) is not { Length: > 0 } text ? null
+        : long.TryParse(text, CultureInfo.InvariantCulture, out long number) ? number
+        : throw new FormatException($"annotation {name}: '{text}' is no number, or too large");
 }

@@ -1,6 +1,7 @@
 using System.Text;
 using Cnvm.Arch.Boot;
 using Cnvm.Arch.Machine;
+using Cnvm.Fuzz;
 using Xunit;
 
 namespace Cnvm.Arch.Tests.Boot;
@@ -100,12 +101,8 @@ public sealed partial class BootLoaderTests
     }
 
     /// <summary>Whatever is in the file, the loader either loads it or says why not.</summary>
-    [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
-    public void Mutated_kernels_only_ever_end_in_a_refusal(int seed)
+    [Fact]
+    public void Mutated_kernels_only_ever_end_in_a_refusal()
     {
         byte[][] kernels =
         [
@@ -114,11 +111,11 @@ public sealed partial class BootLoaderTests
             TestKernels.BzImage(),
             TestKernels.BzImage(TestKernels.Gzip(TestKernels.Elf(pvh: true))),
         ];
-        var random = new Random(seed);
         var refused = 0;
-        for (var round = 0; round < 3000; round++)
+        var runs = SeededRuns.Repeat(12_000, seed =>
         {
-            var file = kernels[round % kernels.Length].AsSpan().ToArray();
+            var random = new Random(seed);
+            var file = kernels[seed % kernels.Length].AsSpan().ToArray();
             for (var i = random.Next(1, 6); i > 0; i--)
             {
                 // Mostly headers, where every bit means something; values at the edges as often as random ones.
@@ -143,8 +140,8 @@ public sealed partial class BootLoaderTests
             {
                 refused++;
             }
-        }
+        });
 
-        Assert.InRange(refused, 300, 2999);
+        Assert.InRange(refused, runs / 10, runs - 1);
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Cnvm.Fuzz;
 using Cnvm.Hypervisor.State;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Tests.State;
@@ -54,9 +55,8 @@ public sealed class StateFormatTests
     [Fact]
     public void HostileBytesWithARightChecksumEndInRefusalOrAState()
     {
-        var random = new Random(5);
-        int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int asked) ? asked : 1;
-        DateTime end = DateTime.UtcNow.AddSeconds(seconds);
+        var random = new Random(SeededRuns.First(5));
+        DateTime end = DateTime.UtcNow.AddSeconds(Math.Max(1, SeededRuns.Seconds()));
         int refused = 0;
         while (DateTime.UtcNow < end)
         {

@@ -1,3 +1,4 @@
+using Cnvm.Fuzz;
 using Cnvm.Linux;
 using Cnvm.Linux.Fuse;
 
@@ -214,10 +215,9 @@ public sealed class FuseHostileTests
         using FuseClient client = new(descriptors: 200, locks: true);
         File.WriteAllText(outside.Path("secret"), "s");
         Directory.CreateSymbolicLink(client.Path("way-out"), outside.Folder);
-        int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int s) ? s
-            : Environment.GetEnvironmentVariable("CNVM_SOAK") == "1" ? 600 : 0;
-        long deadline = Environment.TickCount64 + (seconds * 1000L);
-        Random random = new(seed);
+        const int SoakSeconds = 600;
+        long deadline = Environment.TickCount64 + (SeededRuns.Seconds(SoakSeconds) * 1000L);
+        Random random = new(SeededRuns.First(0, SoakSeconds) + seed);
         client.Begin();
         for (int i = 0; i < 30_000 || Environment.TickCount64 < deadline; i++)
         {

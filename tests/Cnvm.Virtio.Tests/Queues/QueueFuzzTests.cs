@@ -1,11 +1,10 @@
+using Cnvm.Fuzz;
 using Cnvm.Virtio.Queues;
 using Cnvm.Virtio.Tests.Support;
 
 namespace Cnvm.Virtio.Tests.Queues;
 
-/// <summary>
-/// Random rings, seeded. CNVM_FUZZ_SECONDS makes each of these run that long with fresh seeds; a failure names its seed.
-/// </summary>
+/// <summary>Random rings, seeded.</summary>
 public sealed class QueueFuzzTests
 {
     private const int Seeds = 150;
@@ -19,27 +18,10 @@ public sealed class QueueFuzzTests
     private static readonly uint[] Lengths = [0, 1, 12, 16, 17, 32, 512, 4096, 0x10_0000, int.MaxValue, uint.MaxValue, uint.MaxValue - 15];
 
     [Fact]
-    public void Rings_of_noise_never_throw_or_leave_memory() => Repeat(Noise);
+    public void Rings_of_noise_never_throw_or_leave_memory() => SeededRuns.Repeat(Seeds, seed => Noise(new Random(seed)));
 
     [Fact]
-    public void A_driver_model_and_the_queue_agree() => Repeat(Model);
-
-    private static void Repeat(Action<Random> test)
-    {
-        int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int s) ? s : 0;
-        long deadline = Environment.TickCount64 + (seconds * 1000L);
-        for (int seed = 1; seed <= Seeds || Environment.TickCount64 < deadline; seed++)
-        {
-            try
-            {
-                test(new Random(seed));
-            }
-            catch (Exception e)
-            {
-                throw new Xunit.Sdk.XunitException($"seed {seed}: {e}");
-            }
-        }
-    }
+    public void A_driver_model_and_the_queue_agree() => SeededRuns.Repeat(Seeds, seed => Model(new Random(seed)));
 
     private static void Noise(Random random)
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Cnvm.Fuzz;
 using Cnvm.Linux;
 using Cnvm.Virtio.Tests.Support;
 using Cnvm.Virtio.VhostUser;
@@ -214,6 +215,51 @@ public sealed class VhostUserHostileTests : IDisposable
         ulong before = device.Counters.Reconnects;
         peer.Speak();
         Assert.True(SpinWait.SpinUntil(() => device.Counters.Reconnects > before, PatienceMilliseconds));
+    }
+
+    [Fact]
+    public void Answers_of_noise_cost_the_connection_at_most() => SeededRuns.Repeat(15, seed =>
+    {
+        // The peer's thread alone has it once the device is made.
+        Random random = new(seed);
+        using VhostUserPeer peer = new VhostUserPeer(Socket, _disk) { Misbehave = r => random.Next(8) == 0 ? Answer(random, r) : null }.Start();
+        VhostUserBlockDevice device;
+        try
+        {
+            device = Device(limit: LimitMilliseconds / 4);
+        }
+        catch (VhostUserException)
+        {
+            return;
+        }
+
+        using PciGuest guest = new(device, _memory);
+        Stopwatch time = Stopwatch.StartNew();
+        BlockDriver driver = new(_memory, guest);
+        driver.Submit(0, 0, Piece.Out(BlockDriver.Data, 512));
+        driver.Queue.Publish();
+        guest.Notify(0);
+        guest.Function.Pause();
+        _ = guest.Function.Save();
+        guest.Function.Resume();
+        guest.Status = 0;
+        Assert.Equal(0, guest.Status);
+        Assert.InRange(time.ElapsedMilliseconds, 0, PatienceMilliseconds);
+    });
+
+    private static byte[] Answer(Random random, uint request)
+    {
+        byte[] payload = new byte[random.Next(4) == 0 ? random.Next(300) : 8];
+        random.NextBytes(payload);
+        uint claimed = random.Next(4) == 0 ? (uint)random.Next() : (uint)payload.Length;
+        byte[] message = VhostUserPeer.Message(random.Next(6) == 0 ? request + 1 : request, claimed, payload, random.Next(6) == 0 ? (uint)random.Next(16) : 5);
+        return random.Next(6) switch
+        {
+            0 => [],
+            1 => message[..random.Next(message.Length)],
+            2 => [.. message, .. message],
+            _ => message,
+        };
     }
 
     private VhostUserBlockDevice Device(int queues = 1, int limit = LimitMilliseconds) => new(

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
+using Cnvm.Fuzz;
 using Cnvm.Hypervisor.State.Format;
 using Cnvm.Vmm.Snapshot;
 
@@ -154,9 +155,8 @@ public sealed class MachineElementsTests
     [Fact]
     public void Hostile_bytes_with_a_right_checksum_end_in_refusal_or_a_state()
     {
-        var random = new Random(7);
-        int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int asked) ? asked : 1;
-        DateTime end = DateTime.UtcNow.AddSeconds(seconds);
+        var random = new Random(SeededRuns.First(7));
+        DateTime end = DateTime.UtcNow.AddSeconds(Math.Max(1, SeededRuns.Seconds()));
         int refused = 0;
         while (DateTime.UtcNow < end)
         {

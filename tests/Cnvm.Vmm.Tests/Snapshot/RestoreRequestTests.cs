@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Cnvm.Fuzz;
 using Cnvm.Linux;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Requests;
@@ -226,9 +227,8 @@ public sealed class RestoreRequestTests : IDisposable
         string folder = _service.Take("one");
         _service.Vmm.Delete();
         byte[] whole = SnapshotFolder.ReadStateBytes(folder);
-        var random = new Random(11);
-        int seconds = int.TryParse(Environment.GetEnvironmentVariable("CNVM_FUZZ_SECONDS"), out int asked) ? asked : 2;
-        DateTime end = DateTime.UtcNow.AddSeconds(seconds);
+        var random = new Random(SeededRuns.First(11));
+        DateTime end = DateTime.UtcNow.AddSeconds(Math.Max(2, SeededRuns.Seconds()));
         int refused = 0;
         int restored = 0;
         while (DateTime.UtcNow < end || refused + restored < 10)
@@ -249,6 +249,45 @@ public sealed class RestoreRequestTests : IDisposable
 
         Assert.True(refused > 0);
         File.WriteAllText(Path.Combine(folder, SnapshotFiles.State), $$"""{"format":"cnvm-state","version":1,"state":"{{Convert.ToBase64String(whole)}}"}""");
+        _service.Vmm.Restore(new RestoreConfig($"file://{folder}"), []);
+        _service.GoesOn();
+    }
+
+    /// <summary>The same for the memory file, packed and as it is: what is copied is compared with checksums.</summary>
+    [SkippableTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Damaged_memory_ends_in_refusal_or_a_machine(bool compress)
+    {
+        _service.StartPaused();
+        string folder = _service.Folder("one");
+        _service.Vmm.Snapshot(new VmSnapshotConfig($"file://{folder}", Compress: compress));
+        _service.Vmm.Delete();
+        string memory = Path.Combine(folder, SnapshotFiles.Memory);
+        byte[] whole = File.ReadAllBytes(memory);
+        int refused = 0;
+        SeededRuns.Repeat(6, seed =>
+        {
+            var random = new Random(seed);
+            byte[] damaged = [.. whole];
+            for (int n = random.Next(1, 4); n > 0; n--)
+            {
+                damaged[random.Next(damaged.Length)] = (byte)random.Next(256);
+            }
+
+            File.WriteAllBytes(memory, random.Next(5) == 0 ? damaged[..random.Next(damaged.Length)] : damaged);
+            try
+            {
+                _service.Vmm.Restore(new RestoreConfig($"file://{folder}"), []);
+                _service.Vmm.Delete();
+            }
+            catch (VmmException)
+            {
+                refused++;
+            }
+        });
+        Assert.True(refused > 0);
+        File.WriteAllBytes(memory, whole);
         _service.Vmm.Restore(new RestoreConfig($"file://{folder}"), []);
         _service.GoesOn();
     }

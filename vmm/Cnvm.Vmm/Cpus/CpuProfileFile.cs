@@ -26,7 +26,7 @@ public static class CpuProfileFile
             using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path));
             return Parse(json.RootElement, Path.GetFileNameWithoutExtension(path));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or FormatException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
         {
             throw new MachineBuildException($"cpus.profile: {path}: {e.Message}", e);
         }
