@@ -252,7 +252,7 @@ public sealed class DeviceFuzzTests : IDisposable
         _ => new ConsoleDevice("__console", new NullSerialBackend(), NullLogger.Instance),
     };
 
-    private IBlockImage Qcow2()
+    private LayerImage Qcow2()
     {
         QemuImg.Run("create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", _images["disk"], "1M");
         return _images.Open("disk");
