@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Migration;
 
@@ -29,7 +30,17 @@ public sealed class ArrivingNetworksTests
         string path = Path.Combine(Path.GetTempPath(), $"cnvm-{Guid.NewGuid():n}");
         string obstacle = Assert.Single(ArrivingNetworks.Obstacles(With(new NetConfig { Id = "net0", Socket = path })));
         Assert.StartsWith($"net net0: there is no socket {path}: start", obstacle, StringComparison.Ordinal);
-        Assert.Empty(ArrivingNetworks.Obstacles(With(new NetConfig { Id = "net0", Socket = "/dev/null" })));
+        Assert.Contains("/dev/null is no socket", Assert.Single(ArrivingNetworks.Obstacles(With(new NetConfig { Id = "net0", Socket = "/dev/null" }))), StringComparison.Ordinal);
+        try
+        {
+            using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            socket.Bind(new UnixDomainSocketEndPoint(path));
+            Assert.Empty(ArrivingNetworks.Obstacles(With(new NetConfig { Id = "net0", Socket = path })));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
     }
 
     private static VmConfig With(params NetConfig[] nets) => new() { Net = nets };
