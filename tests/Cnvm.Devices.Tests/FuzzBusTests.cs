@@ -111,7 +111,7 @@ public sealed class FuzzBusTests
             }
         }
 
-        Assert.True(answered > 10_000, $"only {answered} accesses were answered");
+        Assert.True(answered > 1_000, $"only {answered} accesses were answered");
         AssertRoundTrips();
         Assert.Equal(0x99, _pci.Memory.In8(0xfec0_0000));
     }
