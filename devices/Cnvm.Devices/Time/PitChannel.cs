@@ -54,6 +54,8 @@ internal sealed class PitChannel
         _mode = (byte)(mode > 5 ? mode - 4 : mode);
         _access = (byte)((value >> 4) & 3);
         _isBcd = (value & 1) != 0;
+        // A count that was loaded in binary may be none in BCD, and a saved state may hold counts only.
+        _count = Math.Min(_count, _isBcd ? MaxBcdCount : MaxCount);
         _isLoaded = false;
         _isTriggered = false;
         _ticksAtGateLow = 0;

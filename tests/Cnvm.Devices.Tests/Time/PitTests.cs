@@ -157,6 +157,19 @@ public sealed class PitTests
     }
 
     [Fact]
+    public void A_count_that_is_none_in_the_new_base_is_saved_as_one()
+    {
+        Program(0, 2, 0xffff);
+        _ports.Out8(0x43, 0x35);
+
+        PitState saved = _pit.Save();
+
+        Pit other = new(_clock, _line);
+        other.Restore(saved);
+        Assert.Equal(saved.Channels, other.Save().Channels);
+    }
+
+    [Fact]
     public void Channel_2_is_gated_and_read_through_port_0x61()
     {
         // What a kernel does to calibrate its clock: mode 0 with the gate high, then wait for the output.
