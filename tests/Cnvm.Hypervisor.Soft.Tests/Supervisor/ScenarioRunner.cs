@@ -13,6 +13,8 @@ namespace Cnvm.Hypervisor.Soft.Tests.Supervisor;
 /// <summary>Runs scenarios on a hypervisor, whichever it is, through the contract alone.</summary>
 internal sealed class ScenarioRunner : IDisposable
 {
+    private const int Attempts = 3;
+    private const string Late = "late";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(4);
 
     /// <summary>Set by scenarios or by their code; every scenario begins with all of them, 0 unless it says otherwise.</summary>
@@ -76,6 +78,26 @@ internal sealed class ScenarioRunner : IDisposable
 
     public string Run(Scenario scenario)
     {
+        // A host with emulated processors has lost the timer that ends a halt, once in thousands of runs. Who is late every time is late.
+        for (int attempt = 1; ; attempt++)
+        {
+            string outcome = Run(scenario, out bool late);
+            if (!late || attempt == Attempts)
+            {
+                return outcome;
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        _vcpu.Dispose();
+        _partition.Dispose();
+        _memory.Dispose();
+    }
+
+    private string Run(Scenario scenario, out bool isLate)
+    {
         scenario.Ram.CopyTo(Ram);
         _bus.Clear();
         string end;
@@ -101,7 +123,7 @@ internal sealed class ScenarioRunner : IDisposable
                 stop = _vcpu.Run();
             }
 
-            end = stop.Reason == VcpuStopReason.Kicked ? late && !_bus.HasStopped ? "late" : _bus.Text : stop.Reason.ToString();
+            end = stop.Reason == VcpuStopReason.Kicked ? late && !_bus.HasStopped ? Late : _bus.Text : stop.Reason.ToString();
             // After a shutdown a processor's registers are nobody's any more (APM vol. 2 §15.14.3).
             state = stop.Reason == VcpuStopReason.Kicked ? _vcpu.Save() : null;
         }
@@ -110,14 +132,8 @@ internal sealed class ScenarioRunner : IDisposable
             end = "refused:" + e.Message.Split('\n')[0].Replace(' ', '_');
         }
 
+        isLate = end == Late;
         return Outcome.Text(scenario, end, state, Ram);
-    }
-
-    public void Dispose()
-    {
-        _vcpu.Dispose();
-        _partition.Dispose();
-        _memory.Dispose();
     }
 
     private VcpuState State(Scenario s)
