@@ -32,7 +32,7 @@ internal static class ScenarioProgram
         CpuidTable cpuid = ScenarioRunner.Common(soft.SupportedCpuid, kvm.SupportedCpuid);
         using StreamWriter output = new(Console.OpenStandardOutput()) { AutoFlush = true };
         output.WriteLine(CpuidText.Write(cpuid));
-        using ScenarioRunner runner = new(kvm, cpuid);
+        using ScenarioRunner runner = new(kvm, cpuid, attempts: 3);
         foreach (Scenario scenario in ScenarioSelection.FromArguments(arguments.AsSpan(1)))
         {
             output.WriteLine(runner.Run(scenario));
