@@ -107,6 +107,7 @@ public abstract partial class ContainerTests
             await container.WaitForAsync("after", GuestVm.Patience);
             await container.WriteAsync("end\n");
             Assert.Equal(0, await container.WaitForExitAsync(GuestVm.Patience));
+            Assert.Matches("^[^\n]*: Read-only file system\nafter\n$", container.Output);
         }
 
         Assert.Equal("from-host\nfrom-host", await containerd.RunAsync($"cat {containerd.Directory}/volume/copy {containerd.Directory}/fixed/file"));
