@@ -105,13 +105,7 @@ public sealed class VhostUserHostileTests : IDisposable
             }.Start();
             using PciGuest guest = new(Device(), _memory);
             Stopwatch time = Stopwatch.StartNew();
-            BlockDriver driver = new(_memory, guest);
-            driver.Submit(0, 0, Piece.Out(BlockDriver.Data, 512));
-            driver.Queue.Publish();
-            guest.Notify(0);
-            guest.Function.Pause();
-            _ = guest.Function.Save();
-            guest.Function.Resume();
+            WriteAndSave(guest);
             guest.Function.Pause();
             guest.Status = 0;
             Assert.Equal(0, guest.Status);
@@ -235,6 +229,15 @@ public sealed class VhostUserHostileTests : IDisposable
 
         using PciGuest guest = new(device, _memory);
         Stopwatch time = Stopwatch.StartNew();
+        WriteAndSave(guest);
+        guest.Status = 0;
+        Assert.Equal(0, guest.Status);
+        Assert.InRange(time.ElapsedMilliseconds, 0, PatienceMilliseconds);
+    });
+
+    /// <summary>What asks a back end for nearly everything: a request, a pause, a saved state.</summary>
+    private void WriteAndSave(PciGuest guest)
+    {
         BlockDriver driver = new(_memory, guest);
         driver.Submit(0, 0, Piece.Out(BlockDriver.Data, 512));
         driver.Queue.Publish();
@@ -242,10 +245,7 @@ public sealed class VhostUserHostileTests : IDisposable
         guest.Function.Pause();
         _ = guest.Function.Save();
         guest.Function.Resume();
-        guest.Status = 0;
-        Assert.Equal(0, guest.Status);
-        Assert.InRange(time.ElapsedMilliseconds, 0, PatienceMilliseconds);
-    });
+    }
 
     private static byte[] Answer(Random random, uint request)
     {
