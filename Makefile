@@ -40,8 +40,9 @@ test: ## everything, as continuous integration runs it
 	@tests/run.sh
 
 soak: deps build images out/nested-host/cnvm-nested-host ## the long forms of the tests: hours (CNVM_SOAK_SECONDS=3600)
-	@CNVM_SOAK=1 dotnet test tests/Cnvm.Vmm.Tests --nologo --logger 'console;verbosity=detailed'
-	@CNVM_SOAK=1 dotnet test tests/Cnvm.Guest.Tests --nologo --logger 'console;verbosity=detailed'
+	@rm -rf out/soak
+	@CNVM_SOAK=1 CNVM_SOAK_TABLES=$(CURDIR)/out/soak dotnet test tests/Cnvm.Vmm.Tests --nologo --logger 'console;verbosity=detailed'
+	@CNVM_SOAK=1 CNVM_SOAK_TABLES=$(CURDIR)/out/soak dotnet test tests/Cnvm.Guest.Tests --nologo --logger 'console;verbosity=detailed'
 
 bench: deps build images ## side by side with QEMU and bare C; one line a figure
 	@bench/run.sh

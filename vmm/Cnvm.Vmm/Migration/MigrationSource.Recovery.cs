@@ -198,7 +198,7 @@ internal sealed partial class MigrationSource
         SayHello(new FrameWriter(link.Stream), 0, isQuestion: true);
         var reader = new FrameReader(link.Stream);
         reader.ReadMagic();
-        Frame answer = reader.Read();
+        Frame answer = reader.Read(MigrationWire.FirstBytes);
         return answer.Type == FrameType.Answer && answer.Payload.Length == 1
             ? (HandOverDecision)answer.Payload.FirstSpan[0]
             : throw new MigrationException($"the target answers with {answer.Type}");
