@@ -100,6 +100,7 @@ public sealed class FaultTests(ITestOutputHelper output)
                     throw new MigrationException($"disk _disk0: the file cannot be {done}: No space left on device");
                 }
             };
+            using var between = new Disturber(move.ProxyPath, move.TargetPath);
             RunThrough(move);
             isFull = failed.Length != 0;
             string what = $"call {failing}, {failed}: {Outcome(move)}";
@@ -126,6 +127,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         {
             StarvedStream? starved = null;
             using var move = new Move { TargetReads = s => starved is null ? starved = new StarvedStream(s, failing) : s };
+            using var between = new Disturber(move.ProxyPath, move.TargetPath);
             RunThrough(move);
             isStarved = starved!.HasStarved;
             string what = $"read {failing}: {Outcome(move)}";
@@ -149,6 +151,7 @@ public sealed class FaultTests(ITestOutputHelper output)
             move.Arrival.PrepareFailure = step == "prepare" ? new OutOfMemoryException() : null;
             move.Arrival.RestoreFailure = step == "restore" ? new OutOfMemoryException() : null;
             move.Arrival.RunFailure = step == "run" ? new OutOfMemoryException() : null;
+            using var between = new Disturber(move.ProxyPath, move.TargetPath);
             RunThrough(move);
             AssertOnePlace(move, step);
             Assert.Equal((MigrationPhase.Failed, GuestPlace.Here), (move.SourceProgress.Phase, move.SourceProgress.Info().Guest));
