@@ -40,8 +40,9 @@ test: ## everything, as continuous integration runs it
 	@tests/run.sh
 
 soak: deps build images out/nested-host/cnvm-nested-host ## the long forms of the tests: hours (CNVM_SOAK_SECONDS=3600)
-	@CNVM_SOAK=1 dotnet test tests/Cnvm.Vmm.Tests --nologo --logger 'console;verbosity=detailed'
-	@CNVM_SOAK=1 dotnet test tests/Cnvm.Guest.Tests --nologo --logger 'console;verbosity=detailed'
+	@rm -rf out/soak
+	@CNVM_SOAK=1 CNVM_SOAK_TABLES=$(CURDIR)/out/soak dotnet test tests/Cnvm.Vmm.Tests --nologo --logger 'console;verbosity=detailed'
+	@CNVM_SOAK=1 CNVM_SOAK_TABLES=$(CURDIR)/out/soak dotnet test tests/Cnvm.Guest.Tests --nologo --logger 'console;verbosity=detailed'
 
 fuzz: deps ## every randomised test for FUZZ_SECONDS (60), what each has run in all is added up (FUZZ='image queue': those with such names)
 	@FUZZ_SECONDS="$(or $(FUZZ_SECONDS),60)" tests/fuzz.sh $(FUZZ)

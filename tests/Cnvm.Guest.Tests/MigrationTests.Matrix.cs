@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Cnvm.Tests;
 
 namespace Cnvm.Guest.Tests;
 
@@ -8,6 +9,9 @@ public abstract partial class MigrationTests
 {
     /// <summary>A TSC of another frequency than the software processor's own, and than this machine's.</summary>
     private const string OtherFrequency = """{"name":"other-frequency","base":"x86-64-v3","tsc_khz":2345678}""";
+
+    /// <summary>Rows of the tables of moves, for each number of vCPUs.</summary>
+    private static readonly string[] Works = ["idle", "memory", "disk", "net", "everything", "everything at another TSC frequency"];
 
     /// <summary>How a guest gets from one process to the next, one after the other; it ends where it began.</summary>
     private protected virtual IReadOnlyList<Way> Ways => [new($"{Host.Hypervisor} to {Host.Hypervisor}", StaysOnHost: true, g => MoveOnAsync(g, Host))];
@@ -80,6 +84,7 @@ public abstract partial class MigrationTests
                         await load.EndAsync(guest);
                         await AssertAllCpusAsync(guest, cpus);
                         Report(await LineOfAsync(guest, way.Name, load, cpus));
+                        Enter(way.Name, load, cpus, LastMove);
                     }
                 }
             }
@@ -149,6 +154,7 @@ public abstract partial class MigrationTests
         {
             await load.StartAsync(guest);
             var lines = new List<string>();
+            var moves = new List<(string Way, JsonElement Move)>();
             string from = Host.Hypervisor;
             foreach (string to in Soak.IsOn ? Hypervisors : Hypervisors.Take(1))
             {
@@ -166,13 +172,17 @@ public abstract partial class MigrationTests
                 }
 
                 lines.Add(await LineOfAsync(guest, $"{from} to {to}", load, cpus));
+                moves.Add(($"{from} to {to}", LastMove));
                 from = to;
             }
 
             string said = await load.EndAsync(guest);
             await AssertAllCpusAsync(guest, cpus);
             lines.ForEach(Report);
+            moves.ForEach(m => Enter(m.Way, load, cpus, m.Move));
             Report($"{Mode.Name}, {load.Name}, {cpus} vCPUs: {said}");
+            ResultTable.Of("moves-seen", "vCPUs, work").Set(
+                RankOf(load, cpus), $"{cpus}, {load.Name}", string.Create(CultureInfo.InvariantCulture, $"{Mode.Name}, {Host.Hypervisor}"), said);
         }
 
         return guest;
@@ -187,6 +197,20 @@ public abstract partial class MigrationTests
 
     private static async Task AssertAllCpusAsync(GuestVm guest, int cpus) =>
         Assert.Equal(cpus.ToString(CultureInfo.InvariantCulture), await guest.AskAsync("nproc"));
+
+    private static int RankOf(MigrationLoad load, int cpus) => (cpus * Works.Length) + Array.IndexOf(Works, load.Name);
+
+    /// <summary>Enters a move that nothing was wrong with into the mode's table of README: the time for which the guest stood still, of all of it.</summary>
+    private void Enter(string way, MigrationLoad load, int cpus, JsonElement move)
+    {
+        ulong downtime = move.GetProperty("downtime_ms").GetUInt64();
+        ResultTable.Of($"moves-{Mode.Name.Replace(' ', '-')}", "vCPUs, work", "KVM to KVM", "KVM to soft", "soft to soft", "soft to KVM").Set(
+            RankOf(load, cpus),
+            $"{cpus}, {load.Name}",
+            way.Replace("kvm", "KVM", StringComparison.Ordinal),
+            string.Create(CultureInfo.InvariantCulture, $"{downtime} of {move.GetProperty("elapsed_ms")}"),
+            (long)downtime);
+    }
 
     /// <summary>What the report says of the last move, after which the guest is here.</summary>
     private async Task<string> LineOfAsync(GuestVm guest, string way, MigrationLoad load, int cpus)

@@ -9,6 +9,10 @@ public abstract partial class MigrationTests
 {
     private const int Cpus = 2;
 
+    /// <summary>Takes a lock on a whole file as a disk's user does (F_OFD_SETLK with struct flock), and waits.</summary>
+    private const string Locker =
+        "open F, \"+<\", $ARGV[0] or die $!; my $l = pack(\"s s x4 q q l x4\", 1, 0, 0, 0, 0); fcntl(F, 37, $l) or die $!; $| = 1; print \"CNVM-LOCKED\\n\"; sleep 600";
+
     /// <summary>
     /// A guest that verifies its memory all the while is handed to another process with its memory, and goes on through four connections to a
     /// third one. A target that fails when it has the memory already has not touched it.
@@ -19,7 +23,7 @@ public abstract partial class MigrationTests
         SkipUnlessQuick();
         await using var scratch = new ScratchDirectory(Host);
         await scratch.MakeFileAsync("disk", "8M");
-        await scratch.MakeFileAsync("other", "4M");
+        await scratch.MakeFileAsync("other", "8M");
         string[] disks = [$"path={scratch.Path}/disk,image_type=raw", await GuestPrograms.AddDiskAsync(scratch, Host)];
         await using GuestVm first = await GuestVm.BootAsync(
             Host, new GuestSetup { Cpus = Cpus, MemoryKeys = ",shared=on", Disks = disks, Pulses = false });
@@ -29,16 +33,18 @@ public abstract partial class MigrationTests
         await first.AskAsync("dd if=/dev/urandom of=/dev/vda bs=1M count=8 && md5sum </dev/vda >/tmp/disk-sum");
         await first.TypeAsync($"(/run/selfcheck run 5 {Cpus} >/tmp/check 2>&1; echo CNVM-CHECK-''END >>/tmp/check) &");
 
-        // The disk there has another size, which shows when memory, vCPUs and most devices are there.
+        // The disk there is somebody else's, which shows when memory, vCPUs and most devices are there.
+        await using (HostProcess locker = await Host.StartAsync($"exec perl -e {Shell.Quote(Locker)} {scratch.Path}/other"))
         await using (GuestVm refusing = await GuestVm.StartAsync(Host))
         {
+            await locker.WaitForAsync("CNVM-LOCKED", GuestVm.Patience);
             string url = $"unix:{scratch.Path}/refusing";
             Task<string> receiving = await BeginReceivingAsync(refusing, url, status: 500, disks: $$"""[{"id":"_disk0","path":"{{scratch.Path}}/other"}]""");
             await first.PutAsync("vm.send-migration", $$"""{"destination_url":"{{url}}","local":true}""");
             JsonElement end = await EndAsync(first);
             Output.WriteLine(end.ToString());
             Assert.Equal("Here", end.GetProperty("guest").GetString());
-            Assert.Contains("_disk0", await receiving, StringComparison.Ordinal);
+            Assert.Contains("in use by another disk or process", await receiving, StringComparison.Ordinal);
             await refusing.PutAsync("vmm.shutdown");
             await refusing.AssertEndAsync(othersRun: true);
         }

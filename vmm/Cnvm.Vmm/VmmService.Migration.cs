@@ -111,12 +111,10 @@ public sealed partial class VmmService
         const string Reason = "it was cancelled";
         if (_source is { } source)
         {
-            if (source.IsOrdered && !source.IsAskingOn)
+            if (!source.TryCancel(Reason))
             {
                 throw new VmmException(VmmErrorKind.Internal, "The migration cannot be cancelled any more: the target has been told to run the guest");
             }
-
-            _sourceStop!.Ask(Reason);
         }
         else if (_arrival is null || !_target!.TryCancel(Reason))
         {

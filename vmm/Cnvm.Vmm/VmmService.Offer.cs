@@ -46,6 +46,7 @@ public sealed partial class VmmService
             Hypervisor = _hypervisor!.Name,
             Disks = withDisks ? OfferDisks(machine) : null,
             Msrs = OfferMsrs(machine),
+            RawDisks = withDisks ? null : new RawDiskOffers([.. machine.Disks.Where(d => d.IsRaw).Select(d => new RawDiskOffer(d.Id, d.ImageSize))]),
         };
     }
 

@@ -141,8 +141,9 @@ public sealed partial class VmmService
                 List<string> obstacles =
                 [
                     .. GuestContract.Obstacles(offer.Guest, offer.Msrs?.Msrs ?? [], HostCapabilities.Of(service._hypervisor)),
-                    .. offer.Disks is null ? ArrivingDisks.Obstacles(config) : [],
+                    .. offer.Disks is null ? ArrivingDisks.Obstacles(config, offer.RawDisks) : [],
                     .. ArrivingFolders.Obstacles(config),
+                    .. ArrivingSockets.Obstacles(config),
                     .. handed is null ? ArrivingNetworks.Obstacles(config) : [],
                 ];
                 if (obstacles.Count > 0)

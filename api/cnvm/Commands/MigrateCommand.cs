@@ -15,6 +15,8 @@ internal static class MigrateCommand
     private const int AskMilliseconds = 200;
 
     private const int BarColumns = 30;
+    private const int FewestBarColumns = 5;
+    private const int UsualColumns = 80;
     private const int PageBytes = 4096;
 
     public static int Run(Invocation invocation)
@@ -61,12 +63,15 @@ internal static class MigrateCommand
         return Wait(target, client, request);
     }
 
-    /// <summary>One line for people, for example <c>[####......] 42 % round 2, 130 MiB/s, 180 MiB left</c>.</summary>
-    internal static string Line(MigrationInfo info)
+    /// <summary>
+    /// One line for people, for example <c>[####......] Precopy, round 2, 130 MiB/s, 180 MiB left</c>. A line that the terminal breaks could not be written
+    /// over: the bar gives way, then the end.
+    /// </summary>
+    /// <param name="columns">Of the terminal.</param>
+    internal static string Line(MigrationInfo info, int columns)
     {
         ulong all = info.MemoryBytes + info.DiskBytes;
         double part = all == 0 ? 0 : 1 - Math.Min(1.0, Left(info) / (double)all);
-        int done = (int)(part * BarColumns);
         string rate = info.BandwidthBytesPerS == 0 ? "" : $", {Units.Size(info.BandwidthBytesPerS)}/s";
         if (info.Phase is MigrationPhase.Postcopy or MigrationPhase.PostcopyLost)
         {
@@ -74,9 +79,14 @@ internal static class MigrateCommand
         }
 
         string downtime = info.ExpectedDowntimeMs is { } ms ? string.Create(CultureInfo.InvariantCulture, $", would stand still {ms} ms") : "";
-        return string.Create(
-            CultureInfo.InvariantCulture,
-            $"[{new string('#', done)}{new string('.', BarColumns - done)}] {info.Phase}, round {info.Rounds + 1}{rate}, {Units.Size(Left(info))} left{downtime}");
+        string text = string.Create(CultureInfo.InvariantCulture, $"] {info.Phase}, round {info.Rounds + 1}{rate}, {Units.Size(Left(info))} left{downtime}");
+
+        // The last column stays free: who writes there is taken to the next line.
+        int room = Math.Max(columns - 1, 1);
+        int bar = Math.Clamp(room - 1 - text.Length, FewestBarColumns, BarColumns);
+        int done = (int)(part * bar);
+        string line = $"[{new string('#', done)}{new string('.', bar - done)}{text}";
+        return line.Length <= room ? line : line[..room];
     }
 
     /// <param name="keeps">The VM is here too, paused.</param>
@@ -238,7 +248,8 @@ internal static class MigrateCommand
         try
         {
             using CnvmClient client = CnvmClient.Connect(target.Socket);
-            Stdio.Write(Stdio.Stderr, System.Text.Encoding.UTF8.GetBytes($"\r\e[K{Line(client.Migration())}"));
+            int columns = Terminal.TryGetSize(Stdio.Stderr, out ushort width, out _) && width > 0 ? width : UsualColumns;
+            Stdio.Write(Stdio.Stderr, System.Text.Encoding.UTF8.GetBytes($"\r\e[K{Line(client.Migration(), columns)}"));
             return true;
         }
         catch (Exception e) when (e is ApiCallException or LinuxException)

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Cnvm.Tests;
 using Xunit.Abstractions;
 
 namespace Cnvm.Guest.Tests.Soft;
@@ -59,6 +60,12 @@ public sealed class MigrationKills(SoftHostFixture fixture, ITestOutputHelper ou
             {
                 output.WriteLine(line);
             }
+
+            ResultTable.Of("kills", "killed at", "source killed: the target", "target killed: the source").Set(
+                number,
+                $"{(kill.Postcopy ? "post-copy, " : "")}{kill.Phase}{(kill.Delivers ? ", its message comes" : "")}",
+                kill.KillsSource ? "source killed: the target" : "target killed: the source",
+                $"{kill.Then}: {result}");
 
             if (Soak.ReportFile is { } file)
             {

@@ -68,6 +68,8 @@ public sealed class DeltaTests
     [InlineData(Fault.Delay)]
     [InlineData(Fault.Slow)]
     [InlineData(Fault.Duplicate)]
+    [InlineData(Fault.Reorder)]
+    [InlineData(Fault.Drop)]
     public void Disturbed_on_their_way_they_spoil_nothing(Fault fault)
     {
         using Move move = Begin(3 << 20);
@@ -99,6 +101,62 @@ public sealed class DeltaTests
             Assert.Equal((MigrationPhase.Failed, GuestPlace.Here, FakeDeparture.Side), (end.Phase, end.Guest, move.World.Running));
             Assert.True(move.Arrival.IsDiscarded);
         }
+    }
+
+    /// <summary>
+    /// What is remembered is expected to take what it took before, and all else goes whole: a guest that suddenly writes what it never wrote does not stand
+    /// still for longer than it may.
+    /// </summary>
+    [Fact]
+    public void Pages_that_are_not_remembered_are_expected_to_take_their_time()
+    {
+        const int Remembered = 512;
+        const int New = 160;
+        using var move = new Move { DeltaCacheBytes = 3 << 20 };
+        var random = new Random(5);
+        for (int page = 0; page < Remembered; page++)
+        {
+            random.NextBytes(move.Departure.Memory.GetSpan(Gpa(page), Page));
+        }
+
+        move.Departure.OnCollect = n =>
+        {
+            if (n > 3)
+            {
+                return;
+            }
+
+            for (int page = n < 3 ? 0 : Remembered; page < (n < 3 ? Remembered : Remembered + New); page++)
+            {
+                Span<byte> contents = move.Departure.Memory.GetSpan(Gpa(page), Page);
+                if (n < 3)
+                {
+                    contents[8] ^= 1;
+                }
+                else
+                {
+                    random.NextBytes(contents);
+                }
+
+                move.Departure.Write(Gpa(page), contents[0]);
+            }
+        };
+        move.Limits.DowntimeMs = 40;
+        move.Limits.BandwidthBytesPerS = 8 << 20;
+        var expected = new List<ulong>();
+        move.OnRound = () => expected.Add(move.SourceProgress.Info().ExpectedDowntimeMs!.Value);
+        move.Run();
+        MigrationInfo end = move.SourceProgress.Info();
+        Assert.Equal((MigrationPhase.Completed, 2ul * Remembered), (end.Phase, end.DeltaPages));
+        move.AssertMemoryArrived();
+
+        // Nothing is known yet of how little changes; then it is; then there is what was never written before: 640 KiB, through 8 MiB a second.
+        Assert.InRange(expected[0], 200ul, 1000ul);
+        Assert.InRange(expected[1], 0ul, 20ul);
+        Assert.InRange(expected[2], 60ul, 200ul);
+        Assert.InRange(expected[^1], 0ul, 20ul);
+
+        static ulong Gpa(int page) => page < 512 ? (ulong)page << 12 : 0x100_0000 + ((ulong)(page - 512) << 12);
     }
 
     [SkippableFact]

@@ -32,6 +32,9 @@ internal sealed class Disturber : IDisposable
     /// <summary>After the first connection nobody gets through any more, as if the other host were dead.</summary>
     public bool StaysBroken { get; init; }
 
+    /// <summary>Descriptors that come along are passed on with the message that they came with, or lost with it.</summary>
+    public bool PassesDescriptors { get; init; }
+
     /// <summary>Messages that passed on the first connection, in order.</summary>
     public List<FrameType> FromSource { get; } = [];
 
@@ -121,6 +124,25 @@ internal sealed class Disturber : IDisposable
 
     private void Pass(SocketStream from, SocketStream to, bool fromSource, int connection)
     {
+        var carried = new List<FileDescriptor>();
+        if (PassesDescriptors)
+        {
+            from.ReceiveDescriptors(carried);
+        }
+
+        try
+        {
+            Pass(from, to, fromSource, connection, carried);
+        }
+        finally
+        {
+            carried.ForEach(d => d.Dispose());
+        }
+    }
+
+    /// <param name="carried">Descriptors that have come.</param>
+    private void Pass(SocketStream from, SocketStream to, bool fromSource, int connection, List<FileDescriptor> carried)
+    {
         bool isFirst = connection == 0;
         (bool FromSource, int Index, Fault Fault)? planned = isFirst ? Plan : connection == 1 ? NextPlan : null;
         byte[] magic = new byte[8];
@@ -135,6 +157,11 @@ internal sealed class Disturber : IDisposable
             }
 
             Fault? fault = planned is { } plan && plan.FromSource == fromSource && plan.Index == index ? plan.Fault : null;
+            if (carried.Count > 0 && fault is not (Fault.CutBefore or Fault.Reorder or Fault.Drop))
+            {
+                to.AttachDescriptors([.. carried.Select(d => d.Value)]);
+            }
+
             switch (fault)
             {
                 case null:
@@ -185,6 +212,9 @@ internal sealed class Disturber : IDisposable
                     to.Write(message);
                     break;
             }
+
+            carried.ForEach(d => d.Dispose());
+            carried.Clear();
         }
 
         to.CloseWriting();

@@ -23,11 +23,11 @@ internal sealed class FakeArrival(World world) : IArrivingGuest, IDisposable
 
     public bool IsPrepared => _memory is not null;
 
-    public MigrationException? PrepareFailure { get; set; }
+    public Exception? PrepareFailure { get; set; }
 
-    public MigrationException? RestoreFailure { get; set; }
+    public Exception? RestoreFailure { get; set; }
 
-    public MigrationException? RunFailure { get; set; }
+    public Exception? RunFailure { get; set; }
 
     /// <summary>Where disks arrive that come along.</summary>
     public string Folder { get; set; } = "/nonexistent";
@@ -40,7 +40,10 @@ internal sealed class FakeArrival(World world) : IArrivingGuest, IDisposable
     /// <summary>Told when the memory is there.</summary>
     public Action OnPrepared { get; set; } = static () => { };
 
-    public IReadOnlyList<IArrivingDisk> Disks => _disks?.Disks ?? [];
+    /// <summary>Told before anything is done to a disk that comes along: "written", "cleared" or "flushed".</summary>
+    public Action<string> OnDisk { get; set; } = static _ => { };
+
+    public IReadOnlyList<IArrivingDisk> Disks => [.. (_disks?.Disks ?? []).Select(d => new WatchedDisk(d, OnDisk))];
 
     /// <summary>Told when the guest is about to run here, before disks take their places.</summary>
     public Action OnRun { get; set; } = static () => { };

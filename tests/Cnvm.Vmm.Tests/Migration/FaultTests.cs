@@ -1,3 +1,4 @@
+using Cnvm.Tests;
 using Cnvm.Vmm.Migration;
 using Xunit.Abstractions;
 
@@ -20,6 +21,10 @@ public sealed class FaultTests(ITestOutputHelper output)
     [
         FrameType.Welcome, FrameType.Accept, FrameType.RoundDone, FrameType.RoundDone, FrameType.RoundDone, FrameType.Ready, FrameType.Running,
     ];
+
+    private static ResultTable Table { get; } = ResultTable.Of("faults", "message", Enum.GetNames<Fault>());
+
+    private static ResultTable TargetTable { get; } = ResultTable.Of("faults-target", "what fails at the target", "the guest");
 
     private static bool IsWhole => Environment.GetEnvironmentVariable("CNVM_SOAK") == "1";
 
@@ -65,6 +70,8 @@ public sealed class FaultTests(ITestOutputHelper output)
             RunThrough(move);
             output.WriteLine($"{fault,-13} {m.Name,-20} {Outcome(move)}");
             AssertOnePlace(move, $"{fault} of {m.Name}");
+            Table.Set(
+                moves.IndexOf(m), m.Name, $"{fault}", move.SourceProgress.Phase == MigrationPhase.Completed ? "arrives" : move.Departure.WasStopped ? "goes on" : "runs on");
 
             // The network is well again, so the source has found out.
             Assert.NotEqual(MigrationPhase.Unknown, move.SourceProgress.Phase);
@@ -73,6 +80,83 @@ public sealed class FaultTests(ITestOutputHelper output)
                 Assert.Equal(MigrationPhase.Completed, move.SourceProgress.Phase);
             }
         });
+    }
+
+    /// <summary>Whichever thing that is done to a disk at the target finds the host's file system full.</summary>
+    [Fact]
+    public void Wherever_the_targets_disk_is_full_the_guest_goes_on_at_the_source()
+    {
+        int failing = 0;
+        for (bool isFull = true; isFull; failing++)
+        {
+            using var move = new Move();
+            int calls = 0;
+            string failed = "";
+            move.Arrival.OnDisk = done =>
+            {
+                if (calls++ == failing)
+                {
+                    failed = done;
+                    throw new MigrationException($"disk _disk0: the file cannot be {done}: No space left on device");
+                }
+            };
+            using var between = new Disturber(move.ProxyPath, move.TargetPath);
+            RunThrough(move);
+            isFull = failed.Length != 0;
+            string what = $"call {failing}, {failed}: {Outcome(move)}";
+            output.WriteLine(what);
+            AssertOnePlace(move, what);
+            Assert.Equal(isFull ? MigrationPhase.Failed : MigrationPhase.Completed, move.SourceProgress.Phase);
+            if (isFull)
+            {
+                Assert.Contains("No space left on device", move.SourceProgress.Info().Error, StringComparison.Ordinal);
+                TargetTable.Set(failing, $"its disk is full when it is {failed}, call {failing + 1}", "the guest", move.Departure.WasStopped ? "goes on" : "runs on");
+            }
+        }
+
+        // Each message of disks but the first holes, and each round's end.
+        Assert.InRange(failing, 8, 40);
+    }
+
+    /// <summary>Whenever it reads, the target's program has no memory left; and with every step that it takes.</summary>
+    [Fact]
+    public void Wherever_the_target_runs_out_of_memory_one_place_has_the_guest()
+    {
+        int failing = 0;
+        for (bool isStarved = true; isStarved; failing++)
+        {
+            StarvedStream? starved = null;
+            using var move = new Move { TargetReads = s => starved is null ? starved = new StarvedStream(s, failing) : s };
+            using var between = new Disturber(move.ProxyPath, move.TargetPath);
+            RunThrough(move);
+            isStarved = starved!.HasStarved;
+            string what = $"read {failing}: {Outcome(move)}";
+            output.WriteLine(what);
+            AssertOnePlace(move, what);
+            Assert.True(isStarved || move.SourceProgress.Phase == MigrationPhase.Completed, what);
+            if (isStarved)
+            {
+                TargetTable.Set(
+                    2000 + failing,
+                    $"it has no memory at read {failing + 1}",
+                    "the guest",
+                    move.SourceProgress.Phase == MigrationPhase.Completed ? "arrives" : move.Departure.WasStopped ? "goes on" : "runs on");
+            }
+        }
+
+        Assert.InRange(failing, 6, 200);
+        foreach (string step in (string[])["prepare", "restore", "run"])
+        {
+            using var move = new Move();
+            move.Arrival.PrepareFailure = step == "prepare" ? new OutOfMemoryException() : null;
+            move.Arrival.RestoreFailure = step == "restore" ? new OutOfMemoryException() : null;
+            move.Arrival.RunFailure = step == "run" ? new OutOfMemoryException() : null;
+            using var between = new Disturber(move.ProxyPath, move.TargetPath);
+            RunThrough(move);
+            AssertOnePlace(move, step);
+            Assert.Equal((MigrationPhase.Failed, GuestPlace.Here), (move.SourceProgress.Phase, move.SourceProgress.Info().Guest));
+            TargetTable.Set(3000, $"it has no memory to {step}", "the guest", move.Departure.WasStopped ? "goes on" : "runs on");
+        }
     }
 
     /// <summary>Who is to join, the answer, and the first that comes through it.</summary>

@@ -23,7 +23,7 @@ internal sealed class Move : IDisposable
 
     public FakeArrival Arrival { get; }
 
-    public MigrationTarget Target => _target ??= Make(StreamListener.Bind(Endpoint(TargetPath)));
+    public MigrationTarget Target => _target ??= Make(StreamListener.Bind(TargetEndpoint ?? Endpoint(TargetPath)));
 
     public MigrationLimits Limits { get; } = new() { DowntimeMs = 300, TimeoutS = 3600 };
 
@@ -52,6 +52,12 @@ internal sealed class Move : IDisposable
     public MigrationTransport SourceTransport { get; set; } = MigrationTransport.Plain;
 
     public MigrationTransport TargetTransport { get; init; } = MigrationTransport.Plain;
+
+    /// <summary>What the target reads its connections through.</summary>
+    public Func<Stream, Stream>? TargetReads { get; init; }
+
+    /// <summary>Where the target listens, if not at <see cref="TargetPath"/>.</summary>
+    public StreamEndpoint? TargetEndpoint { get; init; }
 
     public bool Compress { get; init; }
 
@@ -129,7 +135,7 @@ internal sealed class Move : IDisposable
             SourceProgress = new MigrationProgress(MigrationSide.Source, "unix:source");
         }
 
-        StreamEndpoint endpoint = Endpoint(through ?? TargetPath);
+        StreamEndpoint endpoint = through is null && TargetEndpoint is { } elsewhere ? elsewhere : Endpoint(through ?? TargetPath);
         Source = new MigrationSource(
             Departure,
             Options,
@@ -138,7 +144,7 @@ internal sealed class Move : IDisposable
             SourceStop,
             givenUp =>
             {
-                SourceLinks.Add(SourceLink = SourceTransport.Connect(Endpoint(SourceGoesTo ?? endpoint.Path!), givenUp));
+                SourceLinks.Add(SourceLink = SourceTransport.Connect(SourceGoesTo is { } path ? Endpoint(path) : endpoint, givenUp));
                 OnConnected();
                 return SourceLink;
             },
@@ -223,10 +229,16 @@ internal sealed class Move : IDisposable
     }
 
     private MigrationTarget Make(StreamListener listener) => new(
-        Arrival, Options, TargetProgress, new MigrationStop(), Decisions, listener, TargetTransport.Accept, NullLogger.Instance)
+        Arrival, Options, TargetProgress, new MigrationStop(), Decisions, listener, Accept, NullLogger.Instance)
     {
         OnPostcopy = name => PostcopyEvents.Enqueue($"target {name}"),
     };
+
+    private MigrationLink Accept(SocketStream socket)
+    {
+        MigrationLink link = TargetTransport.Accept(socket);
+        return TargetReads is { } reads ? new MigrationLink(socket, reads(link.Stream)) : link;
+    }
 
     private void Begin(Action action)
     {

@@ -45,6 +45,14 @@ public sealed class OfferedMemoryTests : IDisposable
         Assert.Equal(0, _opened);
     }
 
+    /// <summary>64 TiB.</summary>
+    [Fact]
+    public void A_guest_for_which_this_host_has_not_the_memory_is_refused_by_name()
+    {
+        Assert.Contains("memory: the guest has 67108864 MiB, and this host has ", Offer("""{"size":70368744177664}""", 1UL << 46), StringComparison.Ordinal);
+        Assert.Equal(0, _opened);
+    }
+
     /// <summary>The same configuration with what it makes is looked at further.</summary>
     [Fact]
     public void What_is_offered_as_it_is_made_goes_on()

@@ -89,6 +89,9 @@ internal sealed class RawSource : IDisposable
         return (frame.Type, Assert.Single(frame.Payload.ToArray()));
     }
 
+    /// <summary>Bytes that need not be a message.</summary>
+    public void Send(ReadOnlySpan<byte> bytes) => _socket.Write(bytes);
+
     /// <summary>Nothing comes for a while.</summary>
     public void AssertSilence()
     {

@@ -22,9 +22,12 @@ internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
     /// <summary>By how much its TSC is found to be faster than it is.</summary>
     public uint FasterKhz { get; set; }
 
+    /// <summary>Guests have its own TSC frequency and no other.</summary>
+    public bool CannotScale { get; set; }
+
     public string Name => inner.Name;
 
-    public HypervisorCapabilities Capabilities => inner.Capabilities;
+    public HypervisorCapabilities Capabilities => CannotScale ? inner.Capabilities with { TscScaling = false } : inner.Capabilities;
 
     public CpuidTable SupportedCpuid => inner.SupportedCpuid;
 

@@ -22,7 +22,7 @@ internal sealed class DepartingChannel : IDisposable
         _writer.Write(FrameType.Join, session);
         var reader = new FrameReader(link.Stream);
         reader.ReadMagic();
-        Frame answer = reader.Read();
+        Frame answer = reader.Read(MigrationWire.FirstBytes);
         if (answer.Type != FrameType.Joined)
         {
             string why = answer.Type == FrameType.Failed ? Encoding.UTF8.GetString(answer.Payload) : $"it answers with {answer.Type}";

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Cnvm.Hypervisor.Memory;
 using Cnvm.Virtio.Block;
 
@@ -13,6 +14,10 @@ internal sealed class DepartingContents
     private readonly DiskSender? _diskSender;
     private readonly DirtyBitmap _pages;
     private readonly DirtyBlocks[] _blocks;
+
+    // What has gone of deltas, and what a page that is remembered took in the last round, in bytes of contents that would have taken as long.
+    private double _deltaWorth;
+    private double _rememberedPageWorth = MigrationWire.PageBytes;
 
     /// <summary>At first everything is to be sent.</summary>
     /// <param name="channels">Connections that pages go through besides the first one.</param>
@@ -54,11 +59,23 @@ internal sealed class DepartingContents
 
     public ulong DiskZeroBytes => _diskSender?.ZeroBytes ?? 0;
 
-    /// <summary>Sent with contents so far, or with what had changed of them.</summary>
-    public ulong SentBytes => ((DataPages + DeltaPages) * MigrationWire.PageBytes) + DiskDataBytes;
+    /// <summary>Contents sent so far; deltas count as contents that would have taken as long.</summary>
+    public ulong SentBytes => (DataPages * MigrationWire.PageBytes) + (ulong)_deltaWorth + DiskDataBytes;
 
     /// <summary>Marked, and so to be sent.</summary>
     public ulong LeftBytes => ((ulong)_pages.CountPages() * MigrationWire.PageBytes) + LeftDiskBytes;
+
+    /// <summary>
+    /// What is marked takes as long as so many bytes of contents, if of each page that is remembered as much goes as in the last round.
+    /// </summary>
+    public ulong ExpectedBytes
+    {
+        get
+        {
+            ulong remembered = CountRemembered();
+            return LeftBytes - (remembered * MigrationWire.PageBytes) + (ulong)(remembered * _rememberedPageWorth);
+        }
+    }
 
     /// <summary>What of that is of disks.</summary>
     public ulong LeftDiskBytes
@@ -92,7 +109,9 @@ internal sealed class DepartingContents
         _cache?.BeginRound();
         if (SendDisks(goesOn))
         {
+            (long known, long whole, long deltas) = (_pageSender.KnownPages, _pageSender.KnownWholePages, _pageSender.DeltaBytes);
             _channels.Send(_pageSender, _pages, goesOn);
+            NoteDeltas(_pageSender.KnownPages - known, _pageSender.KnownWholePages - whole, _pageSender.DeltaBytes - deltas);
         }
     }
 
@@ -106,5 +125,36 @@ internal sealed class DepartingContents
         }
 
         return wanted;
+    }
+
+    /// <summary>Of a round: how many pages were known, how many of them went as a whole, and how many bytes of deltas for the others.</summary>
+    private void NoteDeltas(long known, long whole, long bytes)
+    {
+        if (known > 0)
+        {
+            // Contents may have been compressed, deltas never are.
+            double worth = _pageSender.PackedBytes == 0 ? bytes : bytes * (_pageSender.DataPages * (double)MigrationWire.PageBytes / _pageSender.PackedBytes);
+            _deltaWorth += worth;
+            _rememberedPageWorth = ((whole * (double)MigrationWire.PageBytes) + worth) / known;
+        }
+    }
+
+    private ulong CountRemembered()
+    {
+        ulong remembered = 0;
+        for (int i = 0; _cache is not null && i < _pages.Regions.Count; i++)
+        {
+            ReadOnlySpan<ulong> words = _pages.Words(i);
+            for (int w = 0; w < words.Length; w++)
+            {
+                for (ulong bits = words[w]; bits != 0; bits &= bits - 1)
+                {
+                    ulong page = ((ulong)w * 64) + (ulong)BitOperations.TrailingZeroCount(bits);
+                    remembered += _cache.Has(_pages.Regions[i].Gpa + (page << DirtyBitmap.PageShift)) ? 1UL : 0;
+                }
+            }
+        }
+
+        return remembered;
     }
 }

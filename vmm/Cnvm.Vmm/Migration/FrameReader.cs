@@ -44,9 +44,10 @@ internal sealed class FrameReader
     }
 
     /// <summary>Reads the next message.</summary>
+    /// <param name="most">Most payload bytes that it may have here, whatever is allowed of its kind.</param>
     /// <exception cref="MigrationException">It is cut off, damaged, too long, out of order or unknown, or the peer closed the connection.</exception>
     /// <exception cref="IOException">The connection failed.</exception>
-    public Frame Read()
+    public Frame Read(int most = int.MaxValue)
     {
         ReadOnlySequence<byte> buffer = Fill(MigrationWire.HeaderBytes) ?? throw new MigrationException("the peer closed the connection");
         BeganAt = Stopwatch.GetTimestamp();
@@ -55,7 +56,7 @@ internal sealed class FrameReader
         var type = (FrameType)BinaryPrimitives.ReadUInt16LittleEndian(header);
         uint length = BinaryPrimitives.ReadUInt32LittleEndian(header[4..]);
         uint sequence = BinaryPrimitives.ReadUInt32LittleEndian(header[8..]);
-        int limit = MigrationWire.LimitOf(type);
+        int limit = Math.Min(MigrationWire.LimitOf(type), most);
         if (limit < 0 || length > (uint)limit)
         {
             throw new MigrationException(limit < 0 ? $"message {(ushort)type} is not known" : $"message {type} has {length} bytes; {limit} are allowed");

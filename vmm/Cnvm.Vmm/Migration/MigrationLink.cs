@@ -53,6 +53,9 @@ internal sealed class MigrationLink(SocketStream socket, Stream stream) : IDispo
     /// <summary>Ends what another thread reads, or would, while messages can still be sent; false: no longer.</summary>
     public void EndReading(bool isEnded = true) => socket.ReadDeadline = isEnded ? 0 : long.MaxValue;
 
+    /// <summary>All that is still read must have come by then.</summary>
+    public void EndReadingAfter(TimeSpan time) => socket.ReadDeadline = Environment.TickCount64 + (long)time.TotalMilliseconds;
+
     /// <summary>Ends what other threads do with it.</summary>
     public void Abort() => socket.Abort();
 

@@ -33,6 +33,9 @@ internal sealed record MigrationOffer
     /// <summary>Registers that hold something as the move begins; null if the source is older and does not say.</summary>
     public MsrOffers? Msrs { get; init; }
 
+    /// <summary>Raw disks that do not move along; null if they do, or if the source is older and does not say.</summary>
+    public RawDiskOffers? RawDisks { get; init; }
+
     /// <summary>Bytes of the disks that move along.</summary>
     public ulong DiskBytes => Disks?.Disks.Aggregate(0UL, (sum, d) => sum + d.Size) ?? 0;
 
@@ -51,8 +54,9 @@ internal sealed record MigrationOffer
             Disks = v.Optional<DiskOffers>(6, "disks", o?.Disks, DiskOffers.Describe),
             Connections = v.OptionalU64(7, "connections", o?.Connections),
 
-            // A target that does not know of it learns the same from the state.
+            // A target that does not know of these learns the same from the state.
             Msrs = v.Optional<MsrOffers>(8, "msrs", o?.Msrs, MsrOffers.Describe, ignorable: true),
+            RawDisks = v.Optional<RawDiskOffers>(9, "raw_disks", o?.RawDisks, RawDiskOffers.Describe, ignorable: true),
         };
         v.Require(offer.Connections is null or (> 1 and <= MigrationWire.MostConnections), $"{offer.Connections} connections");
         v.Require(offer.Memory.Length > 0, "there is no memory");

@@ -145,6 +145,7 @@ internal sealed partial class MigrationSource
         }
 
         Confirm();
+        OnPostcopy("postcopy-migration-completed");
     }
 
     /// <summary>The target has all of the memory. If it has not said that the guest runs, it may still fail to start it: asks until it says which.</summary>
@@ -331,7 +332,7 @@ internal sealed partial class MigrationSource
         var missing = new DirtyBitmap(_guest.Memory.Regions);
         while (true)
         {
-            Frame frame = reader.Read();
+            Frame frame = reader.Read(MigrationWire.LimitOf(FrameType.Missing));
             ThrowIfEnding();
             switch (frame.Type)
             {

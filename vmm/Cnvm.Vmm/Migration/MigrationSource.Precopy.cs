@@ -58,13 +58,13 @@ internal sealed partial class MigrationSource
 
             contents.Collect();
             ulong left = contents.LeftBytes;
-            ulong downtime = (ulong)Math.Ceiling(left / bandwidth * 1000);
-            double dirtied = left / seconds;
+            ulong expected = contents.ExpectedBytes;
+            ulong downtime = (ulong)Math.Ceiling(expected / bandwidth * 1000);
             _progress.Set(i => i with
             {
                 RemainingBytes = left,
                 BandwidthBytesPerS = (ulong)bandwidth,
-                DirtyBytesPerS = isWhole && !areOnlyDisksSent ? (ulong)dirtied : i.DirtyBytesPerS,
+                DirtyBytesPerS = isWhole && !areOnlyDisksSent ? (ulong)(left / seconds) : i.DirtyBytesPerS,
                 ExpectedDowntimeMs = downtime,
             });
             OnRound();
@@ -95,7 +95,7 @@ internal sealed partial class MigrationSource
                 continue;
             }
 
-            if (isWhole && _options.AutoConverge && dirtied > bandwidth * ConvergingShare)
+            if (isWhole && _options.AutoConverge && expected / seconds > bandwidth * ConvergingShare)
             {
                 throttle = throttle == 0 ? FirstThrottle : Math.Min(throttle + ThrottleStep, MostThrottle);
                 _guest.Throttle(throttle);

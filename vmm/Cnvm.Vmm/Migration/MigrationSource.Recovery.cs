@@ -59,7 +59,7 @@ internal sealed partial class MigrationSource
 
             GoOn(_stop.IsAsked ? MigrationPhase.Cancelled : MigrationPhase.Failed, reason);
         }
-        else if (_replies!.Refusal is not null && _guest.MemoryDescriptors is not null)
+        else if (_replies!.Refusal is not null && _guest.MemoryDescriptors is not null && !HasNeverStarted())
         {
             // It has the guest's memory, and may have written to it before it failed.
             KeepPaused($"{reason}; the target had taken the memory over, and may have let the guest run for a moment");
@@ -71,6 +71,20 @@ internal sealed partial class MigrationSource
         else
         {
             Ask(reason);
+        }
+    }
+
+    /// <summary>A target that has failed says whether the order to run had reached it: if it had not, nothing has written the memory that it was handed.</summary>
+    private bool HasNeverStarted()
+    {
+        try
+        {
+            return AskOnce() == HandOverDecision.Discarded;
+        }
+        catch (Exception e) when (e is MigrationException or IOException or OperationCanceledException)
+        {
+            // Nobody says so.
+            return false;
         }
     }
 
@@ -198,7 +212,7 @@ internal sealed partial class MigrationSource
         SayHello(new FrameWriter(link.Stream), 0, isQuestion: true);
         var reader = new FrameReader(link.Stream);
         reader.ReadMagic();
-        Frame answer = reader.Read();
+        Frame answer = reader.Read(MigrationWire.FirstBytes);
         return answer.Type == FrameType.Answer && answer.Payload.Length == 1
             ? (HandOverDecision)answer.Payload.FirstSpan[0]
             : throw new MigrationException($"the target answers with {answer.Type}");

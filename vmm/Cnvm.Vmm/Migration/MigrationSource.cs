@@ -26,6 +26,7 @@ internal sealed partial class MigrationSource : IDisposable
     private FrameWriter? _writer;
     private ReplyQueue? _replies;
     private readonly DepartingChannels _channels = new();
+    private readonly Lock _orderGate = new();
     private PageCache? _cache;
     private bool _isTracking;
     private bool _isStopped;
@@ -59,6 +60,24 @@ internal sealed partial class MigrationSource : IDisposable
 
     /// <summary>The order to run has gone: there is no way back but the target's word.</summary>
     public bool IsOrdered => Volatile.Read(ref _isOrdered);
+
+    /// <summary>
+    /// Has it end with the guest at the source; false if the order to run has gone, unless it is only asked what became of that. Whoever is first, this or
+    /// the order, decides: a cancellation that is taken is carried out. Any thread.
+    /// </summary>
+    public bool TryCancel(string reason)
+    {
+        lock (_orderGate)
+        {
+            if (_isOrdered && !IsAskingOn)
+            {
+                return false;
+            }
+
+            _stop.Ask(reason);
+            return true;
+        }
+    }
 
     /// <summary>Does it all; returns when it is over. What came of it is in the progress.</summary>
     public void Run() => Finish(() =>
@@ -237,10 +256,14 @@ internal sealed partial class MigrationSource : IDisposable
         state.CopyTo(payload[sizeof(ulong)..]);
         _writer.End(FrameType.State, payload.Length);
         WaitServing(FrameType.Ready, () => _stop.IsAsked);
-        ThrowIfStopped();
 
         // From here on only the target's word brings the guest back. Set before the message goes: part of it may arrive.
-        Volatile.Write(ref _isOrdered, true);
+        lock (_orderGate)
+        {
+            ThrowIfStopped();
+            Volatile.Write(ref _isOrdered, true);
+        }
+
         _progress.Set(i => i with { Phase = MigrationPhase.HandOver, Guest = GuestPlace.Unknown });
         _writer.Write(FrameType.Run, [_guest.IsPaused ? (byte)0 : (byte)1]);
         WaitServing(FrameType.Running, () => _stop.IsEnding);

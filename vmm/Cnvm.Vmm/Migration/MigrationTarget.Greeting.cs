@@ -52,7 +52,9 @@ internal sealed partial class MigrationTarget
             link.CloseGently();
             link.Dispose();
         }
-        catch (Exception e) when (e is MigrationException or IOException or StateFormatException)
+#pragma warning disable CA1031 // Whatever anybody at the port sends, this process answers and lives on.
+        catch (Exception e)
+#pragma warning restore CA1031
         {
             LogRefused(_logger, e.Message);
             link?.Dispose();
@@ -137,7 +139,7 @@ internal sealed partial class MigrationTarget
     {
         socket.ReadDeadline = Environment.TickCount64 + (long)_options.GreetingPatience.TotalMilliseconds;
         reader.ReadMagic();
-        Frame frame = reader.Read();
+        Frame frame = reader.Read(MigrationWire.FirstBytes);
         socket.ReadDeadline = long.MaxValue;
         return frame;
     }

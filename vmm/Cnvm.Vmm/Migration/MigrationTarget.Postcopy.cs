@@ -197,7 +197,9 @@ internal sealed partial class MigrationTarget
                 Finish();
                 return;
             }
-            catch (Exception e) when (e is MigrationException or IOException)
+#pragma warning disable CA1031 // The guest runs here and waits for pages: whatever taking them fails with, they come again over another connection.
+            catch (Exception e)
+#pragma warning restore CA1031
             {
                 lost = e.Message;
                 lock (_lateGate)

@@ -124,15 +124,19 @@ internal sealed partial class MigrationTarget : IDisposable
                 _writer!.Write(FrameType.Running);
             }
 
+            // However it spreads its bytes: nothing else is done with this VM until it is over.
             _link!.Patience = (int)_options.GreetingPatience.TotalMilliseconds;
-            if (_reader!.Read().Type == FrameType.Bye)
+            _link.EndReadingAfter(_options.GreetingPatience);
+            if (_reader!.Read(MigrationWire.FirstBytes).Type == FrameType.Bye)
             {
                 // Nobody will ask.
                 _isKnown = true;
                 _listener.GiveUp();
             }
         }
-        catch (Exception e) when (e is MigrationException or IOException)
+#pragma warning disable CA1031 // The guest runs here: whatever listening to its source fails with, this process lives on.
+        catch (Exception e)
+#pragma warning restore CA1031
         {
             LogSourceGone(_logger, e.Message);
         }

@@ -72,7 +72,8 @@ internal static class MigrationWire
     /// <summary>Longest reason that a peer may give, in bytes.</summary>
     public const int MaxReasonBytes = 16 << 10;
 
-    private const int SmallRecordBytes = 16 << 10;
+    /// <summary>Most payload bytes of a source's first message on a connection, and of the answer to it.</summary>
+    public const int FirstBytes = 16 << 10;
 
     /// <summary>What a connection begins with, in both directions.</summary>
     public static ReadOnlySpan<byte> Magic => "CNVMMIGR"u8;
@@ -80,7 +81,7 @@ internal static class MigrationWire
     /// <summary>Most payload bytes that a message may have; 0 for one that has none, -1 for a number that is no message.</summary>
     public static int LimitOf(FrameType type) => type switch
     {
-        FrameType.Hello or FrameType.Welcome => SmallRecordBytes,
+        FrameType.Hello or FrameType.Welcome => FirstBytes,
         FrameType.Offer => StateFormat.MaxBytes,
         FrameType.Pages => sizeof(uint) + (PagesPerFrame * (RunBytes + PageBytes)),
         FrameType.Zeros => ZeroRunsPerFrame * ZeroRunBytes,

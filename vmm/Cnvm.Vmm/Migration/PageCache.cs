@@ -33,7 +33,7 @@ internal sealed class PageCache : IDisposable
     public bool TryGet(ulong gpa, out Span<byte> contents)
     {
         ulong place = PlaceOf(gpa);
-        if (_owners[place] != OwnerOf(gpa))
+        if (!Has(gpa))
         {
             contents = default;
             return false;
@@ -43,6 +43,9 @@ internal sealed class PageCache : IDisposable
         contents = At(place);
         return true;
     }
+
+    /// <summary>Whether the contents of a page are known.</summary>
+    public bool Has(ulong gpa) => _owners[PlaceOf(gpa)] == OwnerOf(gpa);
 
     /// <summary>A page has been sent with these contents.</summary>
     public void Put(ulong gpa, ReadOnlySpan<byte> contents)

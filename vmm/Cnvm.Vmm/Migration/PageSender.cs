@@ -43,6 +43,18 @@ internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool co
     /// <summary>Pages of which only what had changed was sent.</summary>
     public long DeltaPages { get; private set; }
 
+    /// <summary>Bytes of what had changed of them.</summary>
+    public long DeltaBytes { get; private set; }
+
+    /// <summary>Bytes of the contents of <see cref="DataPages"/> as they went, perhaps compressed.</summary>
+    public long PackedBytes { get; private set; }
+
+    /// <summary>Pages whose contents of before were known, whether only what had changed was sent of them or all.</summary>
+    public long KnownPages { get; private set; }
+
+    /// <summary>Those of them that had changed too much.</summary>
+    public long KnownWholePages { get; private set; }
+
     /// <summary>Bytes that did not have to be sent for that, against whole pages that are not compressed.</summary>
     public long DeltaSavedBytes { get; private set; }
 
@@ -181,8 +193,10 @@ internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool co
 
         contents.CopyTo(_page);
         int bytes = PageDelta.TryWrite(before, _page, _delta);
+        KnownPages++;
         if (bytes == 0)
         {
+            KnownWholePages++;
             return false;
         }
 
@@ -204,6 +218,7 @@ internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool co
         _deltaBytes += sizeof(ulong) + bytes;
         _deltaCount++;
         DeltaSavedBytes -= sizeof(ulong) + bytes;
+        DeltaBytes += sizeof(ulong) + bytes;
         _page.CopyTo(before);
         return true;
     }
@@ -263,6 +278,7 @@ internal sealed class PageSender(FrameWriter writer, GuestMemory memory, bool co
             Gather(payload.Slice(description, length));
         }
 
+        PackedBytes += packed == 0 ? length : packed;
         Keep(packed == 0 ? payload.Slice(description, length) : _data.AsSpan(0, length));
         writer.End(FrameType.Pages, description + (packed == 0 ? length : packed), packed == 0 ? (ushort)0 : MigrationWire.FlagLz4);
         _pages = 0;

@@ -161,7 +161,7 @@ internal sealed class ReplyQueue : IDisposable
 
             while (true)
             {
-                Frame frame = _reader.Read();
+                Frame frame = _reader.Read(MostReplyBytes);
                 byte[] payload = frame.Payload.ToArray();
                 if (frame.Type == FrameType.Failed)
                 {
@@ -178,7 +178,7 @@ internal sealed class ReplyQueue : IDisposable
                         continue;
                     }
 
-                    if (_replies.Count == MostReplies || payload.Length > MostReplyBytes)
+                    if (_replies.Count == MostReplies)
                     {
                         throw new MigrationException($"the target sends what nobody asked for (message {frame.Type} of {payload.Length} bytes)");
                     }
@@ -188,7 +188,9 @@ internal sealed class ReplyQueue : IDisposable
                 }
             }
         }
-        catch (Exception e) when (e is MigrationException or IOException)
+#pragma warning disable CA1031 // The guest is here: whatever a target says, or reading that fails with, comes to the one who waits.
+        catch (Exception e)
+#pragma warning restore CA1031
         {
             lock (_gate)
             {
