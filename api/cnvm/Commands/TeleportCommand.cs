@@ -36,15 +36,18 @@ internal static class TeleportCommand
             throw CliException.Usage($"--name: '{name}' is no name for a VM");
         }
 
+        string? space = invocation.Value(TeleportNetworks.Option);
         StreamEndpoint? direct = Direct(invocation);
         using CnvmClient client = target.Connect();
         VmInfo info = client.Info();
         bool keeps = invocation.Has("--keep");
         bool onlyChecks = invocation.Has("--dry-run");
         var ssh = new SshTarget(invocation.Value("--ssh") ?? "ssh", host, invocation.Value("--remote-cnvm") ?? "cnvm");
-        Dictionary<string, string> bridges = Bridges(info.Config);
+        List<string> networks = TeleportNetworks.Words(info.Config, space, () => client.Ping().Pid, target.Display, host);
+        // Where they are of another namespace, nobody looks for their bridges.
+        Dictionary<string, string> bridges = space is null ? Bridges(info.Config) : [];
         using SshCommand arrival = ssh.Start(
-            ["__arrive", name, .. Files(info.Config), .. Places(info.Config, invocation.Value("--disks")), .. Taps(bridges), .. Listening(direct, invocation)]);
+            ["__arrive", name, .. Files(info.Config), .. Places(info.Config, invocation.Value("--disks")), .. Taps(bridges), .. networks, .. Listening(direct, invocation)]);
         string socket = AwaitReady(arrival, host, bridges);
         using SshTunnel? tunnel = direct is null ? new SshTunnel(ssh, socket) : null;
         byte[] request = JsonObject.Write(json =>
@@ -102,6 +105,11 @@ internal static class TeleportCommand
             return Array.Find([TlsOption, RemoteTlsOption, TlsNameOption], invocation.Has) is { } idle
                 ? throw CliException.Usage($"{idle} is for {DirectOption}: ssh has keys of its own")
                 : null;
+        }
+
+        if (invocation.Has(TeleportNetworks.Option))
+        {
+            throw CliException.Usage($"{DirectOption} would go through the network that {TeleportNetworks.Option} names, which is the VM's own: give one of the two");
         }
 
         if (!StreamEndpoint.TryParse(url, out StreamEndpoint? direct) || direct!.Path is not null)

@@ -24,12 +24,44 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
             Assert.Equal(42, await container.Process.WaitAsync());
             await container.RemoveAsync();
 
+            // A bundle whose hooks would have to run on the host is refused by their name, and nothing is left of it.
+            byte[] hooked = """{"ociVersion":"1.0.2","process":{"args":["true"],"cwd":"/"},"hooks":{"poststop":[{"path":"/bin/hook"}]}}"""u8.ToArray();
+            SandboxException refused = await Assert.ThrowsAsync<SandboxException>(
+                () => sandbox.CreateContainerAsync("second", hooked, new ContainerRootfs(fixture.Rootfs)));
+            Assert.Contains("hooks.poststop (/bin/hook)", refused.Message, StringComparison.Ordinal);
+
             // What a container wrote is gone with it, and the folder is as it was.
             Assert.Equal("no", await AskAsync(sandbox, "second", "[ -e /made ] && echo yes || echo no"));
             Assert.False(File.Exists(Path.Combine(fixture.Rootfs, "made")));
         }
 
         Assert.False(Directory.Exists(folder));
+    }
+
+    [SkippableFact]
+    public async Task A_container_has_a_disk_of_its_own_which_goes_with_it()
+    {
+        SandboxFixture.SkipWithout("/sbin/mkfs.ext4");
+        string image = fixture.PathOf("disk.img");
+        Assert.Equal(0, fixture.Run("/sbin/mkfs.ext4", null, "-q", image, "8M").ExitCode);
+        await using SandboxVm sandbox = await SandboxVm.StartAsync(fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] });
+        var removed = new TaskCompletionSource();
+        sandbox.Happened += e =>
+        {
+            if (e is { Source: "vm", Name: "device-removed" })
+            {
+                removed.TrySetResult();
+            }
+        };
+        Assert.Equal(
+            "ext4", await AskAsync(sandbox, "writes", "awk '$2 == \"/data\" { print $3 }' /proc/mounts; echo kept >/data/file", new ContainerDisk(image, "/data")));
+        await removed.Task.WaitAsync(GuestVm.Patience);
+
+        // Others can have it then, and a read-only one cannot be written.
+        Assert.Equal(
+            "kept\nread-only", await AskAsync(sandbox, "reads", "cat /data/file; echo more 2>/dev/null >/data/file || echo read-only", new ContainerDisk(image, "/data", ReadOnly: true)));
+        SandboxException missing = await Assert.ThrowsAsync<SandboxException>(() => AskAsync(sandbox, "none", "true", new ContainerDisk(image + "x", "/data")));
+        Assert.Equal(SandboxErrorKind.NotFound, missing.Kind);
     }
 
     [SkippableFact]
@@ -234,17 +266,17 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
 
     private (int ExitCode, string Output, string Error) Cnvm(params string[] arguments) => fixture.Run(SandboxFixture.Cli, null, arguments);
 
-    private async Task<Container> StartAsync(SandboxVm sandbox, string id, string script)
+    private async Task<Container> StartAsync(SandboxVm sandbox, string id, string script, params ContainerDisk[] disks)
     {
         Container container = await sandbox.CreateContainerAsync(
-            id, new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", script])));
+            id, new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", script])) { Disks = disks });
         await container.StartAsync();
         return container;
     }
 
-    private async Task<string> AskAsync(SandboxVm sandbox, string id, string script)
+    private async Task<string> AskAsync(SandboxVm sandbox, string id, string script, params ContainerDisk[] disks)
     {
-        Container container = await StartAsync(sandbox, id, script);
+        Container container = await StartAsync(sandbox, id, script, disks);
         string output = await new StreamReader(container.Process.StandardOutput).ReadToEndAsync();
         Assert.Equal(0, await container.Process.WaitAsync());
         await container.RemoveAsync();
