@@ -212,7 +212,7 @@ public sealed class RequestTests : IDisposable
     public void A_pods_vm_moves_into_a_network_namespace_only()
     {
         using var vmm = new FakeVmm(
-            Socket, FakeVmm.Answer(200, """{"config":{"payload":{"kernel":"/k"},"net":[{"tap":"cnvmpod0"},{"tap":"cnvmpod1","mtu":1400}],"vsock":{"cid":3,"socket":"/run/pod/vsock.sock"}},"state":"Running","memory_actual_size":1}"""));
+            Socket, FakeVmm.Answer(200, """{"config":{"payload":{"kernel":"/k"},"net":[{"tap":"cnvmpod0"},{"tap":"cnvmpod1","mtu":1400}],"vsock":{"cid":3,"socket":"/run/pod/vsock.sock"},"fs":[{"tag":"kataShared","path":"/run/pod/shared"}]},"state":"Running","memory_actual_size":1}"""));
         string[] teleport = ["--api-socket", Socket, "teleport", "me@there", "--name", "web", "--dry-run"];
         CliResult refused = _cli.Run(teleport);
         Assert.Equal(1, refused.ExitCode);
@@ -223,7 +223,7 @@ public sealed class RequestTests : IDisposable
         File.WriteAllText(ssh, $"#!/bin/sh\nfor word; do :; done\necho \"$word\" >{_cli.Folder}/said\n");
         File.SetUnixFileMode(ssh, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         Assert.Equal(1, _cli.Run([.. teleport, "--netns", "pod", "--ssh", ssh]).ExitCode);
-        Assert.EndsWith("'netns:pod' 'folder:/run/pod' 'pod:0@cnvmpod0' 'pod:1400@cnvmpod1'\n", File.ReadAllText(Path.Combine(_cli.Folder, "said")), StringComparison.Ordinal);
+        Assert.EndsWith("'netns:pod' 'pod:0@cnvmpod0' 'pod:1400@cnvmpod1' 'folder:/run/pod'\n", File.ReadAllText(Path.Combine(_cli.Folder, "said")), StringComparison.Ordinal);
         Assert.All(vmm.Requests, r => Assert.StartsWith("GET ", r, StringComparison.Ordinal));
     }
 

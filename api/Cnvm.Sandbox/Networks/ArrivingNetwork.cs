@@ -31,20 +31,12 @@ internal sealed class ArrivingNetwork : IDisposable
 
     /// <summary>Looks whether the guest can be joined to the namespace, and begins to wait for its VMM's interfaces.</summary>
     /// <param name="path">Of the namespace.</param>
-    /// <param name="folder">The sandbox's, which is there.</param>
+    /// <param name="folder">The sandbox's.</param>
     /// <param name="taps">Names of the guest's TAP interfaces, and bytes of the largest packets (0: not said).</param>
     /// <exception cref="SandboxException">It cannot.</exception>
     /// <exception cref="LinuxException">The namespace cannot be entered, or the kernel refuses.</exception>
-    public static ArrivingNetwork Start(string path, string folder, IReadOnlyList<(string Name, uint Mtu)> taps)
-    {
-        if (!Directory.Exists(folder))
-        {
-            throw new SandboxException(SandboxErrorKind.NotFound, $"there is no folder {folder}, which the sandbox has where it comes from: make it (mode 700), with what is in its 'shared'");
-        }
-
-        SandboxFolder place = SandboxFolder.Of(folder);
-        return new ArrivingNetwork(NamespaceNetwork.ForArrival(path, taps, place), place);
-    }
+    public static ArrivingNetwork Start(string path, SandboxFolder folder, IReadOnlyList<(string Name, uint Mtu)> taps) =>
+        new(NamespaceNetwork.ForArrival(path, taps, folder), folder);
 
     /// <summary>The guest is here: what was made stays.</summary>
     /// <exception cref="SandboxException">It was not joined.</exception>

@@ -4,13 +4,14 @@ using Cnvm.Api.Registry;
 using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 using Cnvm.Linux;
+using Cnvm.Sandbox.Machine;
 using Cnvm.Sandbox.Networks;
 
 namespace Cnvm.Cli.Commands;
 
 /// <summary>
 /// <c>cnvm __arrive NAME [disk:ID@FILE | file:FILE | tap:NAME | netns:PATH | folder:FOLDER | pod:BYTES@TAP | listen:URL | tls:FOLDER]...</c>: the far
-/// side of <c>cnvm teleport</c>. Starts a VMM, in a network namespace if one is named, whose interfaces a pod's are joined to; has it wait for a VM on
+/// side of <c>cnvm teleport</c>. Starts a VMM, in a network namespace if one is named, whose interfaces a pod's are joined to, and with its socket in a sandbox's folder; has it wait for a VM on
 /// a socket of this user, or at a URL with certificates, and says on standard output which files are missing, which
 /// TAP interfaces are in no bridge, where it waits, and in the end that the VM is here. The end of standard input before that ends it all, as far as
 /// it still can be ended.
@@ -49,8 +50,9 @@ internal static class ArriveCommand
         }
 
         string? space = Tails(words, SpaceWord).Select(s => s.Contains('/', StringComparison.Ordinal) ? s : $"{NamedSpaces}/{s}").FirstOrDefault();
-        using ArrivingNetwork? network = Join(space, words);
-        (string api, DetachedProcess process) = StartCommand.StartEmpty(name, space);
+        SandboxFolder? sandbox = Sandbox(words);
+        using ArrivingNetwork? network = Join(space, sandbox, words);
+        (string api, DetachedProcess process) = StartCommand.StartEmpty(name, sandbox?.ApiSocket, space);
         using DetachedProcess owned = process;
         string socket = Path.Combine(VmRegistry.Folder, name + ".in");
         byte[] request = JsonObject.Write(json =>
@@ -111,12 +113,18 @@ internal static class ArriveCommand
         }
 
         Keep(network);
+        sandbox?.WritePid(process.Id);
         Stdio.Print(Arrived + VmSummary.AskState(end));
         return ExitCode.Success;
     }
 
+    /// <summary>The folder that a sandbox has here as where it comes from, so that it is a sandbox here; null for other VMs.</summary>
+    private static SandboxFolder? Sandbox(IReadOnlyList<string> words) => Tails(words, FolderWord).FirstOrDefault() is not { } folder ? null
+        : Directory.Exists(folder) ? SandboxFolder.Of(folder)
+        : throw new CliException(ExitCode.Failure, $"there is no folder {folder}, which the sandbox has where it comes from: make it (mode 700), with what is in its 'shared'");
+
     /// <summary>The interfaces of a pod's guest, and those of the namespace that they are joined to; null for others.</summary>
-    private static ArrivingNetwork? Join(string? space, IReadOnlyList<string> words)
+    private static ArrivingNetwork? Join(string? space, SandboxFolder? sandbox, IReadOnlyList<string> words)
     {
         List<(string Name, uint Mtu)> taps = Tails(words, PodWord).ConvertAll(w =>
         {
@@ -128,8 +136,8 @@ internal static class ArriveCommand
             return null;
         }
 
-        string folder = Tails(words, FolderWord).FirstOrDefault() ?? throw CliException.Usage($"{FolderWord} is missing");
-        return ArrivingNetwork.Start(space ?? throw CliException.Usage($"{SpaceWord} is missing"), folder, taps);
+        return ArrivingNetwork.Start(
+            space ?? throw CliException.Usage($"{SpaceWord} is missing"), sandbox ?? throw CliException.Usage($"{FolderWord} is missing"), taps);
     }
 
     private static void Keep(ArrivingNetwork? network)

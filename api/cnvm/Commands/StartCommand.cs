@@ -36,17 +36,18 @@ internal static class StartCommand
     }
 
     /// <summary>Starts a VMM without a VM; returns the path of its API socket once it answers, and the process, which is the caller's.</summary>
+    /// <param name="apiSocket">Path of its API socket; null for the usual one.</param>
     /// <param name="space">Path of the network namespace that it runs in; null for this process's own.</param>
     /// <exception cref="CliException">The name is not valid or taken, or it does not start.</exception>
     /// <exception cref="LinuxException">There is no such namespace, or it cannot be entered.</exception>
-    public static (string Socket, DetachedProcess Process) StartEmpty(string name, string? space)
+    public static (string Socket, DetachedProcess Process) StartEmpty(string name, string? apiSocket, string? space)
     {
         if (!VmRegistry.IsValidName(name))
         {
             throw CliException.Usage($"'{name}' is no name for a VM");
         }
 
-        string socket = VmRegistry.SocketPathOf(name);
+        string socket = apiSocket ?? VmRegistry.SocketPathOf(name);
         (DetachedProcess process, _) = Launch(name, socket, [Flags.Name, name, Flags.ApiSocket, socket], boots: false, DefaultTimeout, space);
         return (socket, process);
     }

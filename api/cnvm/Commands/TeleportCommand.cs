@@ -4,6 +4,7 @@ using Cnvm.Api.Registry;
 using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 using Cnvm.Linux;
+using Cnvm.Sandbox.Machine;
 using Cnvm.Vmm;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Migration;
@@ -47,7 +48,7 @@ internal static class TeleportCommand
         // Where they are of another namespace, nobody looks for their bridges.
         Dictionary<string, string> bridges = space is null ? Bridges(info.Config) : [];
         using SshCommand arrival = ssh.Start(
-            ["__arrive", name, .. Files(info.Config), .. Places(info.Config, invocation.Value("--disks")), .. Taps(bridges), .. networks, .. Listening(direct, invocation)]);
+            ["__arrive", name, .. Files(info.Config), .. Places(info.Config, invocation.Value("--disks")), .. Taps(bridges), .. networks, .. Sandbox(info.Config), .. Listening(direct, invocation)]);
         string socket = AwaitReady(arrival, host, bridges);
         using SshTunnel? tunnel = direct is null ? new SshTunnel(ssh, socket) : null;
         byte[] request = JsonObject.Write(json =>
@@ -93,6 +94,13 @@ internal static class TeleportCommand
     private static IEnumerable<string> Files(VmConfig config) =>
         ((ReadOnlySpan<string?>)[config.Payload?.Kernel, config.Payload?.Initramfs, config.Payload?.Firmware]).ToArray()
             .Where(f => f is not null).Select(f => ArriveCommand.FileWord + f);
+
+    /// <summary>The folder of a sandbox, where its agent's socket and what it shares with its guest are; nothing for other VMs.</summary>
+    private static IEnumerable<string> Sandbox(VmConfig config) =>
+        (config.Fs ?? []).FirstOrDefault(f => f.Tag == GuestPaths.SharedTag) is { Path: { } shared } && Path.GetDirectoryName(shared) is { } path
+        && SandboxFolder.Of(path) is var folder && folder.Shared == shared && folder.VsockSocket == config.Vsock?.Socket
+            ? [ArriveCommand.FolderWord + folder.Path]
+            : [];
 
     private static IEnumerable<string> Places(VmConfig config, string? folder) => folder is null ? [] : (config.Disks ?? []).Where(d => !d.VhostUser).Select(
         d => $"{ArriveCommand.DiskWord}{d.Id}@{Path.Combine(folder, Path.GetFileName(d.Path!))}");

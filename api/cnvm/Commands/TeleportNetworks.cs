@@ -30,14 +30,7 @@ internal static class TeleportNetworks
         }
 
         List<string> words = [ArriveCommand.SpaceWord + space];
-        if (pods.Count > 0)
-        {
-            string folder = Path.GetDirectoryName(config.Vsock?.Socket)
-                ?? throw new CliException(ExitCode.Failure, $"{vm} has interfaces of a pod ({pods[0].Tap}) and no vsock, by which a pod's folder is known");
-            words.Add(ArriveCommand.FolderWord + folder);
-            words.AddRange(pods.ConvertAll(n => string.Create(CultureInfo.InvariantCulture, $"{ArriveCommand.PodWord}{n.Mtu ?? 0}@{n.Tap}")));
-        }
-
+        words.AddRange(pods.ConvertAll(n => string.Create(CultureInfo.InvariantCulture, $"{ArriveCommand.PodWord}{n.Mtu ?? 0}@{n.Tap}")));
         return words;
     }
 

@@ -81,6 +81,8 @@ public sealed class PodTeleport(SoftHostFixture fixture, SandboxFixture sandboxe
             (int longest, int answers) = await third.MarkAsync();
             output.WriteLine($"{answers} answers during the move, longest time without one {longest} ms");
             await using SandboxVm moving = await SandboxVm.AttachAsync(arrived);
+            await moving.PauseAsync();
+            await moving.ResumeAsync();
             Container there2 = moving.OpenContainer("web", sandboxes.Rootfs, first);
             Assert.Equal("written", await AskAsync(there2, "cat /root-file"));
             Assert.Contains("awk", await AskAsync(there2, "cat /proc/1/cmdline | tr '\\0' ' '"), StringComparison.Ordinal);
@@ -93,7 +95,7 @@ public sealed class PodTeleport(SoftHostFixture fixture, SandboxFixture sandboxe
         {
             await Host.CleanUpAsync(async () =>
             {
-                await Host.RunAsync($"CNVM_RUNTIME_DIR={arrived} {Shell.Quote(SandboxFixture.Cli)} shutdown-vmm pod");
+                await Host.RunAsync($"{Shell.Quote(SandboxFixture.Cli)} --api-socket {arrived}/api.sock shutdown-vmm");
             });
         }
 

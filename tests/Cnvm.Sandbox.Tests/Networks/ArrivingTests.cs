@@ -1,3 +1,4 @@
+using Cnvm.Sandbox.Machine;
 using Cnvm.Sandbox.Networks;
 using Cnvm.Sandbox.Tests.Support;
 
@@ -12,6 +13,8 @@ public sealed class ArrivingTests : IDisposable
     private static readonly (string, uint)[] Taps = [("cnvmpod0", 1400)];
     private readonly string _folder = Directory.CreateTempSubdirectory("cnvm-arriving").FullName;
 
+    private SandboxFolder Folder => SandboxFolder.Of(_folder);
+
     public void Dispose()
     {
         if (Directory.Exists(_folder))
@@ -24,7 +27,7 @@ public sealed class ArrivingTests : IDisposable
     public void It_is_joined_whenever_its_vmm_makes_its_interfaces_and_stays_so()
     {
         using var pod = new PodNamespace(Veth);
-        using (ArrivingNetwork network = ArrivingNetwork.Start(pod.File, _folder, Taps))
+        using (ArrivingNetwork network = ArrivingNetwork.Start(pod.File, Folder, Taps))
         {
             // The VMM tries whether it can, and lets go.
             for (int i = 0; i < 3; i++)
@@ -51,22 +54,21 @@ public sealed class ArrivingTests : IDisposable
     public void What_does_not_fit_is_refused_and_nothing_is_made()
     {
         using var pod = new PodNamespace(Veth);
-        (string Path, string Folder, (string, uint)[] Taps, string Says)[] wrong =
+        (string Path, (string, uint)[] Taps, string Says)[] wrong =
         [
-            ("/run/netns/no-such-namespace", _folder, Taps, "there is no network namespace /run/netns/no-such-namespace"),
-            (pod.File, _folder + "/missing", Taps, $"there is no folder {_folder}/missing"),
-            (pod.File, _folder, [.. Taps, ("cnvmpod1", 0)], "the guest has 2 network interfaces, and"),
-            (pod.File, _folder, [("cnvmpod0", 1500)], "interface eth0 has an MTU of 1400, and the guest's sends packets of up to 1500 bytes"),
+            ("/run/netns/no-such-namespace", Taps, "there is no network namespace /run/netns/no-such-namespace"),
+            (pod.File, [.. Taps, ("cnvmpod1", 0)], "the guest has 2 network interfaces, and"),
+            (pod.File, [("cnvmpod0", 1500)], "interface eth0 has an MTU of 1400, and the guest's sends packets of up to 1500 bytes"),
         ];
-        foreach ((string path, string folder, (string, uint)[] taps, string says) in wrong)
+        foreach ((string path, (string, uint)[] taps, string says) in wrong)
         {
-            SandboxException refused = Assert.Throws<SandboxException>(() => ArrivingNetwork.Start(path, folder, taps));
+            SandboxException refused = Assert.Throws<SandboxException>(() => ArrivingNetwork.Start(path, Folder, taps));
             Assert.Contains(says, refused.Message, StringComparison.Ordinal);
             Assert.Empty(pod.Redirected);
         }
 
         pod.Tc("qdisc add dev eth0 ingress");
-        SandboxException taken = Assert.Throws<SandboxException>(() => ArrivingNetwork.Start(pod.File, _folder, Taps));
+        SandboxException taken = Assert.Throws<SandboxException>(() => ArrivingNetwork.Start(pod.File, Folder, Taps));
         Assert.Contains("tc qdisc delete dev eth0 ingress", taken.Message, StringComparison.Ordinal);
         Assert.Equal("eth0", Assert.Single(pod.Redirected));
     }
@@ -76,11 +78,11 @@ public sealed class ArrivingTests : IDisposable
     {
         using var pod = new PodNamespace(Veth);
         using var other = new PodNamespace(Veth);
-        using (ArrivingNetwork network = ArrivingNetwork.Start(pod.File, _folder, Taps))
+        using (ArrivingNetwork network = ArrivingNetwork.Start(pod.File, Folder, Taps))
         {
             pod.Ip(AddTap);
             Await(pod, "cnvmpod0", "eth0");
-            SandboxException refused = Assert.Throws<SandboxException>(() => ArrivingNetwork.Start(other.File, _folder, Taps));
+            SandboxException refused = Assert.Throws<SandboxException>(() => ArrivingNetwork.Start(other.File, Folder, Taps));
             Assert.Contains($"in network namespace {pod.File}", refused.Message, StringComparison.Ordinal);
             Assert.Empty(other.Redirected);
         }
@@ -89,7 +91,7 @@ public sealed class ArrivingTests : IDisposable
         Assert.Empty(Directory.GetFiles(_folder));
 
         // A VMM that never makes its interfaces is said.
-        using ArrivingNetwork missing = ArrivingNetwork.Start(other.File, _folder, Taps);
+        using ArrivingNetwork missing = ArrivingNetwork.Start(other.File, Folder, Taps);
         SandboxException nobody = Assert.Throws<SandboxException>(missing.Keep);
         Assert.Contains($"not in network namespace {other.File}", nobody.Message, StringComparison.Ordinal);
     }
