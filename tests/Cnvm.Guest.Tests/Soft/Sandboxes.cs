@@ -1,4 +1,5 @@
 using Cnvm.Linux;
+using Cnvm.Nested;
 using Cnvm.Sandbox;
 
 namespace Cnvm.Guest.Tests.Soft;
@@ -15,11 +16,13 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         await using (SandboxVm sandbox = await SandboxVm.StartAsync(options))
         {
             Container container = await sandbox.CreateContainerAsync(
-                "first", new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", "cat; echo problem >&2; echo x >/made; cat /made; exit 42"])));
+                "first", new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", "cat; cat /tmp/copied; echo problem >&2; echo x >/made; cat /made; exit 42"])));
+            File.WriteAllText(fixture.PathOf("copied"), "copied\n");
+            await sandbox.CopyToGuestAsync(fixture.PathOf("copied"), "/run/kata-containers/overlays/first/rootfs/tmp/copied");
             await container.StartAsync();
             await container.Process.StandardInput.WriteAsync("input\n"u8.ToArray());
             await container.Process.StandardInput.DisposeAsync();
-            Assert.Equal("input\nx\n", await new StreamReader(container.Process.StandardOutput).ReadToEndAsync());
+            Assert.Equal("input\ncopied\nx\n", await new StreamReader(container.Process.StandardOutput).ReadToEndAsync());
             Assert.Equal("problem\n", await new StreamReader(container.Process.StandardError).ReadToEndAsync());
             Assert.Equal(42, await container.Process.WaitAsync());
             await container.RemoveAsync();
@@ -209,6 +212,32 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
                 SandboxFixture.Cli, "input\n", "run", "-i", "--hypervisor", "soft", fixture.Rootfs, "sh", "-c", "echo hello; cat; echo error >&2; exit 42"));
         (int exitCode, _, string error) = fixture.Run(SandboxFixture.Cli, null, "run", "--hypervisor", "soft", fixture.Rootfs, "nosuch");
         Assert.Equal((127, true), (exitCode, error.Contains("nosuch", StringComparison.Ordinal)));
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(fixture.Runtime, "sandboxes")));
+    }
+
+    [SkippableFact]
+    public async Task Cnvm_run_gives_a_terminal_with_the_size_of_the_outer_one()
+    {
+        const string Script = "/usr/bin/script";
+        SandboxFixture.SkipWithout(SandboxFixture.Cli, Script);
+        string command = "while [ \"$(stty size)\" != '41 99' ]; do sleep 0.1; done; echo ready; read word; echo got $word; exit 5";
+        string inner = $"stty rows 41 cols 99; {Shell.Quote(SandboxFixture.Cli)} run -it --hypervisor soft {fixture.Rootfs} sh -c {Shell.Quote(command)}";
+        using System.Diagnostics.Process process = fixture.Start(Script, "--quiet", "--return", "--command", inner, "/dev/null");
+        var output = process.StandardOutput;
+        string said = "";
+        while (!said.Contains("got a-word", StringComparison.Ordinal))
+        {
+            string line = await output.ReadLineAsync().WaitAsync(GuestVm.Patience) ?? throw new InvalidDataException($"it has ended: {said}");
+            said += line + "\n";
+            if (line.StartsWith("ready", StringComparison.Ordinal))
+            {
+                await process.StandardInput.WriteAsync("a-word\n");
+                await process.StandardInput.FlushAsync();
+            }
+        }
+
+        await process.WaitForExitAsync().WaitAsync(GuestVm.Patience);
+        Assert.Equal(5, process.ExitCode);
         Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(fixture.Runtime, "sandboxes")));
     }
 
