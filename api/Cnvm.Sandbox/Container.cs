@@ -13,13 +13,15 @@ public sealed class Container
 {
     private readonly AgentConnection _agent;
     private readonly ContainerPlace _place;
+    private readonly ContainerDisks? _disks;
     private readonly OciProcess _first;
     private readonly string _rootfs;
 
-    internal Container(AgentConnection agent, string id, ContainerPlace place, OciProcess first, string rootfs)
+    internal Container(AgentConnection agent, string id, ContainerPlace place, OciProcess first, string rootfs, ContainerDisks? disks = null)
     {
         _agent = agent;
         _place = place;
+        _disks = disks;
         _first = first;
         _rootfs = rootfs;
         Id = id;
@@ -87,6 +89,10 @@ public sealed class Container
     {
         await _agent.CallAsync<RemoveContainerRequest, Empty>(AgentService.RemoveContainer, new RemoveContainerRequest { ContainerId = Id }, cancellation).ConfigureAwait(false);
         _place.Remove();
+        if (_disks is not null)
+        {
+            await _disks.RemoveAsync(cancellation).ConfigureAwait(false);
+        }
     }
 
     private async Task<SandboxProcess> ExecAsync(string id, OciProcess process, CancellationToken cancellation)

@@ -8,6 +8,9 @@ public sealed record ContainerOptions(ContainerRootfs Rootfs, ProcessOptions Pro
     /// <summary>Files and folders of the host that it has.</summary>
     public IReadOnlyList<ContainerVolume> Volumes { get; init; } = [];
 
+    /// <summary>Disks that it has for itself.</summary>
+    public IReadOnlyList<ContainerDisk> Disks { get; init; } = [];
+
     /// <summary>Its host name; null for the sandbox's.</summary>
     public string? Hostname { get; init; }
 

@@ -18,7 +18,7 @@ public sealed partial class SandboxVm
     public Task<Container> CreateContainerAsync(string id, ContainerOptions options, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return CreateAsync(id, SpecDefaults.Make(options), options.Rootfs, options.Volumes, cancellation);
+        return CreateAsync(id, SpecDefaults.Make(options), options.Rootfs, options.Volumes, options.Disks, cancellation);
     }
 
     /// <summary>Makes a container from an OCI bundle's configuration. Namespaces that name a path of the host are the guest's own; mounts that name a file or folder of the host bring it along.</summary>
@@ -31,7 +31,7 @@ public sealed partial class SandboxVm
         string id, ReadOnlyMemory<byte> configJson, ContainerRootfs rootfs, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(rootfs);
-        return CreateAsync(id, SpecReader.Read(configJson), rootfs, [], cancellation);
+        return CreateAsync(id, SpecReader.Read(configJson), rootfs, [], [], cancellation);
     }
 
     /// <summary>
@@ -45,7 +45,7 @@ public sealed partial class SandboxVm
         _agent, id, new ContainerPlace(_options, _folder, id), SpecDefaults.FirstProcess(first, rootfs), rootfs);
 
     private async Task<Container> CreateAsync(
-        string id, Spec spec, ContainerRootfs rootfs, IReadOnlyList<ContainerVolume> volumes, CancellationToken cancellation)
+        string id, Spec spec, ContainerRootfs rootfs, IReadOnlyList<ContainerVolume> volumes, IReadOnlyList<ContainerDisk> disks, CancellationToken cancellation)
     {
         if (id.Length is 0 or > MaxContainerName || !char.IsAsciiLetterOrDigit(id[0]) || !id.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_'))
         {
@@ -60,19 +60,28 @@ public sealed partial class SandboxVm
 
         var place = new ContainerPlace(_options, _folder, id);
         place.Claim();
+        var plugged = new ContainerDisks(_api, id);
         try
         {
             string root = place.AddRootfs(rootfs);
             Spec inGuest = GuestSpec.Of(spec, root, rootfs.Access == RootfsAccess.ReadOnly, place, id, volumes);
+            foreach (ContainerDisk disk in disks)
+            {
+                (Storage storage, Mount mount) = await plugged.AddAsync(disk, cancellation).ConfigureAwait(false);
+                place.Storages.Add(storage);
+                inGuest = inGuest with { Mounts = [.. inGuest.Mounts, mount] };
+            }
+
             await _agent.CallAsync<CreateContainerRequest, Empty>(
                 AgentService.CreateContainer,
                 new CreateContainerRequest { ContainerId = id, ExecId = id, Storages = place.Storages, Oci = inGuest },
                 cancellation).ConfigureAwait(false);
-            return new Container(_agent, id, place, process, rootfs.Path);
+            return new Container(_agent, id, place, process, rootfs.Path, plugged);
         }
         catch
         {
             place.Remove();
+            await plugged.GiveUpAsync().ConfigureAwait(false);
             throw;
         }
     }

@@ -13,7 +13,7 @@ public sealed partial class SandboxVm
     private const int MaxNameLength = 63;
     private const int SeedBytes = 64;
     private static readonly TimeSpan FirstRetry = TimeSpan.FromMilliseconds(2);
-    private static readonly TimeSpan LongestRetry = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan LongestRetry = TimeSpan.FromMilliseconds(10);
 
     /// <summary>Starts a sandbox, or has one go on from a template; returns when its agent takes containers.</summary>
     /// <exception cref="SandboxException">It cannot be started; nothing is left of it. The message has what the VMM and the guest said.</exception>

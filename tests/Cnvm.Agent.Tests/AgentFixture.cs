@@ -13,6 +13,9 @@ namespace Cnvm.Agent.Tests;
 public sealed class AgentFixture : IAsyncLifetime
 {
     private const int LogBytes = 1 << 16;
+
+    // What Linux gives the first process of a machine.
+    private const string Limit = "--nofile=1024:4096";
     private readonly string _folder = Directory.CreateTempSubdirectory("cnvm-agent-").FullName;
     private readonly System.Text.StringBuilder _log = new();
     private string? _groups;
@@ -38,6 +41,9 @@ public sealed class AgentFixture : IAsyncLifetime
             }
         }
     }
+
+    /// <summary>Descriptors that the agent has.</summary>
+    public int Descriptors => Directory.GetFiles($"/proc/{_process!.Id}/fd").Length;
 
     /// <summary>Where the containers' control groups are.</summary>
     public string Groups => _groups!;
@@ -67,7 +73,7 @@ public sealed class AgentFixture : IAsyncLifetime
         }
 
         string socket = Path.Combine(_folder, "agent.sock");
-        var start = new ProcessStartInfo("unshare", ["--mount", "--net", "--uts", "--", Program, "--listen", $"unix:{socket}", "--control-group", _groups!])
+        var start = new ProcessStartInfo("unshare", ["--mount", "--net", "--uts", "--", "prlimit", Limit, Program, "--listen", $"unix:{socket}", "--control-group", _groups!])
         {
             RedirectStandardError = true,
         };

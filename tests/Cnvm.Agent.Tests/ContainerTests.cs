@@ -190,6 +190,42 @@ public sealed class ContainerTests(AgentFixture agent) : IClassFixture<AgentFixt
     }
 
     [SkippableFact]
+    public async Task Thousands_of_processes_that_are_killed_come_and_go()
+    {
+        const int AtOnce = 8;
+        const int Rounds = 300;
+        const int MostDescriptors = 200;
+        TestContainer[] pod = [Make(), Make()];
+        foreach (TestContainer container in pod)
+        {
+            await container.CreateAsync(container.Spec("echo up; exec sleep 100000"));
+            await container.StartAsync();
+            await container.ReadUntilAsync("up");
+        }
+
+        for (int round = 0; round < Rounds; round++)
+        {
+            int number = round;
+            await Task.WhenAll(Enumerable.Range(0, AtOnce).Select(i => KillOneAsync(pod[i % pod.Length], $"p{number}-{i}")));
+        }
+
+        Assert.InRange(agent.Descriptors, 1, MostDescriptors);
+        foreach (TestContainer container in pod)
+        {
+            Assert.Single(File.ReadAllLines($"{agent.Groups}/{container.Id}/cgroup.procs"));
+            Assert.Equal((3, "still\n", ""), await container.ExecuteToEndAsync("last", "echo still; exit 3"));
+            await container.RemoveAsync();
+        }
+
+        static async Task KillOneAsync(TestContainer container, string name)
+        {
+            await container.ExecuteAsync(name, TestContainer.Process("") with { Args = ["/bin/sleep", "1000"] });
+            await container.SignalAsync(9, name);
+            Assert.Equal((137, "", ""), await container.EndAsync(name));
+        }
+    }
+
+    [SkippableFact]
     public async Task Terminals_have_a_size_and_a_console()
     {
         TestContainer container = Make();

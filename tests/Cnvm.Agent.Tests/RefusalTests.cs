@@ -6,6 +6,7 @@ namespace Cnvm.Agent.Tests;
 /// <summary>What is wrong is answered, and leaves nothing.</summary>
 public sealed class RefusalTests(AgentFixture agent) : IClassFixture<AgentFixture>
 {
+    private static readonly Hook[] OneHook = [new Hook { Path = "/bin/hook" }];
     private static int s_number;
 
     public static TheoryData<string, string> Specifications() => new()
@@ -15,7 +16,12 @@ public sealed class RefusalTests(AgentFixture agent) : IClassFixture<AgentFixtur
         { "args", "process.args is empty" },
         { "program", "executable file not found" },
         { "directory", "Permission denied" },
-        { "hook", "hooks.prestart (/bin/hook)" },
+        { "prestart", "hooks.prestart (/bin/hook)" },
+        { "createRuntime", "hooks.createRuntime (/bin/hook)" },
+        { "createContainer", "hooks.createContainer (/bin/hook)" },
+        { "startContainer", "hooks.startContainer (/bin/hook)" },
+        { "poststart", "hooks.poststart (/bin/hook)" },
+        { "poststop", "hooks.poststop (/bin/hook)" },
         { "user-namespace", "namespaces of type user" },
         { "limit", "RLIMIT_NONSENSE" },
         { "mount", "/mnt" },
@@ -111,7 +117,12 @@ public sealed class RefusalTests(AgentFixture agent) : IClassFixture<AgentFixtur
         "args" => s with { Process = s.Process! with { Args = [] } },
         "program" => s with { Process = s.Process! with { Args = ["no-such-program"] } },
         "directory" => s with { Process = s.Process! with { Args = ["/etc"] } },
-        "hook" => s with { Hooks = new Hooks { Prestart = [new Hook { Path = "/bin/hook" }] } },
+        "prestart" => s with { Hooks = new Hooks { Prestart = OneHook } },
+        "createRuntime" => s with { Hooks = new Hooks { CreateRuntime = OneHook } },
+        "createContainer" => s with { Hooks = new Hooks { CreateContainer = OneHook } },
+        "startContainer" => s with { Hooks = new Hooks { StartContainer = OneHook } },
+        "poststart" => s with { Hooks = new Hooks { Poststart = OneHook } },
+        "poststop" => s with { Hooks = new Hooks { Poststop = OneHook } },
         "user-namespace" => s with { Linux = s.Linux! with { Namespaces = [.. s.Linux.Namespaces, new LinuxNamespace { Type = "user" }] } },
         "limit" => s with { Process = s.Process! with { Rlimits = [new POSIXRlimit { Type = "RLIMIT_NONSENSE" }] } },
         "mount" => s with { Mounts = [.. s.Mounts, new Mount { Destination = "/mnt", Type = "no-such-file-system", Source = "x" }] },

@@ -191,6 +191,7 @@ public sealed class RequestTests : IDisposable
     [InlineData("teleport me@there --name web --direct tcp:there --tls /t")]
     [InlineData("teleport me@there --name web --direct tcp:there:7000")]
     [InlineData("teleport me@there --name web --tls /t")]
+    [InlineData("teleport me@there --name web --netns pod --direct tcp:there:7000 --tls /t")]
     [InlineData("migrate")]
     [InlineData("migrate unix:/s --downtime soon")]
     [InlineData("migrate unix:/s --bandwidth much")]
@@ -206,6 +207,25 @@ public sealed class RequestTests : IDisposable
         Assert.Equal(2, result.ExitCode);
         Assert.StartsWith("cnvm: ", result.Error, StringComparison.Ordinal);
         Assert.Empty(vmm.Requests);
+    }
+
+    [Fact]
+    public void A_pods_vm_moves_into_a_network_namespace_only()
+    {
+        using var vmm = new FakeVmm(
+            Socket, FakeVmm.Answer(200, """{"config":{"payload":{"kernel":"/k"},"net":[{"tap":"cnvmpod0"},{"tap":"cnvmpod1","mtu":1400}],"vsock":{"cid":3,"socket":"/run/pod/vsock.sock"},"fs":[{"tag":"kataShared","path":"/run/pod/shared"}]},"state":"Running","memory_actual_size":1}"""));
+        string[] teleport = ["--api-socket", Socket, "teleport", "me@there", "--name", "web", "--dry-run"];
+        CliResult refused = _cli.Run(teleport);
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Contains("has network interfaces (cnvmpod0, cnvmpod1) in a network namespace of its own: say with --netns which one of me@there", refused.Error, StringComparison.Ordinal);
+
+        // What is called as ssh writes down what is to be run there.
+        string ssh = Path.Combine(_cli.Folder, "ssh");
+        File.WriteAllText(ssh, $"#!/bin/sh\nfor word; do :; done\necho \"$word\" >{_cli.Folder}/said\n");
+        File.SetUnixFileMode(ssh, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        Assert.Equal(1, _cli.Run([.. teleport, "--netns", "pod", "--ssh", ssh]).ExitCode);
+        Assert.EndsWith("'netns:pod' 'pod:0@cnvmpod0' 'pod:1400@cnvmpod1' 'folder:/run/pod'\n", File.ReadAllText(Path.Combine(_cli.Folder, "said")), StringComparison.Ordinal);
+        Assert.All(vmm.Requests, r => Assert.StartsWith("GET ", r, StringComparison.Ordinal));
     }
 
     [Theory]

@@ -119,8 +119,8 @@ public sealed class AgentMessageTests
             },
             "0A1F" + "0A0164" + "12016E" + "1A08" + "0801" + "120161" + "1A016D" + "20DC0B" + "2A0168" + "320170" + "3A0174" + "408001");
         AssertBytes(
-            new UpdateRoutesRequest { Routes = new Routes { Items = [new Route { Dest = "d", Gateway = "g", Device = "v", Source = "s", Scope = 253, Family = IPFamily.V6, Flags = 4 }] } },
-            "0A15" + "0A13" + "0A0164" + "120167" + "1A0176" + "220173" + "28FD01" + "3001" + "3804");
+            new UpdateRoutesRequest { Routes = new Routes { Items = [new Route { Dest = "d", Gateway = "g", Device = "v", Source = "s", Scope = 253, Family = IPFamily.V6, Flags = 4, Metric = 7 }] } },
+            "0A18" + "0A16" + "0A0164" + "120167" + "1A0176" + "220173" + "28FD01" + "3001" + "3804" + "A00607");
         AssertBytes(
             new AddARPNeighborsRequest
             {

@@ -33,4 +33,8 @@ public sealed partial record Route
     /// <summary>The kernel's flags (RTNH_F_*).</summary>
     [ProtoMember(7)]
     public uint Flags { get; init; }
+
+    /// <summary>Of several routes to a destination the one with the smallest is taken; 0 for the kernel's choice. cnvm's own: Kata's agent passes it over.</summary>
+    [ProtoMember(100)]
+    public uint Metric { get; init; }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
+using System.Text.Json;
 
 namespace Cnvm.Sandbox.Machine;
 
@@ -37,6 +38,23 @@ internal sealed class VmmApi(string socketPath)
         catch (SocketException e)
         {
             throw VmmProcess.Gone($"the VMM does not answer at {socketPath}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Adds a device to a guest that runs.</summary>
+    /// <returns>Its place on the guest's bus, for the agent.</returns>
+    /// <exception cref="SandboxException">The VMM refuses, or is not there.</exception>
+    public async Task<string> PlugAsync(string endpoint, string body, CancellationToken cancellation)
+    {
+        byte[] answer = await CallAsync("PUT", endpoint, body, cancellation).ConfigureAwait(false);
+        try
+        {
+            using JsonDocument said = JsonDocument.Parse(answer);
+            return said.RootElement.GetProperty("bdf").GetString()!.Split(':')[^1];
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or NullReferenceException)
+        {
+            throw new SandboxException(SandboxErrorKind.Refused, $"the VMM does not say where it has added a device ({endpoint}): {e.Message}", e);
         }
     }
 

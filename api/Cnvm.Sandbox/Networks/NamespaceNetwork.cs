@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Cnvm.Agent.Protocol;
 using Cnvm.Linux;
@@ -34,6 +33,52 @@ internal sealed class NamespaceNetwork
         _survey = survey;
         _interfaces = [.. survey.Interfaces];
     }
+
+    /// <summary>For a guest that comes from another host with its interfaces, addresses and routes as they are. Nothing is made yet.</summary>
+    /// <param name="path">Of the namespace that is to be its own here.</param>
+    /// <param name="taps">Of its configuration, in order: names of TAP interfaces, and bytes of the largest packets (0: not said).</param>
+    /// <param name="folder">Of the sandbox here.</param>
+    /// <exception cref="SandboxException">The namespace is missing or another sandbox's, or its interfaces do not fit the guest's.</exception>
+    /// <exception cref="LinuxException">It cannot be entered, or its traffic not be redirected.</exception>
+    public static NamespaceNetwork ForArrival(string path, IReadOnlyList<(string Name, uint Mtu)> taps, SandboxFolder folder)
+    {
+        string identity = NetworkNamespaces.IdentityOf(path) ?? throw new SandboxException(SandboxErrorKind.NotFound, $"there is no network namespace {path}");
+        if (File.Exists(folder.NetworkRecord) && File.ReadAllLines(folder.NetworkRecord) is { Length: > RecordHeadLines } record
+            && record[1] != identity && NetworkNamespaces.IdentityOf(record[0]) == record[1])
+        {
+            throw new SandboxException(SandboxErrorKind.AlreadyExists, $"the sandbox's folder {folder.Path} is that of a sandbox in network namespace {record[0]}");
+        }
+
+        var network = new NamespaceNetwork(path, identity, NamespaceSurvey.Read(path));
+        List<PodInterface> interfaces = network._interfaces;
+        if (interfaces.Count != taps.Count)
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Invalid,
+                string.Create(CultureInfo.InvariantCulture, $"the guest has {taps.Count} network interfaces, and network namespace {path} has {interfaces.Count} for it: they must be as many"));
+        }
+
+        for (int i = 0; i < interfaces.Count; i++)
+        {
+            NetworkLink link = interfaces[i].Link;
+            if (link.Mtu < taps[i].Mtu)
+            {
+                throw new SandboxException(
+                    SandboxErrorKind.Invalid,
+                    string.Create(CultureInfo.InvariantCulture, $"network namespace {path}: interface {link.Name} has an MTU of {link.Mtu}, and the guest's sends packets of up to {taps[i].Mtu} bytes"));
+            }
+
+            interfaces[i] = interfaces[i] with { Tap = taps[i].Name };
+        }
+
+        // Of an arrival that was cut off.
+        Leave(folder);
+        network.TryRedirects();
+        return network;
+    }
+
+    /// <summary>Path of the namespace.</summary>
+    public string Path => _path;
 
     /// <summary>What the guest will have.</summary>
     public IReadOnlyList<PodInterface> Interfaces => _interfaces;
@@ -160,20 +205,15 @@ internal sealed class NamespaceNetwork
     private static async Task<PodInterface> AddAsync(VmmApi api, PodInterface one, CancellationToken cancellation)
     {
         string mtu = one.DeviceMtu is { } bytes ? string.Create(CultureInfo.InvariantCulture, $",\"mtu\":{bytes}") : "";
-        byte[] answer = await api.CallAsync("PUT", "vm.add-net", $$"""{"id":"{{one.Tap}}","tap":"{{one.Tap}}","mac":"{{one.Mac}}"{{mtu}}}""", cancellation).ConfigureAwait(false);
-        try
-        {
-            using JsonDocument said = JsonDocument.Parse(answer);
-            string[] place = said.RootElement.GetProperty("bdf").GetString()!.Split(':');
-            return one with { DevicePath = place[^1] };
-        }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or NullReferenceException)
-        {
-            throw new SandboxException(SandboxErrorKind.Refused, $"the VMM does not say where it has added network interface {one.Tap}: {e.Message}", e);
-        }
+        string place = await api.PlugAsync("vm.add-net", $$"""{"id":"{{one.Tap}}","tap":"{{one.Tap}}","mac":"{{one.Mac}}"{{mtu}}}""", cancellation).ConfigureAwait(false);
+        return one with { DevicePath = place };
     }
 
-    private void Join(SandboxFolder folder)
+    /// <summary>Has traffic go between the namespace's interfaces and the TAP interfaces, which are there.</summary>
+    /// <param name="folder">Of the sandbox; gets the record for <see cref="Leave"/>.</param>
+    /// <exception cref="SandboxException">An interface is another program's already.</exception>
+    /// <exception cref="LinuxException">A TAP interface is missing (ENODEV), or the kernel refuses.</exception>
+    public void Join(SandboxFolder folder)
     {
         var record = new List<string> { _path, _identity };
         NetworkNamespaces.Within(_path, () =>
@@ -185,29 +225,55 @@ internal sealed class NamespaceNetwork
                 int index = tap.Index;
                 tap.Mtu = (int)one.Link.Mtu;
                 tap.BringUp();
-                Redirect(socket, one.Link, index);
+                record.Add(one.Link.Index.ToString(CultureInfo.InvariantCulture));
+                File.WriteAllLines(folder.NetworkRecord, record);
+                if (!TryRedirect(socket, one.Link, index))
+                {
+                    record.RemoveAt(record.Count - 1);
+                    File.WriteAllLines(folder.NetworkRecord, record);
+                    throw Taken(one.Link);
+                }
+
                 TrafficRedirect.Make(socket, index, one.Link.Index);
             }
 
             return _interfaces.Count;
         });
+    }
 
-        void Redirect(RouteSocket socket, NetworkLink link, int tap)
+    /// <returns>False if the interface has an ingress discipline already.</returns>
+    private static bool TryRedirect(RouteSocket socket, NetworkLink from, int to)
+    {
+        try
         {
-            record.Add(link.Index.ToString(CultureInfo.InvariantCulture));
-            File.WriteAllLines(folder.NetworkRecord, record);
-            try
-            {
-                TrafficRedirect.Make(socket, link.Index, tap);
-            }
-            catch (LinuxException e) when (e.Errno == Errno.EEXIST)
-            {
-                record.RemoveAt(record.Count - 1);
-                File.WriteAllLines(folder.NetworkRecord, record);
-                throw new SandboxException(
-                    SandboxErrorKind.AlreadyExists,
-                    $"network namespace {_path}: interface {link.Name} has an ingress queueing discipline, of another sandbox or program; if it is of none that lives, 'tc qdisc delete dev {link.Name} ingress' there removes it", e);
-            }
+            TrafficRedirect.Make(socket, from.Index, to);
+            return true;
+        }
+        catch (LinuxException e) when (e.Errno == Errno.EEXIST)
+        {
+            return false;
         }
     }
+
+    private SandboxException Taken(NetworkLink link) => new(
+        SandboxErrorKind.AlreadyExists,
+        $"network namespace {_path}: interface {link.Name} has an ingress queueing discipline, of another sandbox or program; if it is of none that lives, 'tc qdisc delete dev {link.Name} ingress' there removes it");
+
+    /// <summary>Whether the kernel can redirect what comes to the interfaces, and nobody else does: for a moment it goes to the loopback interface.</summary>
+    private void TryRedirects() => NetworkNamespaces.Within(_path, () =>
+    {
+        const int Loopback = 1;
+        using var socket = new RouteSocket();
+        foreach (PodInterface one in _interfaces)
+        {
+            if (!TryRedirect(socket, one.Link, Loopback))
+            {
+                throw Taken(one.Link);
+            }
+
+            TrafficRedirect.Remove(socket, one.Link.Index);
+        }
+
+        return _interfaces.Count;
+    });
 }

@@ -14,8 +14,10 @@ namespace Cnvm.Sandbox.Networks;
 internal sealed record NamespaceSurvey(IReadOnlyList<PodInterface> Interfaces, IReadOnlyList<Route> Routes, IReadOnlyList<ARPNeighbor> Neighbours)
 {
     public const int MostInterfaces = 16;
-    private const int MostEntries = 4096;
-    private const string TapPrefix = "cnvmpod";
+    public const int MostEntries = 4096;
+
+    /// <summary>How names of the VMM's TAP interfaces begin.</summary>
+    public const string TapPrefix = "cnvmpod";
     private const byte KernelOrigin = 2;
     private const byte RouterOrigin = 9;
     private const byte Unicast = 1;
@@ -76,7 +78,7 @@ internal sealed record NamespaceSurvey(IReadOnlyList<PodInterface> Interfaces, I
 
         return new NamespaceSurvey(
             interfaces,
-            [.. Best(routes.FindAll(r => IsWanted(path, r, addresses) && names.ContainsKey(r.Link))).Select(r => Write(r, names[r.Link]))],
+            [.. routes.Where(r => IsWanted(path, r, addresses) && names.ContainsKey(r.Link)).DistinctBy(KeyOf).Select(r => Write(r, names[r.Link]))],
             [.. neighbours.Where(n => n.IsPermanent && n.HardwareAddress.Length > 0 && names.ContainsKey(n.Link)).Select(n => Write(n, names[n.Link]))]);
     }
 
@@ -116,21 +118,8 @@ internal sealed record NamespaceSurvey(IReadOnlyList<PodInterface> Interfaces, I
                 $"network namespace {path}: the route to {route} {(route.HasOtherHops ? "has several next hops, or one of another protocol" : "leads to no network (unreachable, blackhole or the like)")}, which a sandbox cannot have");
     }
 
-    /// <summary>The agent's routes have no metrics: of several to a destination the guest gets the one that is used.</summary>
-    private static Dictionary<string, NetworkRoute>.ValueCollection Best(List<NetworkRoute> routes)
-    {
-        var best = new Dictionary<string, NetworkRoute>();
-        foreach (NetworkRoute route in routes)
-        {
-            string destination = $"{route.IsIPv6} {route}";
-            if (!best.TryGetValue(destination, out NetworkRoute? other) || route.Metric < other.Metric)
-            {
-                best[destination] = route;
-            }
-        }
-
-        return best.Values;
-    }
+    /// <summary>Of several routes the kernel has one that it uses first: the others are there for when that one's interface is down, and have other metrics.</summary>
+    private static string KeyOf(NetworkRoute route) => string.Create(CultureInfo.InvariantCulture, $"{route.IsIPv6} {route} {route.Metric}");
 
     private static Route Write(NetworkRoute route, string device) => new()
     {
@@ -141,6 +130,7 @@ internal sealed record NamespaceSurvey(IReadOnlyList<PodInterface> Interfaces, I
         Scope = route.Scope,
         Family = route.IsIPv6 ? IPFamily.V6 : IPFamily.V4,
         Flags = route.Flags,
+        Metric = route.Metric,
     };
 
     private static ARPNeighbor Write(NetworkNeighbour neighbour, string device) => new()

@@ -1,14 +1,18 @@
+using System.Globalization;
 using Cnvm.Api;
 using Cnvm.Api.Registry;
 using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 using Cnvm.Linux;
+using Cnvm.Sandbox.Machine;
+using Cnvm.Sandbox.Networks;
 
 namespace Cnvm.Cli.Commands;
 
 /// <summary>
-/// <c>cnvm __arrive NAME [disk:ID@FILE | file:FILE | tap:NAME | listen:URL | tls:FOLDER]...</c>: the far side of <c>cnvm teleport</c>. Starts a
-/// VMM, has it wait for a VM on a socket of this user, or at a URL with certificates, and says on standard output which files are missing, which
+/// <c>cnvm __arrive NAME [disk:ID@FILE | file:FILE | tap:NAME | netns:PATH | folder:FOLDER | pod:BYTES@TAP | listen:URL | tls:FOLDER]...</c>: the far
+/// side of <c>cnvm teleport</c>. Starts a VMM, in a network namespace if one is named, whose interfaces a pod's are joined to, and with its socket in a sandbox's folder; has it wait for a VM on
+/// a socket of this user, or at a URL with certificates, and says on standard output which files are missing, which
 /// TAP interfaces are in no bridge, where it waits, and in the end that the VM is here. The end of standard input before that ends it all, as far as
 /// it still can be ended.
 /// </summary>
@@ -22,8 +26,12 @@ internal static class ArriveCommand
     public const string DiskWord = "disk:";
     public const string FileWord = "file:";
     public const string TapWord = "tap:";
+    public const string SpaceWord = "netns:";
+    public const string FolderWord = "folder:";
+    public const string PodWord = "pod:";
     public const string ListenWord = "listen:";
     public const string TlsWord = "tls:";
+    private const string NamedSpaces = "/run/netns";
     private const int AskMilliseconds = 10;
     private const int EndMilliseconds = 10_000;
 
@@ -41,7 +49,10 @@ internal static class ArriveCommand
             Stdio.Print(Detached + tap);
         }
 
-        (string api, DetachedProcess process) = StartCommand.StartEmpty(name);
+        string? space = Tails(words, SpaceWord).Select(s => s.Contains('/', StringComparison.Ordinal) ? s : $"{NamedSpaces}/{s}").FirstOrDefault();
+        SandboxFolder? sandbox = Sandbox(words);
+        using ArrivingNetwork? network = Join(space, sandbox, words);
+        (string api, DetachedProcess process) = StartCommand.StartEmpty(name, sandbox?.ApiSocket, space);
         using DetachedProcess owned = process;
         string socket = Path.Combine(VmRegistry.Folder, name + ".in");
         byte[] request = JsonObject.Write(json =>
@@ -101,8 +112,45 @@ internal static class ArriveCommand
             return ExitCode.Failure;
         }
 
+        Keep(network);
+        sandbox?.WritePid(process.Id);
         Stdio.Print(Arrived + VmSummary.AskState(end));
         return ExitCode.Success;
+    }
+
+    /// <summary>The folder that a sandbox has here as where it comes from, so that it is a sandbox here; null for other VMs.</summary>
+    private static SandboxFolder? Sandbox(IReadOnlyList<string> words) => Tails(words, FolderWord).FirstOrDefault() is not { } folder ? null
+        : Directory.Exists(folder) ? SandboxFolder.Of(folder)
+        : throw new CliException(ExitCode.Failure, $"there is no folder {folder}, which the sandbox has where it comes from: make it (mode 700), with what is in its 'shared'");
+
+    /// <summary>The interfaces of a pod's guest, and those of the namespace that they are joined to; null for others.</summary>
+    private static ArrivingNetwork? Join(string? space, SandboxFolder? sandbox, IReadOnlyList<string> words)
+    {
+        List<(string Name, uint Mtu)> taps = Tails(words, PodWord).ConvertAll(w =>
+        {
+            int at = w.IndexOf('@', StringComparison.Ordinal);
+            return (w[(at + 1)..], uint.TryParse(w.AsSpan(0, Math.Max(at, 0)), NumberStyles.None, CultureInfo.InvariantCulture, out uint bytes) ? bytes : 0);
+        });
+        if (taps.Count == 0)
+        {
+            return null;
+        }
+
+        return ArrivingNetwork.Start(
+            space ?? throw CliException.Usage($"{SpaceWord} is missing"), sandbox ?? throw CliException.Usage($"{FolderWord} is missing"), taps);
+    }
+
+    private static void Keep(ArrivingNetwork? network)
+    {
+        try
+        {
+            network?.Keep();
+        }
+        catch (IOException e)
+        {
+            // The guest runs here and cannot go back.
+            Stdio.Error($"cnvm: {e.Message}: the VM is here, and nobody reaches it");
+        }
     }
 
     private static List<string> Tails(IReadOnlyList<string> words, string head) =>

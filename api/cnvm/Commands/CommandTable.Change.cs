@@ -156,6 +156,7 @@ internal static partial class CommandTable
                 new("--keep", null, "the VM stays here too, paused, and its VMM does not end"),
                 new("--name", "NAME", "what to call it there (as here)"),
                 new("--disks", "FOLDER", "where its disks go there (the paths that they have here)"),
+                new(TeleportNetworks.Option, "NAME", "network namespace there for its interfaces: a name or a path (the one cnvm has there)"),
                 new("--ssh", "PROGRAM", "what to use as ssh, with options if need be (ssh)"),
                 new("--remote-cnvm", "PATH", "the program there (cnvm)"),
                 new("--direct", "URL", "move through tcp:HOST:PORT, with TLS, and not through ssh"),
@@ -176,10 +177,14 @@ internal static partial class CommandTable
                 which; what was begun on HOST is taken away again. The files of the disks here stay, and are old once the VM runs there: with --keep the
                 paused VM, too. It cannot go on here then: end its VMM with cnvm shutdown-vmm when all is well there.
 
+                A VM whose TAP interfaces are in a network namespace, as a pod's are, moves with --netns only. A pod's are joined to the
+                interfaces of that namespace, which has as many, in the same order; the guest keeps its addresses and routes.
+
                 Example:
                   cnvm teleport web me@there --disks /srv/vms --dry-run
                   cnvm teleport web me@there --disks /srv/vms
                   cnvm teleport web me@there --disks /srv/vms --direct tcp:there:7000 --tls /etc/cnvm/tls
+                  cnvm teleport pod root@there --netns pod
                 """,
         },
         new("__arrive", "the far side of teleport", ArriveCommand.Run) { Vm = VmUse.None, TakesAnyWords = true, IsHidden = true },

@@ -36,20 +36,24 @@ internal static class StartCommand
     }
 
     /// <summary>Starts a VMM without a VM; returns the path of its API socket once it answers, and the process, which is the caller's.</summary>
+    /// <param name="apiSocket">Path of its API socket; null for the usual one.</param>
+    /// <param name="space">Path of the network namespace that it runs in; null for this process's own.</param>
     /// <exception cref="CliException">The name is not valid or taken, or it does not start.</exception>
-    public static (string Socket, DetachedProcess Process) StartEmpty(string name)
+    /// <exception cref="LinuxException">There is no such namespace, or it cannot be entered.</exception>
+    public static (string Socket, DetachedProcess Process) StartEmpty(string name, string? apiSocket, string? space)
     {
         if (!VmRegistry.IsValidName(name))
         {
             throw CliException.Usage($"'{name}' is no name for a VM");
         }
 
-        string socket = VmRegistry.SocketPathOf(name);
-        (DetachedProcess process, _) = Launch(name, socket, [Flags.Name, name, Flags.ApiSocket, socket], boots: false, DefaultTimeout);
+        string socket = apiSocket ?? VmRegistry.SocketPathOf(name);
+        (DetachedProcess process, _) = Launch(name, socket, [Flags.Name, name, Flags.ApiSocket, socket], boots: false, DefaultTimeout, space);
         return (socket, process);
     }
 
-    private static (DetachedProcess Process, string State) Launch(string name, string socket, List<string> words, bool boots, TimeSpan timeout)
+    private static (DetachedProcess Process, string State) Launch(
+        string name, string socket, List<string> words, bool boots, TimeSpan timeout, string? space = null)
     {
         string program = VmmProgram.Find();
         VmRegistry.EnsureFolder();
@@ -63,7 +67,8 @@ internal static class StartCommand
         var creation = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, Share = FileShare.ReadWrite, UnixCreateMode = OwnerOnly };
         using FileStream output = new(log, creation);
         int descriptor = (int)output.SafeFileHandle.DangerousGetHandle();
-        DetachedProcess process = DetachedProcess.Start(program, [VmmProgram.Name, .. words], descriptor, descriptor);
+        DetachedProcess Begin() => DetachedProcess.Start(program, [VmmProgram.Name, .. words], descriptor, descriptor);
+        DetachedProcess process = space is null ? Begin() : NetworkNamespaces.Within(space, Begin);
         try
         {
             return (process, AwaitState(process, socket, boots, timeout, output));

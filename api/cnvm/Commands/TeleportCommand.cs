@@ -4,6 +4,7 @@ using Cnvm.Api.Registry;
 using Cnvm.Cli.Output;
 using Cnvm.Cli.Parsing;
 using Cnvm.Linux;
+using Cnvm.Sandbox.Machine;
 using Cnvm.Vmm;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Migration;
@@ -36,15 +37,18 @@ internal static class TeleportCommand
             throw CliException.Usage($"--name: '{name}' is no name for a VM");
         }
 
+        string? space = invocation.Value(TeleportNetworks.Option);
         StreamEndpoint? direct = Direct(invocation);
         using CnvmClient client = target.Connect();
         VmInfo info = client.Info();
         bool keeps = invocation.Has("--keep");
         bool onlyChecks = invocation.Has("--dry-run");
         var ssh = new SshTarget(invocation.Value("--ssh") ?? "ssh", host, invocation.Value("--remote-cnvm") ?? "cnvm");
-        Dictionary<string, string> bridges = Bridges(info.Config);
+        List<string> networks = TeleportNetworks.Words(info.Config, space, () => client.Ping().Pid, target.Display, host);
+        // Where they are of another namespace, nobody looks for their bridges.
+        Dictionary<string, string> bridges = space is null ? Bridges(info.Config) : [];
         using SshCommand arrival = ssh.Start(
-            ["__arrive", name, .. Files(info.Config), .. Places(info.Config, invocation.Value("--disks")), .. Taps(bridges), .. Listening(direct, invocation)]);
+            ["__arrive", name, .. Files(info.Config), .. Places(info.Config, invocation.Value("--disks")), .. Taps(bridges), .. networks, .. Sandbox(info.Config), .. Listening(direct, invocation)]);
         string socket = AwaitReady(arrival, host, bridges);
         using SshTunnel? tunnel = direct is null ? new SshTunnel(ssh, socket) : null;
         byte[] request = JsonObject.Write(json =>
@@ -91,6 +95,13 @@ internal static class TeleportCommand
         ((ReadOnlySpan<string?>)[config.Payload?.Kernel, config.Payload?.Initramfs, config.Payload?.Firmware]).ToArray()
             .Where(f => f is not null).Select(f => ArriveCommand.FileWord + f);
 
+    /// <summary>The folder of a sandbox, where its agent's socket and what it shares with its guest are; nothing for other VMs.</summary>
+    private static IEnumerable<string> Sandbox(VmConfig config) =>
+        (config.Fs ?? []).FirstOrDefault(f => f.Tag == GuestPaths.SharedTag) is { Path: { } shared } && Path.GetDirectoryName(shared) is { } path
+        && SandboxFolder.Of(path) is var folder && folder.Shared == shared && folder.VsockSocket == config.Vsock?.Socket
+            ? [ArriveCommand.FolderWord + folder.Path]
+            : [];
+
     private static IEnumerable<string> Places(VmConfig config, string? folder) => folder is null ? [] : (config.Disks ?? []).Where(d => !d.VhostUser).Select(
         d => $"{ArriveCommand.DiskWord}{d.Id}@{Path.Combine(folder, Path.GetFileName(d.Path!))}");
 
@@ -102,6 +113,11 @@ internal static class TeleportCommand
             return Array.Find([TlsOption, RemoteTlsOption, TlsNameOption], invocation.Has) is { } idle
                 ? throw CliException.Usage($"{idle} is for {DirectOption}: ssh has keys of its own")
                 : null;
+        }
+
+        if (invocation.Has(TeleportNetworks.Option))
+        {
+            throw CliException.Usage($"{DirectOption} would go through the network that {TeleportNetworks.Option} names, which is the VM's own: give one of the two");
         }
 
         if (!StreamEndpoint.TryParse(url, out StreamEndpoint? direct) || direct!.Path is not null)

@@ -49,7 +49,7 @@ internal sealed class ContainerProcess : IDisposable
     public bool HasTerminal => _staged.HasTerminal;
 
     /// <summary>Its exit has been told.</summary>
-    public bool IsWaited { get; set; }
+    public bool IsWaited { get; private set; }
 
     /// <summary>It has become its program, or has failed to.</summary>
     public bool IsStarted { get; private set; }
@@ -60,6 +60,16 @@ internal sealed class ContainerProcess : IDisposable
     {
         IsStarted = true;
         _staged.Start();
+    }
+
+    /// <summary>Waits for its end.</summary>
+    /// <returns>As <see cref="Exit"/>.</returns>
+    public async Task<int> WaitAsync(CancellationToken cancellation)
+    {
+        int code = await Exit.WaitAsync(cancellation).ConfigureAwait(false);
+        IsWaited = true;
+        CloseWhenOver();
+        return code;
     }
 
     /// <returns>False if it has ended.</returns>
@@ -74,6 +84,13 @@ internal sealed class ContainerProcess : IDisposable
             : _output;
         byte[] buffer = new byte[most];
         int read = await file.ReadAsync(buffer, cancellation).ConfigureAwait(false);
+        if (read == 0 && !HasTerminal)
+        {
+            // Nobody can write there any more.
+            file.Dispose();
+            CloseWhenOver();
+        }
+
         return buffer.AsMemory(0, read);
     }
 
@@ -121,5 +138,14 @@ internal sealed class ContainerProcess : IDisposable
         _terminal?.Dispose();
         _staged.Orders.Dispose();
         _staged.Reports.Dispose();
+    }
+
+    /// <summary>Of processes that have ended the names are kept for a while, and no descriptors: the kernel gives the first process of a machine 4096.</summary>
+    private void CloseWhenOver()
+    {
+        if (Exit.IsCompleted && _output.IsClosed && _errors is not { IsClosed: false })
+        {
+            CloseInput();
+        }
     }
 }

@@ -18,6 +18,9 @@ internal sealed class WatchedFile : IDisposable
         PipePair.SetNonBlocking(fd);
     }
 
+    /// <summary>It was closed here.</summary>
+    public bool IsClosed => _isClosed;
+
     /// <summary>Reads what is there, or waits for something.</summary>
     /// <returns>0 at the end, and when the file is closed here.</returns>
     /// <exception cref="LinuxException">The file fails.</exception>

@@ -28,6 +28,7 @@ internal sealed class NetworkSetup
     private const ushort RouteDestination = 1;
     private const ushort RouteDevice = 4;
     private const ushort RouteGateway = 5;
+    private const ushort RoutePriority = 6;
     private const ushort RoutePreferredSource = 7;
     private const ushort RouteMetrics = 8;
     private const ushort RouteMtu = 2;
@@ -41,6 +42,7 @@ internal sealed class NetworkSetup
     private const byte Unicast = 1;
     private const byte PermanentAddress = 0x80;
     private const uint OnLink = 4;
+    private const uint DefaultMetric6 = 1024;
     private const byte NoDuplicateDetection = 2;
     private const uint LinkEvents = 1;
     private const int WaitMilliseconds = 10_000;
@@ -157,6 +159,9 @@ internal sealed class NetworkSetup
         }
     }
 
+    /// <summary>A route's metric as <see cref="RouteEntry"/> has it.</summary>
+    public static uint MetricOf(uint priority, bool isIPv6) => isIPv6 && priority == DefaultMetric6 ? 0 : priority;
+
     private static InternetAddress Parse(string text) =>
         InternetAddress.TryParse(text) ?? throw new StageException($"'{text}' is no IP address");
 
@@ -221,7 +226,10 @@ internal sealed class NetworkSetup
                     r.Address(RouteDestination) is { Length: > 0 } to ? string.Create(CultureInfo.InvariantCulture, $"{to}/{r.Byte(1)}") : "",
                     r.Address(RouteGateway),
                     links.FirstOrDefault(l => l.Index == (r.Number(RouteDevice) ?? 0))?.Name ?? "",
-                    r.Address(RoutePreferredSource), r.Byte(6), r.Byte(0) == Inet6, 0)),
+                    r.Address(RoutePreferredSource), r.Byte(6), r.Byte(0) == Inet6, 0)
+                {
+                    Metric = MetricOf(r.Number(RoutePriority) ?? 0, r.Byte(0) == Inet6),
+                }),
         ];
     }
 
@@ -266,12 +274,15 @@ internal sealed class NetworkSetup
         }
 
         int device = route.Device.Length == 0 ? 0 : IndexOf(links, route.Device);
+        // Without one a removal would take any route there.
+        uint priority = route.Metric == 0 && body[0] == Inet6 ? DefaultMetric6 : route.Metric;
         return socket.TryOrder(type, flags, body, m =>
         {
             m = isAnywhere ? m : m.Add(RouteDestination, to!.Bytes.ToArray());
             m = device == 0 ? m : m.Add(RouteDevice, (uint)device);
             m = route.Gateway.Length == 0 ? m : m.Add(RouteGateway, Parse(route.Gateway).Bytes.ToArray());
             m = route.Source.Length == 0 ? m : m.Add(RoutePreferredSource, Parse(route.Source).Bytes.ToArray());
+            m = priority == 0 ? m : m.Add(RoutePriority, priority);
             if (route.Mtu == 0)
             {
                 return m;

@@ -8,4 +8,7 @@ internal sealed record RouteEntry(string Destination, string Gateway, string Dev
 {
     /// <summary>RTNH_F_ bits.</summary>
     public uint Flags { get; init; }
+
+    /// <summary>0: the kernel's choice, which is 0 with IPv4 and 1024 with IPv6, where this is 0 too.</summary>
+    public uint Metric { get; init; }
 }

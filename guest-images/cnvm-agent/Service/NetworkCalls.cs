@@ -40,9 +40,7 @@ internal sealed class NetworkCalls
     private Routes Update(UpdateRoutesRequest request)
     {
         IReadOnlyList<Route> wanted = Bounded(request.Routes?.Items ?? []);
-        _network.ReplaceRoutes([.. wanted.Select(r => new RouteEntry(
-            IsAnywhere(r.Dest) ? "" : r.Dest, r.Gateway, r.Device, r.Source, (byte)r.Scope,
-            r.Family == IPFamily.V6 || r.Dest.Contains(':') || r.Gateway.Contains(':'), 0) { Flags = r.Flags })]);
+        _network.ReplaceRoutes([.. wanted.Select(Read)]);
         return List();
     }
 
@@ -53,6 +51,7 @@ internal sealed class NetworkCalls
             .. _network.Routes().Select(r => new Route
             {
                 Dest = r.Destination, Gateway = r.Gateway, Device = r.Device, Source = r.Source, Scope = r.Scope, Family = r.IsIPv6 ? IPFamily.V6 : IPFamily.V4,
+                Metric = r.Metric,
             }),
         ],
     };
@@ -73,6 +72,15 @@ internal sealed class NetworkCalls
 
     private static InternetAddress Parse(string text) =>
         InternetAddress.TryParse(text) ?? throw new StageException($"'{text}' is no IP address");
+
+    private static RouteEntry Read(Route route)
+    {
+        bool isIPv6 = route.Family == IPFamily.V6 || route.Dest.Contains(':') || route.Gateway.Contains(':');
+        return new RouteEntry(IsAnywhere(route.Dest) ? "" : route.Dest, route.Gateway, route.Device, route.Source, (byte)route.Scope, isIPv6, 0)
+        {
+            Flags = route.Flags, Metric = NetworkSetup.MetricOf(route.Metric, isIPv6),
+        };
+    }
 
     private static LinkAddress Read(IPAddress address) => new(
         Parse(address.Address),

@@ -50,13 +50,8 @@ internal sealed class ProcessCalls(Sandbox sandbox)
         sandbox.Find(request.ContainerId).Signal(request.ExecId, (int)request.Signal);
     }
 
-    private async Task<WaitProcessResponse> WaitAsync(WaitProcessRequest request, CancellationToken cancellation)
-    {
-        ContainerProcess process = Find(request.ContainerId, request.ExecId);
-        int code = await process.Exit.WaitAsync(cancellation).ConfigureAwait(false);
-        process.IsWaited = true;
-        return new WaitProcessResponse { Status = code };
-    }
+    private async Task<WaitProcessResponse> WaitAsync(WaitProcessRequest request, CancellationToken cancellation) =>
+        new() { Status = await Find(request.ContainerId, request.ExecId).WaitAsync(cancellation).ConfigureAwait(false) };
 
     private async Task<WriteStreamResponse> WriteAsync(WriteStreamRequest request, CancellationToken cancellation)
     {

@@ -28,13 +28,14 @@ public sealed class PodNetwork(SoftHostFixture fixture, SandboxFixture sandboxes
         string neighbour = (await client.RunAsync("cat /sys/class/net/toward/address")).Output.Trim();
         await pod.RunAsync($"ip neighbour add {Silent} lladdr {neighbour} dev eth0 nud permanent");
         await ConfigureAsync(pod);
+        await pod.RunAsync($"ip route add 10.77.0.0/16 via {Silent} metric 99 && ip route add 10.77.0.0/16 via {Client} metric 77 && ip -6 route add fd00:77::/64 via fd00:9::1 metric 78");
 
         SandboxVm sandbox = await SandboxVm.StartAsync(Joined(pod));
         await using (sandbox)
         {
             Container container = await StartAsync(sandbox);
             string seen = await AskAsync(container, "busybox ip address show eth0; busybox ip route; busybox ip -6 route; busybox arp -n");
-            foreach (string expected in (string[])[Mac, "mtu 1400", $"inet {Pod}/24", "inet6 fd00:9::2/64", $"default via {Client} dev eth0", "default via fd00:9::1 dev eth0", Silent])
+            foreach (string expected in (string[])[Mac, "mtu 1400", $"inet {Pod}/24", "inet6 fd00:9::2/64", $"default via {Client} dev eth0", "default via fd00:9::1 dev eth0", Silent, "metric 77", "metric 78", "metric 99"])
             {
                 Assert.Contains(expected, seen, StringComparison.Ordinal);
             }
@@ -90,7 +91,8 @@ public sealed class PodNetwork(SoftHostFixture fixture, SandboxFixture sandboxes
         NetworkNamespace = $"/run/netns/{pod.Name}", Network = SandboxNetwork.Namespace,
     };
 
-    private static async Task SkipWithoutRedirectsAsync(NetworkNamespace space)
+    /// <summary>Skips the test where traffic cannot be redirected between interfaces.</summary>
+    internal static async Task SkipWithoutRedirectsAsync(NetworkNamespace space)
     {
         CommandResult tried = await space.TryRunAsync(
             "tc qdisc add dev lo ingress && tc filter add dev lo parent ffff: protocol all u32 match u32 0 0 action mirred egress redirect dev lo && tc qdisc delete dev lo ingress");

@@ -61,15 +61,17 @@ public sealed class SandboxFixture : IDisposable
 
     public string PathOf(string name) => _folder.File(name);
 
+    /// <summary>Starts a program of this machine, whose streams are pipes.</summary>
+    public Process Start(string program, params string[] arguments) => Process.Start(new ProcessStartInfo(program, arguments)
+    {
+        RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+        Environment = { ["CNVM_RUNTIME_DIR"] = Runtime, ["CNVM_VMM"] = Vmm, ["CNVM_IMAGES"] = Repository.Images, ["CNVM_CACHE"] = _folder.File("cache") },
+    })!;
+
     /// <summary>Runs a program of this machine to its end.</summary>
     public (int ExitCode, string Output, string Error) Run(string program, string? input, params string[] arguments)
     {
-        var info = new ProcessStartInfo(program, arguments)
-        {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
-            Environment = { ["CNVM_RUNTIME_DIR"] = Runtime, ["CNVM_VMM"] = Vmm, ["CNVM_IMAGES"] = Repository.Images, ["CNVM_CACHE"] = _folder.File("cache") },
-        };
-        using var process = Process.Start(info)!;
+        using Process process = Start(program, arguments);
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> error = process.StandardError.ReadToEndAsync();
         process.StandardInput.Write(input);

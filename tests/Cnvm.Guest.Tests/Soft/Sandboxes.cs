@@ -1,4 +1,5 @@
 using Cnvm.Linux;
+using Cnvm.Nested;
 using Cnvm.Sandbox;
 
 namespace Cnvm.Guest.Tests.Soft;
@@ -15,14 +16,22 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         await using (SandboxVm sandbox = await SandboxVm.StartAsync(options))
         {
             Container container = await sandbox.CreateContainerAsync(
-                "first", new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", "cat; echo problem >&2; echo x >/made; cat /made; exit 42"])));
+                "first", new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", "cat; cat /tmp/copied; echo problem >&2; echo x >/made; cat /made; exit 42"])));
+            File.WriteAllText(fixture.PathOf("copied"), "copied\n");
+            await sandbox.CopyToGuestAsync(fixture.PathOf("copied"), "/run/kata-containers/overlays/first/rootfs/tmp/copied");
             await container.StartAsync();
             await container.Process.StandardInput.WriteAsync("input\n"u8.ToArray());
             await container.Process.StandardInput.DisposeAsync();
-            Assert.Equal("input\nx\n", await new StreamReader(container.Process.StandardOutput).ReadToEndAsync());
+            Assert.Equal("input\ncopied\nx\n", await new StreamReader(container.Process.StandardOutput).ReadToEndAsync());
             Assert.Equal("problem\n", await new StreamReader(container.Process.StandardError).ReadToEndAsync());
             Assert.Equal(42, await container.Process.WaitAsync());
             await container.RemoveAsync();
+
+            // A bundle whose hooks would have to run on the host is refused by their name, and nothing is left of it.
+            byte[] hooked = """{"ociVersion":"1.0.2","process":{"args":["true"],"cwd":"/"},"hooks":{"poststop":[{"path":"/bin/hook"}]}}"""u8.ToArray();
+            SandboxException refused = await Assert.ThrowsAsync<SandboxException>(
+                () => sandbox.CreateContainerAsync("second", hooked, new ContainerRootfs(fixture.Rootfs)));
+            Assert.Contains("hooks.poststop (/bin/hook)", refused.Message, StringComparison.Ordinal);
 
             // What a container wrote is gone with it, and the folder is as it was.
             Assert.Equal("no", await AskAsync(sandbox, "second", "[ -e /made ] && echo yes || echo no"));
@@ -30,6 +39,32 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         }
 
         Assert.False(Directory.Exists(folder));
+    }
+
+    [SkippableFact]
+    public async Task A_container_has_a_disk_of_its_own_which_goes_with_it()
+    {
+        SandboxFixture.SkipWithout("/sbin/mkfs.ext4");
+        string image = fixture.PathOf("disk.img");
+        Assert.Equal(0, fixture.Run("/sbin/mkfs.ext4", null, "-q", image, "8M").ExitCode);
+        await using SandboxVm sandbox = await SandboxVm.StartAsync(fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] });
+        var removed = new TaskCompletionSource();
+        sandbox.Happened += e =>
+        {
+            if (e is { Source: "vm", Name: "device-removed" })
+            {
+                removed.TrySetResult();
+            }
+        };
+        Assert.Equal(
+            "ext4", await AskAsync(sandbox, "writes", "awk '$2 == \"/data\" { print $3 }' /proc/mounts; echo kept >/data/file", new ContainerDisk(image, "/data")));
+        await removed.Task.WaitAsync(GuestVm.Patience);
+
+        // Others can have it then, and a read-only one cannot be written.
+        Assert.Equal(
+            "kept\nread-only", await AskAsync(sandbox, "reads", "cat /data/file; echo more 2>/dev/null >/data/file || echo read-only", new ContainerDisk(image, "/data", ReadOnly: true)));
+        SandboxException missing = await Assert.ThrowsAsync<SandboxException>(() => AskAsync(sandbox, "none", "true", new ContainerDisk(image + "x", "/data")));
+        Assert.Equal(SandboxErrorKind.NotFound, missing.Kind);
     }
 
     [SkippableFact]
@@ -181,6 +216,32 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
     }
 
     [SkippableFact]
+    public async Task Cnvm_run_gives_a_terminal_with_the_size_of_the_outer_one()
+    {
+        const string Script = "/usr/bin/script";
+        SandboxFixture.SkipWithout(SandboxFixture.Cli, Script);
+        string command = "while [ \"$(stty size)\" != '41 99' ]; do sleep 0.1; done; echo ready; read word; echo got $word; exit 5";
+        string inner = $"stty rows 41 cols 99; {Shell.Quote(SandboxFixture.Cli)} run -it --hypervisor soft {fixture.Rootfs} sh -c {Shell.Quote(command)}";
+        using System.Diagnostics.Process process = fixture.Start(Script, "--quiet", "--return", "--command", inner, "/dev/null");
+        var output = process.StandardOutput;
+        string said = "";
+        while (!said.Contains("got a-word", StringComparison.Ordinal))
+        {
+            string line = await output.ReadLineAsync().WaitAsync(GuestVm.Patience) ?? throw new InvalidDataException($"it has ended: {said}");
+            said += line + "\n";
+            if (line.StartsWith("ready", StringComparison.Ordinal))
+            {
+                await process.StandardInput.WriteAsync("a-word\n");
+                await process.StandardInput.FlushAsync();
+            }
+        }
+
+        await process.WaitForExitAsync().WaitAsync(GuestVm.Patience);
+        Assert.Equal(5, process.ExitCode);
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(fixture.Runtime, "sandboxes")));
+    }
+
+    [SkippableFact]
     public void Cnvm_run_goes_on_from_a_template_that_the_first_one_makes()
     {
         SandboxFixture.SkipWithout(SandboxFixture.Cli);
@@ -234,17 +295,17 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
 
     private (int ExitCode, string Output, string Error) Cnvm(params string[] arguments) => fixture.Run(SandboxFixture.Cli, null, arguments);
 
-    private async Task<Container> StartAsync(SandboxVm sandbox, string id, string script)
+    private async Task<Container> StartAsync(SandboxVm sandbox, string id, string script, params ContainerDisk[] disks)
     {
         Container container = await sandbox.CreateContainerAsync(
-            id, new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", script])));
+            id, new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", script])) { Disks = disks });
         await container.StartAsync();
         return container;
     }
 
-    private async Task<string> AskAsync(SandboxVm sandbox, string id, string script)
+    private async Task<string> AskAsync(SandboxVm sandbox, string id, string script, params ContainerDisk[] disks)
     {
-        Container container = await StartAsync(sandbox, id, script);
+        Container container = await StartAsync(sandbox, id, script, disks);
         string output = await new StreamReader(container.Process.StandardOutput).ReadToEndAsync();
         Assert.Equal(0, await container.Process.WaitAsync());
         await container.RemoveAsync();

@@ -106,6 +106,33 @@ public sealed class SandboxTests : IDisposable
     }
 
     [Fact]
+    public async Task A_disk_comes_with_its_container_and_goes_with_it()
+    {
+        await using var vmm = new FakeVmm();
+        await using SandboxVm sandbox = await vmm.StartAsync(vmm.Options with { Folders = [new(_rootfs, true)] });
+        string disk = Path.Combine(_rootfs, "disk\"1");
+        File.WriteAllText(disk, "");
+        var options = new ContainerOptions(new ContainerRootfs(_rootfs), new ProcessOptions(["0"]))
+        {
+            Disks = [new ContainerDisk(disk, "/data", ReadOnly: true) { FileSystem = "squashfs" }],
+        };
+        Container container = await sandbox.CreateContainerAsync("c", options);
+        Assert.Matches("""^PUT vm\.add-disk \{"id":"disk-[0-9a-f]{12}","path":".*/disk\\u00221","readonly":true,"image_type":"Raw"\}$""", Assert.Single(vmm.Calls));
+        CreateContainerRequest made = vmm.Agent!.Single<CreateContainerRequest>();
+        Storage storage = Assert.Single(made.Storages, s => s.Driver == "blk");
+        Assert.Equal(("06.0", "squashfs", "ro"), (storage.Source, storage.Fstype, Assert.Single(storage.Options)));
+        Mount mount = Assert.Single(made.Oci!.Mounts, m => m.Destination == "/data");
+        Assert.Equal((storage.MountPoint, "bind"), (mount.Source, mount.Type));
+        Assert.Contains("ro", mount.Options);
+        await container.RemoveAsync();
+
+        // The agent refuses this one.
+        await Assert.ThrowsAsync<SandboxException>(() => sandbox.CreateContainerAsync("d", options with { Process = new ProcessOptions(["missing"]) }));
+        Assert.Equal(["vm.add-disk", "vm.remove-device", "vm.add-disk", "vm.remove-device"], vmm.Calls.Select(c => c.Split(' ')[1]));
+        Assert.Contains(vmm.Calls[2][..40].Split('"')[3], vmm.Calls[3], StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_end_of_the_vmm_ends_every_call_by_name()
     {
         await using var vmm = new FakeVmm();

@@ -13,7 +13,7 @@ public sealed class NamespaceTests : IDisposable
     private static readonly string[] Veth =
     [
         $"link add eth0 address {Mac} mtu 1400 type veth peer name peer", "link set peer up", "link set eth0 up", "address add 10.9.0.2/24 dev eth0",
-        "-6 address add fd00:9::2/64 dev eth0 nodad", "route add default via 10.9.0.1", "neighbour add 10.9.0.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
+        "-6 address add fd00:9::2/64 dev eth0 nodad", "route add default via 10.9.0.1", "route add default via 10.9.0.3 metric 50", "neighbour add 10.9.0.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
         "link set peer down",
     ];
 
@@ -31,8 +31,9 @@ public sealed class NamespaceTests : IDisposable
         Interface told = vmm.Agent!.Single<UpdateInterfaceRequest>().Interface!;
         Assert.Equal(("eth0", Mac, 1400ul, ""), (told.Name, told.HwAddr, told.Mtu, told.DevicePath));
         Assert.Equal(["10.9.0.2/24", "fd00:9::2/64"], told.IpAddresses.Select(a => $"{a.Address}/{a.Mask}").Order(StringComparer.Ordinal));
-        Route route = Assert.Single(vmm.Agent.Single<UpdateRoutesRequest>().Routes!.Items);
-        Assert.Equal(("", "10.9.0.1", "eth0", IPFamily.V4), (route.Dest, route.Gateway, route.Device, route.Family));
+        Assert.Equal(
+            [("", "10.9.0.1", "eth0", IPFamily.V4, 0u), ("", "10.9.0.3", "eth0", IPFamily.V4, 50u)],
+            vmm.Agent.Single<UpdateRoutesRequest>().Routes!.Items.Select(r => (r.Dest, r.Gateway, r.Device, r.Family, r.Metric)).OrderBy(r => r.Metric));
         ARPNeighbor neighbour = Assert.Single(vmm.Agent.Single<AddARPNeighborsRequest>().Neighbors!.Items);
         Assert.Equal(("10.9.0.9", "02:00:00:00:00:09", "eth0"), (neighbour.ToIpAddress!.Address, neighbour.Lladdr, neighbour.Device));
         Assert.Equal(["cnvmpod0", "eth0"], pod.Redirected.Order());

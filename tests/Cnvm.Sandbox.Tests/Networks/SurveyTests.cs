@@ -37,6 +37,7 @@ public sealed class SurveyTests
         List<NetworkRoute> routes =
         [
             Route(null, 0, Boot) with { Gateway = end, Metric = 100 }, Route(null, 0, Boot) with { Gateway = Address.Parse("10.8.0.3"), Metric = 10 },
+            Route(null, 0, Boot) with { Gateway = Address.Parse("10.8.0.4"), Metric = 10 },
             Route("10.9.0.0", 24, Kernel) with { Source = Address.Parse("10.9.0.1") }, Route("10.8.0.2", 32, Kernel) with { Source = own, Scope = 253 },
             Route(null, 0, Router) with { IsIPv6 = true, Gateway = Address.Parse("fe80::1") }, Route("fe80::", 64, Kernel) with { IsIPv6 = true },
             Route("10.7.0.0", 16, Boot) with { Link = 99 },
@@ -46,7 +47,9 @@ public sealed class SurveyTests
             [new(2, own, end, 32), new(2, Address.Parse("10.9.0.1"), Address.Parse("10.9.0.1"), 24), new(2, Address.Parse("fe80::2"), Address.Parse("fe80::2"), 64)],
             routes);
         Assert.Equal(["10.8.0.1", "10.9.0.1"], Assert.Single(survey.Interfaces).Addresses.Select(a => a.Address.ToString()));
-        Assert.Equal([" via 10.8.0.3 dev eth0", "10.8.0.2/32 via  dev eth0"], survey.Routes.Select(r => $"{r.Dest} via {r.Gateway} dev {r.Device}"));
+        Assert.Equal(
+            [" via 10.8.0.2 dev eth0 metric 100", " via 10.8.0.3 dev eth0 metric 10", "10.8.0.2/32 via  dev eth0 metric 0"],
+            survey.Routes.Select(r => $"{r.Dest} via {r.Gateway} dev {r.Device} metric {r.Metric}"));
     }
 
     private static NamespaceSurvey Choose(List<NetworkLink> links, List<NetworkAddress> addresses, List<NetworkRoute> routes) =>

@@ -18,7 +18,7 @@ internal sealed class PodNamespace : IDisposable
         {
             foreach (string command in commands)
             {
-                Run("ip", $"-n {_name} {command}");
+                Ip(command);
             }
         }
         catch
@@ -35,6 +35,8 @@ internal sealed class PodNamespace : IDisposable
     [
         .. Tc("qdisc show").Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(l => l.StartsWith("qdisc ingress", StringComparison.Ordinal)).Select(l => l.Split(' ')[4]),
     ];
+
+    public string Ip(string arguments) => Run("ip", $"-n {_name} {arguments}");
 
     public string Tc(string arguments) => Run("tc", $"-n {_name} {arguments}");
 

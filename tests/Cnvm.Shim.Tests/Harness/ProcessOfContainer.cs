@@ -60,11 +60,10 @@ internal sealed class ProcessOfContainer : IContainerProcess
         return Task.CompletedTask;
     }
 
-    public ValueTask<int> ReadOutputAsync(Memory<byte> buffer, CancellationToken cancellation) =>
-        Started.StandardOutput.BaseStream.ReadAsync(buffer, cancellation);
+    public ValueTask<int> ReadOutputAsync(Memory<byte> buffer, CancellationToken cancellation) => ReadToEndAsync(Started.StandardOutput, buffer, cancellation);
 
     public ValueTask<int> ReadErrorAsync(Memory<byte> buffer, CancellationToken cancellation) =>
-        IsTerminal ? throw new InvalidOperationException("a terminal has one output") : Started.StandardError.BaseStream.ReadAsync(buffer, cancellation);
+        IsTerminal ? throw new InvalidOperationException("a terminal has one output") : ReadToEndAsync(Started.StandardError, buffer, cancellation);
 
     public async ValueTask WriteInputAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
     {
@@ -91,5 +90,17 @@ internal sealed class ProcessOfContainer : IContainerProcess
         {
             Native.Kill(process.Id, Native.SigKill);
         }
+    }
+
+    /// <summary>Lets go of a pipe at its end, since there may be thousands.</summary>
+    private static async ValueTask<int> ReadToEndAsync(StreamReader reader, Memory<byte> buffer, CancellationToken cancellation)
+    {
+        int read = await reader.BaseStream.ReadAsync(buffer, cancellation);
+        if (read == 0)
+        {
+            reader.Dispose();
+        }
+
+        return read;
     }
 }
