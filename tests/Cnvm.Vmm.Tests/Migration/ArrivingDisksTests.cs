@@ -56,5 +56,25 @@ public sealed class ArrivingDisksTests
         }
     }
 
+    /// <summary>What is raw at the source may be in an image here, unless somebody says that it is raw.</summary>
+    [Theory]
+    [InlineData(ImageType.Unknown, true)]
+    [InlineData(ImageType.Raw, false)]
+    public void An_image_of_a_format_has_another_size_than_its_disk(ImageType type, bool fits)
+    {
+        string path = Path.GetTempFileName();
+        try
+        {
+            byte[] image = [.. "QFI"u8, 0xfb, .. new byte[4092]];
+            File.WriteAllBytes(path, image);
+            VmConfig config = new() { Disks = [new DiskConfig { Id = "data", Path = path, ImageType = type }] };
+            Assert.Equal(fits, !ArrivingDisks.Obstacles(config, new RawDiskOffers([new RawDiskOffer("data", 1 << 20)])).Any());
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
     private static VmConfig WithDisk(string path) => new() { Disks = [new DiskConfig { Id = "data", Path = path }] };
 }

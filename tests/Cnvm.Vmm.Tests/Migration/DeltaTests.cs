@@ -151,9 +151,9 @@ public sealed class DeltaTests
         move.AssertMemoryArrived();
 
         // Nothing is known yet of how little changes; then it is; then there is what was never written before: 640 KiB, through 8 MiB a second.
-        Assert.InRange(expected[0], 200ul, 1000ul);
+        Assert.InRange(expected[0], 200ul, 10_000ul);
         Assert.InRange(expected[1], 0ul, 20ul);
-        Assert.InRange(expected[2], 60ul, 200ul);
+        Assert.InRange(expected[2], 60ul, expected[0] / 2);
         Assert.InRange(expected[^1], 0ul, 20ul);
 
         static ulong Gpa(int page) => page < 512 ? (ulong)page << 12 : 0x100_0000 + ((ulong)(page - 512) << 12);

@@ -159,6 +159,28 @@ public sealed class FaultTests(ITestOutputHelper output)
         }
     }
 
+    /// <summary>The same of a further connection, which is read on a thread of its own: at first by who hears it.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Where_a_further_connection_runs_out_of_memory_the_guest_goes_on_at_the_source(int reads)
+    {
+        int connections = 0;
+        StarvedStream? starved = null;
+        using var move = new Move
+        {
+            Connections = 3, TargetReads = s => Interlocked.Increment(ref connections) == 2 ? starved = new StarvedStream(s, reads) : s,
+        };
+        using var between = new Disturber(move.ProxyPath, move.TargetPath);
+        RunThrough(move);
+        string what = $"read {reads} of the second connection: {Outcome(move)}";
+        output.WriteLine(what);
+        AssertOnePlace(move, what);
+        Assert.True(starved is { HasStarved: true } && move.SourceProgress.Phase == MigrationPhase.Failed, what);
+    }
+
     /// <summary>Who is to join, the answer, and the first that comes through it.</summary>
     [Theory]
     [InlineData(Fault.CutBefore)]

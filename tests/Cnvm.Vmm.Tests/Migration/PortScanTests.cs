@@ -50,7 +50,7 @@ public sealed class PortScanTests
         [
             .. Enumerable.Range(0, AtOnce).Select(number => new Thread(() =>
             {
-                for (int i = number; !ending.Wait(1); i++)
+                for (int i = number; !ending.Wait(5); i++)
                 {
                     Probe(endpoint!, i);
                 }

@@ -175,6 +175,38 @@ public sealed class PostcopyTests(ITestOutputHelper output)
         });
     }
 
+    /// <summary>Whenever it reads, the target's program has no memory left: what is missing then comes over the next connection.</summary>
+    [SkippableFact]
+    public void Wherever_the_target_runs_out_of_memory_one_side_has_the_guest_with_all_of_its_own()
+    {
+        SkipWithoutFaults();
+        int failing = 0;
+        int lost = 0;
+        for (bool isStarved = true; isStarved; failing++)
+        {
+            StarvedStream? starved = null;
+            using var move = new Move { Postcopy = AfterTimeout, TargetReads = s => starved is null ? starved = new StarvedStream(s, failing) : s };
+            using var between = new Disturber(move.ProxyPath, move.TargetPath);
+            RunAtOnce(move);
+            isStarved = starved!.HasStarved;
+            bool hasArrived = move.SourceProgress.Phase == MigrationPhase.Completed;
+            string what = $"read {failing}: source {Outcome(move.SourceProgress)}, target {Outcome(move.TargetProgress)}, runs at the {move.World.Running}";
+            output.WriteLine(what);
+            Assert.True(isStarved || hasArrived, what);
+            Assert.True(move.World.Running == (hasArrived ? FakeArrival.Side : FakeDeparture.Side), what);
+            Assert.True(hasArrived ? move.TargetProgress.Phase == MigrationPhase.Completed : !move.Departure.IsStopped, what);
+            if (hasArrived)
+            {
+                move.AssertMemoryArrived();
+            }
+
+            lost += move.PostcopyEvents.Contains("target migration-postcopy-lost") ? 1 : 0;
+        }
+
+        Assert.InRange(failing, 6, 200);
+        Assert.InRange(lost, 1, failing);
+    }
+
     /// <summary>The connection that is made again: who comes back, what is missing, and what follows.</summary>
     [SkippableTheory]
     [InlineData(Fault.CutBefore)]

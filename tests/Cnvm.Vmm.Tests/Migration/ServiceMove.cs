@@ -29,6 +29,9 @@ internal static class ServiceMove
             });
         });
         Assert.True(sent.Wait(Limit) && received.Wait(Limit), $"source {source.Vmm.Migration()}, target {target.Vmm.Migration()}");
+
+        // It is told before what is left of the machine goes.
+        source.OnVmm(static _ => { });
         return end!;
     }
 }

@@ -88,7 +88,9 @@ internal sealed class ArrivingChannel : IDisposable
                 }
             }
         }
-        catch (Exception e) when (e is MigrationException or IOException)
+#pragma warning disable CA1031 // Whatever taking pages fails with comes to the one who waits for the round.
+        catch (Exception e)
+#pragma warning restore CA1031
         {
             lock (_gate)
             {

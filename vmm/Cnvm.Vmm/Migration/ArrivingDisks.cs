@@ -1,4 +1,5 @@
 using Cnvm.Linux;
+using Cnvm.Virtio.Block;
 using Cnvm.Vmm.Config;
 
 namespace Cnvm.Vmm.Migration;
@@ -22,9 +23,9 @@ internal static class ArrivingDisks
             try
             {
                 using var file = new DiskFile(disk.Path!, disk.Readonly, direct: false);
-                problem = SizeObstacle(file, raw?.Disks.FirstOrDefault(d => d.Id == disk.Id));
+                problem = SizeObstacle(disk, file, raw?.Disks.FirstOrDefault(d => d.Id == disk.Id));
             }
-            catch (LinuxException e)
+            catch (Exception e) when (e is LinuxException or BlockImageException)
             {
                 problem = e.Message;
             }
@@ -36,8 +37,12 @@ internal static class ArrivingDisks
         }
     }
 
-    private static string? SizeObstacle(DiskFile file, RawDiskOffer? known) =>
-        known is null || (file.Size >= known.Size && file.Size - known.Size < LargestBlock)
+    private static string? SizeObstacle(DiskConfig disk, DiskFile file, RawDiskOffer? known) =>
+        known is null || (file.Size >= known.Size && file.Size - known.Size < LargestBlock) || !IsRaw(disk)
             ? null
             : $"{file.Path} has {file.Size} bytes here, and the guest's disk has {known.Size}: it is another file than the source's";
+
+    /// <summary>Here it may be in an image of a format, whose file has a size of its own.</summary>
+    private static bool IsRaw(DiskConfig disk) =>
+        disk.ImageType == ImageType.Raw || (disk.ImageType == ImageType.Unknown && DiskImage.Detect(disk.Path!) == ImageFormat.Raw);
 }

@@ -45,9 +45,12 @@ internal sealed partial class MigrationTarget
                 OnPostcopy("migration-postcopy-recovered");
                 return true;
             }
-            catch (IOException e)
+#pragma warning disable CA1031 // The guest runs here: whatever naming what is missing fails with, the source comes again.
+            catch (Exception e)
+#pragma warning restore CA1031
             {
                 LogPostcopyLost(_logger, e.Message);
+                _link!.Abort();
             }
         }
     }
