@@ -30,7 +30,7 @@ internal static class TeleportNetworks
         }
 
         List<string> words = [ArriveCommand.SpaceWord + space];
-        words.AddRange(pods.ConvertAll(n => string.Create(CultureInfo.InvariantCulture, $"{ArriveCommand.PodWord}{n.Mtu ?? 0}@{n.Tap}")));
+        words.AddRange(pods.ConvertAll(n => string.Create(CultureInfo.InvariantCulture, $"{ArriveCommand.PodWord}{n.Mtu ?? 0},{n.Mac}@{n.Tap}")));
         return words;
     }
 
