@@ -48,7 +48,7 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         string image = fixture.PathOf("disk.img");
         Assert.Equal(0, fixture.Run("/sbin/mkfs.ext4", null, "-q", image, "8M").ExitCode);
         await using SandboxVm sandbox = await SandboxVm.StartAsync(fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] });
-        var removed = new TaskCompletionSource();
+        var removed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         sandbox.Happened += e =>
         {
             if (e is { Source: "vm", Name: "device-removed" })
