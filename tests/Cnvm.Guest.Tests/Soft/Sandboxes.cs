@@ -241,7 +241,10 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         }
         finally
         {
-            process.Kill(entireProcessTree: true);
+            if (!process.HasExited)
+            {
+                process.Kill(entireProcessTree: true);
+            }
         }
 
         Assert.Equal(5, process.ExitCode);
