@@ -98,10 +98,9 @@ internal static class ArriveCommand
             receiving.Join();
         }
 
-        using CnvmClient end = CnvmClient.Connect(api);
         if (failure is not null)
         {
-            end.ShutdownVmm();
+            ShutDown(api);
             // It answers before it has ended, and whoever tries again at once is to find the name free.
             Poll.Wait([new PollEntry { Fd = process.Fd, Events = PollEntry.In }], EndMilliseconds);
             sandbox?.RemovePid();
@@ -116,6 +115,7 @@ internal static class ArriveCommand
         }
 
         Keep(network);
+        using CnvmClient end = CnvmClient.Connect(api);
         Stdio.Print(Arrived + VmSummary.AskState(end));
         return ExitCode.Success;
     }
@@ -217,6 +217,20 @@ internal static class ArriveCommand
         {
             // Nobody has asked it to yet, or it was refused, which the other thread hears.
             return false;
+        }
+    }
+
+    private static void ShutDown(string api)
+    {
+        try
+        {
+            using CnvmClient client = CnvmClient.Connect(api);
+            client.ShutdownVmm();
+        }
+        catch (LinuxException)
+        {
+            // It has ended already, and that is the failure that people hear of.
+            return;
         }
     }
 
