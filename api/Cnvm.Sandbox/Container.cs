@@ -88,10 +88,16 @@ public sealed class Container
     public async Task RemoveAsync(CancellationToken cancellation = default)
     {
         await _agent.CallAsync<RemoveContainerRequest, Empty>(AgentService.RemoveContainer, new RemoveContainerRequest { ContainerId = Id }, cancellation).ConfigureAwait(false);
-        _place.Remove();
-        if (_disks is not null)
+        try
         {
-            await _disks.RemoveAsync(cancellation).ConfigureAwait(false);
+            _place.Remove();
+        }
+        finally
+        {
+            if (_disks is not null)
+            {
+                await _disks.RemoveAsync(cancellation).ConfigureAwait(false);
+            }
         }
     }
 

@@ -36,7 +36,8 @@ public sealed partial class SandboxVm
 
     /// <summary>
     /// A container that is there already, by whoever made it: of a sandbox that was attached to, perhaps because its VM has come here from another
-    /// host. Nothing is asked of the guest; a container that is not there is found missing by the first call.
+    /// host. Nothing is asked of the guest; a container that is not there is found missing by the first call. Disks of its own stay the sandbox's when it
+    /// is removed.
     /// </summary>
     /// <param name="id">Its name in the sandbox.</param>
     /// <param name="rootfs">Its root file system on the host, where users are looked up.</param>
@@ -80,8 +81,8 @@ public sealed partial class SandboxVm
         }
         catch
         {
-            place.Remove();
             await plugged.GiveUpAsync().ConfigureAwait(false);
+            place.Remove();
             throw;
         }
     }

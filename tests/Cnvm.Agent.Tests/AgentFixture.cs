@@ -43,7 +43,7 @@ public sealed class AgentFixture : IAsyncLifetime
     }
 
     /// <summary>Descriptors that the agent has.</summary>
-    public int Descriptors => Directory.GetFiles($"/proc/{_process!.Id}/fd").Length;
+    public int Descriptors => Directory.GetFileSystemEntries($"/proc/{_process!.Id}/fd").Length;
 
     /// <summary>Where the containers' control groups are.</summary>
     public string Groups => _groups!;

@@ -209,6 +209,13 @@ public sealed class ContainerTests(AgentFixture agent) : IClassFixture<AgentFixt
             await Task.WhenAll(Enumerable.Range(0, AtOnce).Select(i => KillOneAsync(pod[i % pod.Length], $"p{number}-{i}")));
         }
 
+        // One with a terminal keeps none either.
+        for (int i = 0; i < MostDescriptors; i++)
+        {
+            await pod[0].ExecuteAsync($"t{i}", TestContainer.Process("") with { Args = ["/bin/true"], Terminal = true });
+            Assert.Equal((0, "", ""), await pod[0].EndAsync($"t{i}", hasTerminal: true));
+        }
+
         Assert.InRange(agent.Descriptors, 1, MostDescriptors);
         foreach (TestContainer container in pod)
         {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Cnvm.Linux;
 
 namespace Cnvm.Cli.Tests;
 
@@ -213,7 +214,7 @@ public sealed class RequestTests : IDisposable
     public void A_pods_vm_moves_into_a_network_namespace_only()
     {
         using var vmm = new FakeVmm(
-            Socket, FakeVmm.Answer(200, """{"config":{"payload":{"kernel":"/k"},"net":[{"tap":"cnvmpod0"},{"tap":"cnvmpod1","mtu":1400}],"vsock":{"cid":3,"socket":"/run/pod/vsock.sock"},"fs":[{"tag":"kataShared","path":"/run/pod/shared"}]},"state":"Running","memory_actual_size":1}"""));
+            Socket, FakeVmm.Answer(200, """{"config":{"payload":{"kernel":"/k"},"net":[{"tap":"cnvmpod0"},{"tap":"cnvmpod1","mtu":1400,"mac":"02:00:00:00:00:07"}],"vsock":{"cid":3,"socket":"/run/pod/vsock.sock"},"fs":[{"tag":"kataShared","path":"/run/pod/shared"}]},"state":"Running","memory_actual_size":1}"""));
         string[] teleport = ["--api-socket", Socket, "teleport", "me@there", "--name", "web", "--dry-run"];
         CliResult refused = _cli.Run(teleport);
         Assert.Equal(1, refused.ExitCode);
@@ -224,8 +225,24 @@ public sealed class RequestTests : IDisposable
         File.WriteAllText(ssh, $"#!/bin/sh\nfor word; do :; done\necho \"$word\" >{_cli.Folder}/said\n");
         File.SetUnixFileMode(ssh, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         Assert.Equal(1, _cli.Run([.. teleport, "--netns", "pod", "--ssh", ssh]).ExitCode);
-        Assert.EndsWith("'netns:pod' 'pod:0@cnvmpod0' 'pod:1400@cnvmpod1' 'folder:/run/pod'\n", File.ReadAllText(Path.Combine(_cli.Folder, "said")), StringComparison.Ordinal);
+        Assert.EndsWith("'netns:pod' 'pod:0,@cnvmpod0' 'pod:1400,02:00:00:00:00:07@cnvmpod1' 'folder:/run/pod'\n", File.ReadAllText(Path.Combine(_cli.Folder, "said")), StringComparison.Ordinal);
         Assert.All(vmm.Requests, r => Assert.StartsWith("GET ", r, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_sandbox_does_not_arrive_where_another_vmm_lives()
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(_cli.Folder, "pod")).FullName;
+        using UnixListener vmm = UnixListener.Bind(Path.Combine(folder, "api.sock"), 1);
+        CliResult refused = _cli.Run("__arrive", "web", $"folder:{folder}");
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Contains("/pod is in use here: ", refused.Error, StringComparison.Ordinal);
+        Assert.Null(vmm.Accept());
+
+        // Nor where nobody has made what it needs.
+        Assert.Contains("there is no folder /no/such/folder", _cli.Run("__arrive", "web", "folder:/no/such/folder").Error, StringComparison.Ordinal);
+        Assert.Contains("there is no network namespace /run/netns/no-such", _cli.Run("__arrive", "web", "netns:no-such").Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(_cli.RuntimeFolder));
     }
 
     [Theory]

@@ -22,12 +22,15 @@ internal sealed class ContainerDisks(VmmApi api, string container)
         }
 
         string id = $"disk-{Convert.ToHexStringLower(KernelRandom.Bytes(NameBytes))}";
+
+        // Before it is there: an answer that is not waited for, or makes no sense, leaves none behind.
+        _ids.Add(id);
+
         // Its format is said and not found out: what a guest writes to the beginning of a disk changes nothing about that.
         string place = await api.PlugAsync(
             "vm.add-disk",
             $$"""{"id":"{{id}}","path":{{JsonValue.Create(path).ToJsonString()}},"readonly":{{(disk.ReadOnly ? "true" : "false")}},"image_type":"Raw"}""",
             cancellation).ConfigureAwait(false);
-        _ids.Add(id);
         string mountPoint = GuestPaths.DiskOf(id);
         return (
             new Storage { Driver = "blk", Source = place, Fstype = disk.FileSystem, MountPoint = mountPoint, Options = disk.ReadOnly ? ["ro"] : [] },
@@ -48,14 +51,17 @@ internal sealed class ContainerDisks(VmmApi api, string container)
     /// <summary>The same after a failure, which is what people hear of.</summary>
     public async Task GiveUpAsync()
     {
-        try
+        while (_ids.Count > 0)
         {
-            await RemoveAsync(CancellationToken.None).ConfigureAwait(false);
-        }
-        catch (SandboxException)
-        {
-            // The VMM has gone, and the disks with it; or it keeps them until then.
-            _ids.Clear();
+            try
+            {
+                await RemoveAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (SandboxException)
+            {
+                // The VMM has gone, and its disks with it; or this one never came. The others are still to go.
+                _ids.RemoveAt(_ids.Count - 1);
+            }
         }
     }
 }

@@ -75,6 +75,9 @@ internal sealed class SandboxFolder
 
     public void WritePid(int id) => File.WriteAllText(In(PidFile), id.ToString(CultureInfo.InvariantCulture));
 
+    /// <summary>The VMM has ended, and the folder stays.</summary>
+    public void RemovePid() => File.Delete(In(PidFile));
+
     /// <summary>Kills the VMM that belongs to the folder, if there is one, whoever has started it.</summary>
     public void KillVmm()
     {

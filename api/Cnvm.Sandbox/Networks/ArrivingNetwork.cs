@@ -32,10 +32,10 @@ internal sealed class ArrivingNetwork : IDisposable
     /// <summary>Looks whether the guest can be joined to the namespace, and begins to wait for its VMM's interfaces.</summary>
     /// <param name="path">Of the namespace.</param>
     /// <param name="folder">The sandbox's.</param>
-    /// <param name="taps">Names of the guest's TAP interfaces, and bytes of the largest packets (0: not said).</param>
+    /// <param name="taps">The guest's TAP interfaces, in order.</param>
     /// <exception cref="SandboxException">It cannot.</exception>
     /// <exception cref="LinuxException">The namespace cannot be entered, or the kernel refuses.</exception>
-    public static ArrivingNetwork Start(string path, SandboxFolder folder, IReadOnlyList<(string Name, uint Mtu)> taps) =>
+    public static ArrivingNetwork Start(string path, SandboxFolder folder, IReadOnlyList<ArrivingTap> taps) =>
         new(NamespaceNetwork.ForArrival(path, taps, folder), folder);
 
     /// <summary>The guest is here: what was made stays.</summary>
@@ -75,9 +75,9 @@ internal sealed class ArrivingNetwork : IDisposable
         {
             _isJoined = NetworkNamespaces.Within(_network.Path, Follow);
         }
-        catch (IOException e)
+        catch (Exception e)
         {
-            // For who keeps it.
+            // For who keeps it. It would end the process otherwise, and leave what is joined.
             _failure = ExceptionDispatchInfo.Capture(e);
         }
     }
@@ -131,12 +131,8 @@ internal sealed class ArrivingNetwork : IDisposable
         NamespaceNetwork.Leave(_folder);
         try
         {
-            if (taps.Length > 0)
-            {
-                _network.Join(_folder);
-            }
-
-            return taps;
+            // They may be others of the same names by now.
+            return taps.Length > 0 ? _network.Join(_folder) : taps;
         }
         catch (LinuxException e) when (e.Errno == Errno.ENODEV)
         {

@@ -36,44 +36,31 @@ internal sealed class NamespaceNetwork
 
     /// <summary>For a guest that comes from another host with its interfaces, addresses and routes as they are. Nothing is made yet.</summary>
     /// <param name="path">Of the namespace that is to be its own here.</param>
-    /// <param name="taps">Of its configuration, in order: names of TAP interfaces, and bytes of the largest packets (0: not said).</param>
+    /// <param name="taps">Of its configuration, in order.</param>
     /// <param name="folder">Of the sandbox here.</param>
-    /// <exception cref="SandboxException">The namespace is missing or another sandbox's, or its interfaces do not fit the guest's.</exception>
+    /// <exception cref="SandboxException">The namespace is missing, this process's own or another sandbox's, or its interfaces do not fit the guest's.</exception>
     /// <exception cref="LinuxException">It cannot be entered, or its traffic not be redirected.</exception>
-    public static NamespaceNetwork ForArrival(string path, IReadOnlyList<(string Name, uint Mtu)> taps, SandboxFolder folder)
+    public static NamespaceNetwork ForArrival(string path, IReadOnlyList<ArrivingTap> taps, SandboxFolder folder)
     {
         string identity = NetworkNamespaces.IdentityOf(path) ?? throw new SandboxException(SandboxErrorKind.NotFound, $"there is no network namespace {path}");
+        if (identity == NetworkNamespaces.IdentityOf(NetworkNamespaces.Own))
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Invalid, $"network namespace {path} is the one that cnvm itself is in: a guest that had its interfaces would take them from this host");
+        }
+
         if (File.Exists(folder.NetworkRecord) && File.ReadAllLines(folder.NetworkRecord) is { Length: > RecordHeadLines } record
             && record[1] != identity && NetworkNamespaces.IdentityOf(record[0]) == record[1])
         {
-            throw new SandboxException(SandboxErrorKind.AlreadyExists, $"the sandbox's folder {folder.Path} is that of a sandbox in network namespace {record[0]}");
-        }
-
-        var network = new NamespaceNetwork(path, identity, NamespaceSurvey.Read(path));
-        List<PodInterface> interfaces = network._interfaces;
-        if (interfaces.Count != taps.Count)
-        {
             throw new SandboxException(
-                SandboxErrorKind.Invalid,
-                string.Create(CultureInfo.InvariantCulture, $"the guest has {taps.Count} network interfaces, and network namespace {path} has {interfaces.Count} for it: they must be as many"));
+                SandboxErrorKind.AlreadyExists,
+                $"the sandbox's folder {folder.Path} is that of a sandbox in network namespace {record[0]}: end that one, or name that namespace once, which takes away what is only left over");
         }
 
-        for (int i = 0; i < interfaces.Count; i++)
-        {
-            NetworkLink link = interfaces[i].Link;
-            if (link.Mtu < taps[i].Mtu)
-            {
-                throw new SandboxException(
-                    SandboxErrorKind.Invalid,
-                    string.Create(CultureInfo.InvariantCulture, $"network namespace {path}: interface {link.Name} has an MTU of {link.Mtu}, and the guest's sends packets of up to {taps[i].Mtu} bytes"));
-            }
-
-            interfaces[i] = interfaces[i] with { Tap = taps[i].Name };
-        }
-
+        var network = new NamespaceNetwork(path, identity, NamespaceSurvey.Read(path).For(path, taps));
         // Of an arrival that was cut off.
         Leave(folder);
-        network.TryRedirects();
+        network.TryRedirects(folder);
         return network;
     }
 
@@ -211,69 +198,71 @@ internal sealed class NamespaceNetwork
 
     /// <summary>Has traffic go between the namespace's interfaces and the TAP interfaces, which are there.</summary>
     /// <param name="folder">Of the sandbox; gets the record for <see cref="Leave"/>.</param>
+    /// <returns>Numbers of the TAP interfaces, in order.</returns>
     /// <exception cref="SandboxException">An interface is another program's already.</exception>
     /// <exception cref="LinuxException">A TAP interface is missing (ENODEV), or the kernel refuses.</exception>
-    public void Join(SandboxFolder folder)
+    public int[] Join(SandboxFolder folder)
     {
         var record = new List<string> { _path, _identity };
-        NetworkNamespaces.Within(_path, () =>
+        return NetworkNamespaces.Within(_path, () =>
         {
             using var socket = new RouteSocket();
-            foreach (PodInterface one in _interfaces)
+            int[] taps = new int[_interfaces.Count];
+            for (int i = 0; i < taps.Length; i++)
             {
+                PodInterface one = _interfaces[i];
                 using var tap = new NetInterface(one.Tap);
-                int index = tap.Index;
+                taps[i] = tap.Index;
                 tap.Mtu = (int)one.Link.Mtu;
                 tap.BringUp();
-                record.Add(one.Link.Index.ToString(CultureInfo.InvariantCulture));
-                File.WriteAllLines(folder.NetworkRecord, record);
-                if (!TryRedirect(socket, one.Link, index))
-                {
-                    record.RemoveAt(record.Count - 1);
-                    File.WriteAllLines(folder.NetworkRecord, record);
-                    throw Taken(one.Link);
-                }
+                Redirect(socket, one.Link, taps[i], record, folder);
 
-                TrafficRedirect.Make(socket, index, one.Link.Index);
+                // It is the VMM's, and may have been joined already when the one beside it was not there yet.
+                TrafficRedirect.Remove(socket, taps[i]);
+                TrafficRedirect.Make(socket, taps[i], one.Link.Index);
             }
 
-            return _interfaces.Count;
+            return taps;
         });
     }
 
-    /// <returns>False if the interface has an ingress discipline already.</returns>
-    private static bool TryRedirect(RouteSocket socket, NetworkLink from, int to)
+    /// <param name="record">What <paramref name="folder"/> has for <see cref="Leave"/>; gets the interface before it is changed.</param>
+    /// <exception cref="SandboxException">It is another program's already.</exception>
+    private void Redirect(RouteSocket socket, NetworkLink link, int to, List<string> record, SandboxFolder folder)
     {
+        record.Add(link.Index.ToString(CultureInfo.InvariantCulture));
+        File.WriteAllLines(folder.NetworkRecord, record);
         try
         {
-            TrafficRedirect.Make(socket, from.Index, to);
-            return true;
+            TrafficRedirect.Make(socket, link.Index, to);
         }
         catch (LinuxException e) when (e.Errno == Errno.EEXIST)
         {
-            return false;
+            record.RemoveAt(record.Count - 1);
+            File.WriteAllLines(folder.NetworkRecord, record);
+            throw new SandboxException(
+                SandboxErrorKind.AlreadyExists,
+                $"network namespace {_path}: interface {link.Name} has an ingress queueing discipline, of another sandbox or program; if it is of none that lives, 'tc qdisc delete dev {link.Name} ingress' there removes it", e);
         }
     }
 
-    private SandboxException Taken(NetworkLink link) => new(
-        SandboxErrorKind.AlreadyExists,
-        $"network namespace {_path}: interface {link.Name} has an ingress queueing discipline, of another sandbox or program; if it is of none that lives, 'tc qdisc delete dev {link.Name} ingress' there removes it");
-
     /// <summary>Whether the kernel can redirect what comes to the interfaces, and nobody else does: for a moment it goes to the loopback interface.</summary>
-    private void TryRedirects() => NetworkNamespaces.Within(_path, () =>
+    private void TryRedirects(SandboxFolder folder)
     {
         const int Loopback = 1;
-        using var socket = new RouteSocket();
-        foreach (PodInterface one in _interfaces)
+        var record = new List<string> { _path, _identity };
+        try
         {
-            if (!TryRedirect(socket, one.Link, Loopback))
+            NetworkNamespaces.Within(_path, () =>
             {
-                throw Taken(one.Link);
-            }
-
-            TrafficRedirect.Remove(socket, one.Link.Index);
+                using var socket = new RouteSocket();
+                _interfaces.ForEach(i => Redirect(socket, i.Link, Loopback, record, folder));
+                return record.Count;
+            });
         }
-
-        return _interfaces.Count;
-    });
+        finally
+        {
+            Leave(folder);
+        }
+    }
 }

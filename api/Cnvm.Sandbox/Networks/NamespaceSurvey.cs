@@ -82,6 +82,43 @@ internal sealed record NamespaceSurvey(IReadOnlyList<PodInterface> Interfaces, I
             [.. neighbours.Where(n => n.IsPermanent && n.HardwareAddress.Length > 0 && names.ContainsKey(n.Link)).Select(n => Write(n, names[n.Link]))]);
     }
 
+    /// <summary>The same for a guest that is there already, whose interfaces stay as they are.</summary>
+    /// <param name="path">Of the namespace.</param>
+    /// <param name="taps">Of the guest's configuration, in order.</param>
+    /// <exception cref="SandboxException">The namespace's interfaces do not fit the guest's.</exception>
+    internal NamespaceSurvey For(string path, IReadOnlyList<ArrivingTap> taps)
+    {
+        if (Interfaces.Count != taps.Count)
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Invalid,
+                string.Create(CultureInfo.InvariantCulture, $"the guest has {taps.Count} network interfaces, and network namespace {path} has {Interfaces.Count} for it: they must be as many"));
+        }
+
+        return this with { Interfaces = [.. Interfaces.Select((one, i) => Fitting(path, one, taps[i]))] };
+    }
+
+    private static PodInterface Fitting(string path, PodInterface one, ArrivingTap tap)
+    {
+        NetworkLink link = one.Link;
+        if (link.Mtu < tap.Mtu)
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Invalid,
+                string.Create(CultureInfo.InvariantCulture, $"network namespace {path}: interface {link.Name} has an MTU of {link.Mtu}, and the guest's sends packets of up to {tap.Mtu} bytes"));
+        }
+
+        // Unlike a veth, which takes everything.
+        if (link.Kind == "macvlan" && tap.Mac.Length > 0 && !string.Equals(link.HardwareAddress, tap.Mac, StringComparison.OrdinalIgnoreCase))
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Invalid,
+                $"network namespace {path}: interface {link.Name} is a macvlan, which takes packets for {link.HardwareAddress} only, and the guest's has {tap.Mac}: 'ip link set {link.Name} address {tap.Mac}' there gives it that");
+        }
+
+        return one with { Tap = tap.Name };
+    }
+
     /// <summary>
     /// The guest's kernel calls them eth0, eth1 and so on as they come: one that has such a name comes at its place, so that none has a name that another one is to get.
     /// </summary>

@@ -10,7 +10,7 @@ using Cnvm.Sandbox.Networks;
 namespace Cnvm.Cli.Commands;
 
 /// <summary>
-/// <c>cnvm __arrive NAME [disk:ID@FILE | file:FILE | tap:NAME | netns:PATH | folder:FOLDER | pod:BYTES@TAP | listen:URL | tls:FOLDER]...</c>: the far
+/// <c>cnvm __arrive NAME [disk:ID@FILE | file:FILE | tap:NAME | netns:PATH | folder:FOLDER | pod:BYTES,MAC@TAP | listen:URL | tls:FOLDER]...</c>: the far
 /// side of <c>cnvm teleport</c>. Starts a VMM, in a network namespace if one is named, whose interfaces a pod's are joined to, and with its socket in a sandbox's folder; has it wait for a VM on
 /// a socket of this user, or at a URL with certificates, and says on standard output which files are missing, which
 /// TAP interfaces are in no bridge, where it waits, and in the end that the VM is here. The end of standard input before that ends it all, as far as
@@ -34,6 +34,7 @@ internal static class ArriveCommand
     private const string NamedSpaces = "/run/netns";
     private const int AskMilliseconds = 10;
     private const int EndMilliseconds = 10_000;
+    private const int KillSignal = 9;
 
     public static int Run(Invocation invocation)
     {
@@ -49,11 +50,12 @@ internal static class ArriveCommand
             Stdio.Print(Detached + tap);
         }
 
-        string? space = Tails(words, SpaceWord).Select(s => s.Contains('/', StringComparison.Ordinal) ? s : $"{NamedSpaces}/{s}").FirstOrDefault();
+        string? space = Space(words);
         SandboxFolder? sandbox = Sandbox(words);
         using ArrivingNetwork? network = Join(space, sandbox, words);
         (string api, DetachedProcess process) = StartCommand.StartEmpty(name, sandbox?.ApiSocket, space);
         using DetachedProcess owned = process;
+        WritePid(sandbox, process);
         string socket = Path.Combine(VmRegistry.Folder, name + ".in");
         byte[] request = JsonObject.Write(json =>
         {
@@ -96,12 +98,12 @@ internal static class ArriveCommand
             receiving.Join();
         }
 
-        using CnvmClient end = CnvmClient.Connect(api);
         if (failure is not null)
         {
-            end.ShutdownVmm();
+            ShutDown(api);
             // It answers before it has ended, and whoever tries again at once is to find the name free.
             Poll.Wait([new PollEntry { Fd = process.Fd, Events = PollEntry.In }], EndMilliseconds);
+            sandbox?.RemovePid();
             if (!wasReady)
             {
                 throw new CliException(ExitCode.Failure, failure.Message);
@@ -113,23 +115,68 @@ internal static class ArriveCommand
         }
 
         Keep(network);
-        sandbox?.WritePid(process.Id);
+        using CnvmClient end = CnvmClient.Connect(api);
         Stdio.Print(Arrived + VmSummary.AskState(end));
         return ExitCode.Success;
     }
 
+    /// <summary>Path of the network namespace that the VMM is to be in; null for this process's own.</summary>
+    private static string? Space(IReadOnlyList<string> words)
+    {
+        if (Tails(words, SpaceWord).FirstOrDefault() is not { } name)
+        {
+            return null;
+        }
+
+        string path = name.Contains('/', StringComparison.Ordinal) ? name : $"{NamedSpaces}/{name}";
+        return File.Exists(path) ? path : throw new CliException(ExitCode.Failure, $"there is no network namespace {path}: make it (ip netns add), or name another one");
+    }
+
     /// <summary>The folder that a sandbox has here as where it comes from, so that it is a sandbox here; null for other VMs.</summary>
-    private static SandboxFolder? Sandbox(IReadOnlyList<string> words) => Tails(words, FolderWord).FirstOrDefault() is not { } folder ? null
-        : Directory.Exists(folder) ? SandboxFolder.Of(folder)
-        : throw new CliException(ExitCode.Failure, $"there is no folder {folder}, which the sandbox has where it comes from: make it (mode 700), with what is in its 'shared'");
+    private static SandboxFolder? Sandbox(IReadOnlyList<string> words)
+    {
+        if (Tails(words, FolderWord).FirstOrDefault() is not { } path)
+        {
+            return null;
+        }
+
+        if (!Directory.Exists(path))
+        {
+            throw new CliException(
+                ExitCode.Failure, $"there is no folder {path}, which the sandbox has where it comes from: make it (mode 700), with what is in its 'shared'");
+        }
+
+        // Another VMM there would take this one's calls, and its end.
+        SandboxFolder folder = SandboxFolder.Of(path);
+        return UnixListener.Obstacle(folder.ApiSocket) is { } problem
+            ? throw new CliException(ExitCode.Failure, $"the sandbox's folder {folder.Path} is in use here: {problem}")
+            : folder;
+    }
+
+    /// <summary>Says in the folder whose VMM it is, for whoever cleans up, also after this process was killed.</summary>
+    private static void WritePid(SandboxFolder? folder, DetachedProcess vmm)
+    {
+        try
+        {
+            folder?.WritePid(vmm.Id);
+        }
+        catch
+        {
+            vmm.Signal(KillSignal);
+            throw;
+        }
+    }
 
     /// <summary>The interfaces of a pod's guest, and those of the namespace that they are joined to; null for others.</summary>
     private static ArrivingNetwork? Join(string? space, SandboxFolder? sandbox, IReadOnlyList<string> words)
     {
-        List<(string Name, uint Mtu)> taps = Tails(words, PodWord).ConvertAll(w =>
+        List<ArrivingTap> taps = Tails(words, PodWord).ConvertAll(w =>
         {
+            int comma = w.IndexOf(',', StringComparison.Ordinal);
             int at = w.IndexOf('@', StringComparison.Ordinal);
-            return (w[(at + 1)..], uint.TryParse(w.AsSpan(0, Math.Max(at, 0)), NumberStyles.None, CultureInfo.InvariantCulture, out uint bytes) ? bytes : 0);
+            return comma > 0 && at > comma && uint.TryParse(w.AsSpan(0, comma), NumberStyles.None, CultureInfo.InvariantCulture, out uint bytes)
+                ? new ArrivingTap(w[(at + 1)..], bytes, w[(comma + 1)..at])
+                : throw CliException.Usage($"'{PodWord}{w}' is not {PodWord}BYTES,MAC@TAP: is cnvm of another version at the other end?");
         });
         if (taps.Count == 0)
         {
@@ -137,7 +184,9 @@ internal static class ArriveCommand
         }
 
         return ArrivingNetwork.Start(
-            space ?? throw CliException.Usage($"{SpaceWord} is missing"), sandbox ?? throw CliException.Usage($"{FolderWord} is missing"), taps);
+            space ?? throw CliException.Usage($"{SpaceWord} is missing"),
+            sandbox ?? throw new CliException(ExitCode.Failure, $"{taps[0].Name} is the name of a pod's interface, and the VM has no sandbox's folder: give its interfaces other names"),
+            taps);
     }
 
     private static void Keep(ArrivingNetwork? network)
@@ -146,7 +195,7 @@ internal static class ArriveCommand
         {
             network?.Keep();
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // The guest runs here and cannot go back.
             Stdio.Error($"cnvm: {e.Message}: the VM is here, and nobody reaches it");
@@ -168,6 +217,20 @@ internal static class ArriveCommand
         {
             // Nobody has asked it to yet, or it was refused, which the other thread hears.
             return false;
+        }
+    }
+
+    private static void ShutDown(string api)
+    {
+        try
+        {
+            using CnvmClient client = CnvmClient.Connect(api);
+            client.ShutdownVmm();
+        }
+        catch (LinuxException)
+        {
+            // It has ended already, and that is the failure that people hear of.
+            return;
         }
     }
 

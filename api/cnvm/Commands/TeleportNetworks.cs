@@ -26,11 +26,11 @@ internal static class TeleportNetworks
                 : throw new CliException(
                     ExitCode.Failure,
                     $"{vm} has network interfaces ({string.Join(", ", taps.Select(n => n.Tap ?? n.Id))}) in a network namespace of its own: say with {Option} which one of {host} "
-                    + $"they go to (a name in /run/netns, or a path; {NetworkNamespaces.Own} is the one that cnvm has there)");
+                    + $"they go to (a name in /run/netns, or a path{(pods.Count == 0 ? $"; {NetworkNamespaces.Own} is the one that cnvm has there" : "")})");
         }
 
         List<string> words = [ArriveCommand.SpaceWord + space];
-        words.AddRange(pods.ConvertAll(n => string.Create(CultureInfo.InvariantCulture, $"{ArriveCommand.PodWord}{n.Mtu ?? 0}@{n.Tap}")));
+        words.AddRange(pods.ConvertAll(n => string.Create(CultureInfo.InvariantCulture, $"{ArriveCommand.PodWord}{n.Mtu ?? 0},{n.Mac}@{n.Tap}")));
         return words;
     }
 

@@ -16,7 +16,9 @@ internal sealed class ContainerProcess : IDisposable
     private readonly FileDescriptor? _terminal;
     private readonly WatchedFile _output;
     private readonly WatchedFile? _errors;
+    private readonly Lock _sizing = new();
     private WatchedFile? _input;
+    private int _isHungUp;
 
     public ContainerProcess(string id, StagedProcess staged, ProcessTable processes, DescriptorWatch watch)
     {
@@ -84,10 +86,15 @@ internal sealed class ContainerProcess : IDisposable
             : _output;
         byte[] buffer = new byte[most];
         int read = await file.ReadAsync(buffer, cancellation).ConfigureAwait(false);
-        if (read == 0 && !HasTerminal)
+        if (read == 0)
         {
-            // Nobody can write there any more.
-            file.Dispose();
+            // To a pipe nobody can write any more; a terminal can be opened again by its name, until its process has ended.
+            Interlocked.Exchange(ref _isHungUp, 1);
+            if (!HasTerminal)
+            {
+                file.Dispose();
+            }
+
             CloseWhenOver();
         }
 
@@ -126,16 +133,19 @@ internal sealed class ContainerProcess : IDisposable
             throw new TtrpcException(TtrpcCode.FailedPrecondition, $"process {Id} has no terminal");
         }
 
-        Terminal.SetSize(_terminal.Value, (ushort)Math.Min(columns, ushort.MaxValue), (ushort)Math.Min(rows, ushort.MaxValue));
+        lock (_sizing)
+        {
+            // Whoever changes a window's size need not know yet that its process has ended.
+            if (!_terminal.IsClosed)
+            {
+                Terminal.SetSize(_terminal.Value, (ushort)Math.Min(columns, ushort.MaxValue), (ushort)Math.Min(rows, ushort.MaxValue));
+            }
+        }
     }
 
     public void Dispose()
     {
-        CloseInput();
-        _input?.Dispose();
-        _output.Dispose();
-        _errors?.Dispose();
-        _terminal?.Dispose();
+        CloseStreams();
         _staged.Orders.Dispose();
         _staged.Reports.Dispose();
     }
@@ -143,9 +153,20 @@ internal sealed class ContainerProcess : IDisposable
     /// <summary>Of processes that have ended the names are kept for a while, and no descriptors: the kernel gives the first process of a machine 4096.</summary>
     private void CloseWhenOver()
     {
-        if (Exit.IsCompleted && _output.IsClosed && _errors is not { IsClosed: false })
+        if (Exit.IsCompleted && (HasTerminal ? Volatile.Read(ref _isHungUp) != 0 : _output.IsClosed && _errors!.IsClosed))
         {
-            CloseInput();
+            CloseStreams();
+        }
+    }
+
+    private void CloseStreams()
+    {
+        Interlocked.Exchange(ref _input, null)?.Dispose();
+        _output.Dispose();
+        _errors?.Dispose();
+        lock (_sizing)
+        {
+            _terminal?.Dispose();
         }
     }
 }

@@ -8,7 +8,7 @@ internal sealed class WatchedFile : IDisposable
     private readonly DescriptorWatch _watch;
     private readonly FileDescriptor _fd;
     private readonly SemaphoreSlim _turn = new(1, 1);
-    private volatile bool _isClosed;
+    private int _isClosed;
 
     /// <summary>Takes ownership of the descriptor, and makes it non-blocking.</summary>
     public WatchedFile(DescriptorWatch watch, FileDescriptor fd)
@@ -19,7 +19,7 @@ internal sealed class WatchedFile : IDisposable
     }
 
     /// <summary>It was closed here.</summary>
-    public bool IsClosed => _isClosed;
+    public bool IsClosed => Volatile.Read(ref _isClosed) != 0;
 
     /// <summary>Reads what is there, or waits for something.</summary>
     /// <returns>0 at the end, and when the file is closed here.</returns>
@@ -29,7 +29,7 @@ internal sealed class WatchedFile : IDisposable
         await _turn.WaitAsync(cancellation).ConfigureAwait(false);
         try
         {
-            while (!_isClosed)
+            while (!IsClosed)
             {
                 int read = FileIo.Read(_fd.Value, buffer.Span);
                 if (read >= 0)
@@ -67,7 +67,7 @@ internal sealed class WatchedFile : IDisposable
         {
             while (buffer.Length > 0)
             {
-                int written = _isClosed ? -Errno.EPIPE : FileIo.Write(_fd.Value, buffer.Span);
+                int written = IsClosed ? -Errno.EPIPE : FileIo.Write(_fd.Value, buffer.Span);
                 if (written >= 0)
                 {
                     buffer = buffer[written..];
@@ -91,12 +91,12 @@ internal sealed class WatchedFile : IDisposable
     /// <summary>Closes the file once nobody uses it; waits under way end now.</summary>
     public void Dispose()
     {
-        if (_isClosed)
+        // Two readers may meet the end at once, and by the second one the number might be another file's.
+        if (Interlocked.Exchange(ref _isClosed, 1) != 0)
         {
             return;
         }
 
-        _isClosed = true;
         _watch.Forget(_fd.Value);
         // Who has the turn sees that it is over, and lets go.
         _ = CloseAsync();
@@ -112,7 +112,7 @@ internal sealed class WatchedFile : IDisposable
     private async ValueTask WaitAsync(uint events, CancellationToken cancellation)
     {
         Task<bool> wait = _watch.WaitAsync(_fd.Value, events);
-        if (_isClosed)
+        if (IsClosed)
         {
             _watch.Forget(_fd.Value);
         }

@@ -48,7 +48,7 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         string image = fixture.PathOf("disk.img");
         Assert.Equal(0, fixture.Run("/sbin/mkfs.ext4", null, "-q", image, "8M").ExitCode);
         await using SandboxVm sandbox = await SandboxVm.StartAsync(fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] });
-        var removed = new TaskCompletionSource();
+        var removed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         sandbox.Happened += e =>
         {
             if (e is { Source: "vm", Name: "device-removed" })
@@ -223,20 +223,30 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         string command = "while [ \"$(stty size)\" != '41 99' ]; do sleep 0.1; done; echo ready; read word; echo got $word; exit 5";
         string inner = $"stty rows 41 cols 99; {Shell.Quote(SandboxFixture.Cli)} run -it --hypervisor soft {fixture.Rootfs} sh -c {Shell.Quote(command)}";
         using System.Diagnostics.Process process = fixture.Start(Script, "--quiet", "--return", "--command", inner, "/dev/null");
-        var output = process.StandardOutput;
-        string said = "";
-        while (!said.Contains("got a-word", StringComparison.Ordinal))
+        try
         {
-            string line = await output.ReadLineAsync().WaitAsync(GuestVm.Patience) ?? throw new InvalidDataException($"it has ended: {said}");
-            said += line + "\n";
-            if (line.StartsWith("ready", StringComparison.Ordinal))
+            string said = "";
+            while (!said.Contains("got a-word", StringComparison.Ordinal))
             {
-                await process.StandardInput.WriteAsync("a-word\n");
-                await process.StandardInput.FlushAsync();
+                string line = await process.StandardOutput.ReadLineAsync().WaitAsync(GuestVm.Patience) ?? throw new InvalidDataException($"it has ended: {said}");
+                said += line + "\n";
+                if (line.StartsWith("ready", StringComparison.Ordinal))
+                {
+                    await process.StandardInput.WriteAsync("a-word\n");
+                    await process.StandardInput.FlushAsync();
+                }
+            }
+
+            await process.WaitForExitAsync().WaitAsync(GuestVm.Patience);
+        }
+        finally
+        {
+            if (!process.HasExited)
+            {
+                process.Kill(entireProcessTree: true);
             }
         }
 
-        await process.WaitForExitAsync().WaitAsync(GuestVm.Patience);
         Assert.Equal(5, process.ExitCode);
         Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(fixture.Runtime, "sandboxes")));
     }

@@ -130,6 +130,17 @@ public sealed class SandboxTests : IDisposable
         await Assert.ThrowsAsync<SandboxException>(() => sandbox.CreateContainerAsync("d", options with { Process = new ProcessOptions(["missing"]) }));
         Assert.Equal(["vm.add-disk", "vm.remove-device", "vm.add-disk", "vm.remove-device"], vmm.Calls.Select(c => c.Split(' ')[1]));
         Assert.Contains(vmm.Calls[2][..40].Split('"')[3], vmm.Calls[3], StringComparison.Ordinal);
+
+        // And the VMM the second disk of this one: it may have taken it all the same, and the first one goes in any case.
+        vmm.Calls.Clear();
+        string refused = Path.Combine(_rootfs, "refuse");
+        File.WriteAllText(refused, "");
+        SandboxException full = await Assert.ThrowsAsync<SandboxException>(
+            () => sandbox.CreateContainerAsync("e", options with { Disks = [new ContainerDisk(disk, "/data"), new ContainerDisk(refused, "/more")] }));
+        Assert.Contains("full", full.Message, StringComparison.Ordinal);
+        string[] ids = [.. vmm.Calls.Select(c => c.Split('"')[3])];
+        Assert.Equal(["vm.add-disk", "vm.add-disk", "vm.remove-device", "vm.remove-device"], vmm.Calls.Select(c => c.Split(' ')[1]));
+        Assert.Equal($"{ids[0]} {ids[1]} {ids[1]} {ids[0]}", string.Join(' ', ids));
     }
 
     [Fact]

@@ -10,7 +10,7 @@ public sealed class ArrivingTests : IDisposable
     private const string AddTap = "tuntap add dev cnvmpod0 mode tap";
     private const int PatienceMilliseconds = 30_000;
     private static readonly string[] Veth = ["link add eth0 mtu 1400 type veth peer name peer", "link set eth0 up"];
-    private static readonly (string, uint)[] Taps = [("cnvmpod0", 1400)];
+    private static readonly ArrivingTap[] Taps = [new("cnvmpod0", 1400, "")];
     private readonly string _folder = Directory.CreateTempSubdirectory("cnvm-arriving").FullName;
 
     private SandboxFolder Folder => SandboxFolder.Of(_folder);
@@ -54,13 +54,14 @@ public sealed class ArrivingTests : IDisposable
     public void What_does_not_fit_is_refused_and_nothing_is_made()
     {
         using var pod = new PodNamespace(Veth);
-        (string Path, (string, uint)[] Taps, string Says)[] wrong =
+        (string Path, ArrivingTap[] Taps, string Says)[] wrong =
         [
             ("/run/netns/no-such-namespace", Taps, "there is no network namespace /run/netns/no-such-namespace"),
-            (pod.File, [.. Taps, ("cnvmpod1", 0)], "the guest has 2 network interfaces, and"),
-            (pod.File, [("cnvmpod0", 1500)], "interface eth0 has an MTU of 1400, and the guest's sends packets of up to 1500 bytes"),
+            ("/proc/self/ns/net", Taps, "is the one that cnvm itself is in"),
+            (pod.File, [.. Taps, new("cnvmpod1", 0, "")], "the guest has 2 network interfaces, and"),
+            (pod.File, [new("cnvmpod0", 1500, "")], "interface eth0 has an MTU of 1400, and the guest's sends packets of up to 1500 bytes"),
         ];
-        foreach ((string path, (string, uint)[] taps, string says) in wrong)
+        foreach ((string path, ArrivingTap[] taps, string says) in wrong)
         {
             SandboxException refused = Assert.Throws<SandboxException>(() => ArrivingNetwork.Start(path, Folder, taps));
             Assert.Contains(says, refused.Message, StringComparison.Ordinal);

@@ -52,6 +52,18 @@ public sealed class SurveyTests
             survey.Routes.Select(r => $"{r.Dest} via {r.Gateway} dev {r.Device} metric {r.Metric}"));
     }
 
+    [Fact]
+    public void A_guest_that_is_there_already_keeps_its_hardware_address_which_a_macvlan_has_to_have()
+    {
+        NamespaceSurvey survey = Choose([Link(2, "eth0"), Link(3, "eth1", kind: "macvlan")], [], []);
+        Assert.Equal(
+            ["eth0 a", "eth1 b"],
+            survey.For("/run/netns/pod", [new("a", 1500, "02:00:00:00:00:0c"), new("b", 0, "02:00:00:00:00:03")]).Interfaces.Select(i => $"{i.Link.Name} {i.Tap}"));
+        SandboxException refused = Assert.Throws<SandboxException>(
+            () => survey.For("/run/netns/pod", [new("a", 1500, "02:00:00:00:00:0c"), new("b", 1500, "02:00:00:00:00:0d")]));
+        Assert.Contains("'ip link set eth1 address 02:00:00:00:00:0d' there gives it that", refused.Message, StringComparison.Ordinal);
+    }
+
     private static NamespaceSurvey Choose(List<NetworkLink> links, List<NetworkAddress> addresses, List<NetworkRoute> routes) =>
         NamespaceSurvey.Choose("/run/netns/pod", links, addresses, routes, []);
 
