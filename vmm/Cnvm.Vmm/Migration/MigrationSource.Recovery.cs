@@ -206,6 +206,8 @@ internal sealed partial class MigrationSource
 
     private HandOverDecision AskOnce()
     {
+        // A VMM that ends has no use for an answer, and its guest must not begin to run again for a moment.
+        ThrowIfEnding();
         using MigrationLink link = ConnectAgain();
         link.Patience = (int)_options.GreetingPatience.TotalMilliseconds;
         link.GiveUpReadsWhen(() => _stop.IsEnding);
