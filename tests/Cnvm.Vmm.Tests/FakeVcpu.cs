@@ -82,6 +82,8 @@ internal sealed class FakeVcpu(int index = 0) : IVirtualCpu
 
     public VcpuState Save() => throw new NotSupportedException();
 
+    public ulong ReadTsc(out ulong timestamp) => throw new NotSupportedException();
+
     public void Restore(VcpuState state) => throw new NotSupportedException();
 
     public void Dispose() => IsDisposed = true;

@@ -41,9 +41,9 @@ internal sealed unsafe partial class KvmVirtualCpu
         return values.ToImmutable();
     }
 
-    /// <summary>Reads the TSC, some times where this thread is interrupted meanwhile, of which the shortest counts.</summary>
-    /// <param name="timestamp">Host monotonic time in nanoseconds at which it was read.</param>
-    private ulong ReadTsc(out ulong timestamp)
+    /// <inheritdoc/>
+    /// <remarks>Some times where this thread is interrupted meanwhile, of which the shortest counts.</remarks>
+    public ulong ReadTsc(out ulong timestamp)
     {
         ulong tsc = 0;
         timestamp = 0;

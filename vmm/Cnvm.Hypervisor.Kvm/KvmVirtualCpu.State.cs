@@ -10,9 +10,6 @@ namespace Cnvm.Hypervisor.Kvm;
 // The complete state, read and applied in the order that KVM's side effects ask for.
 internal sealed unsafe partial class KvmVirtualCpu
 {
-    // A guest TSC may differ by this much from the host's before it has to be scaled: what KVM itself tolerates (parts per million).
-    private const uint TscTolerancePpm = 250;
-
     /// <inheritdoc/>
     /// <remarks>
     /// MP state first: reading it lets KVM accept pending INITs and SIPIs, which changes other state. MSRs before the local
@@ -149,8 +146,7 @@ internal sealed unsafe partial class KvmVirtualCpu
     private void RestoreTscFrequency(uint khz)
     {
         uint now = TscKhz;
-        ulong difference = khz > now ? khz - now : now - khz;
-        if (difference * 1_000_000 <= (ulong)now * TscTolerancePpm)
+        if (TscTolerance.Covers(khz, now))
         {
             return;
         }

@@ -80,6 +80,14 @@ internal sealed unsafe partial class SoftVcpu
 
     public ulong ReadTsc() => Scale(HostClock.Now) + _tscOffset;
 
+    /// <inheritdoc/>
+    public ulong ReadTsc(out ulong timestamp)
+    {
+        long now = HostClock.Now;
+        timestamp = (ulong)now;
+        return Scale(now) + _tscOffset;
+    }
+
     private ulong Scale(long nanoseconds) =>
         _tscKhz == 1_000_000 ? (ulong)nanoseconds : (ulong)((UInt128)(ulong)nanoseconds * _tscKhz / 1_000_000);
 

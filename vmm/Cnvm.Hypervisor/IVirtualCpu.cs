@@ -38,6 +38,10 @@ public interface IVirtualCpu : IDisposable
     /// <summary>Reads the complete architectural state; changes nothing.</summary>
     VcpuState Save();
 
+    /// <summary>Reads the time stamp counter alone; changes nothing.</summary>
+    /// <param name="timestamp">Host monotonic time in nanoseconds at which it was read.</param>
+    ulong ReadTsc(out ulong timestamp);
+
     /// <summary>Writes a complete architectural state.</summary>
     /// <exception cref="HypervisorException">An element does not fit this host; the message names it.</exception>
     void Restore(VcpuState state);

@@ -35,9 +35,8 @@ public sealed class ResidentPages : IDisposable
 
     /// <summary>Looks at as many pages as <paramref name="entries"/> has room for; afterwards <see cref="IsHeld"/> takes its elements.</summary>
     /// <param name="address">Page aligned.</param>
-    /// <returns>Whether any of them holds something.</returns>
     /// <exception cref="IOException">The kernel refused.</exception>
-    public bool Read(nint address, Span<ulong> entries)
+    public void Read(nint address, Span<ulong> entries)
     {
         Span<byte> bytes = MemoryMarshal.AsBytes(entries);
         long offset = (long)((ulong)address >> PageShift) * sizeof(ulong);
@@ -46,16 +45,6 @@ public sealed class ResidentPages : IDisposable
             int read = RandomAccess.Read(_file, bytes[done..], offset + done);
             done += read > 0 ? read : throw new IOException($"{Source} ends at 0x{offset + done:x}");
         }
-
-        foreach (ulong entry in entries)
-        {
-            if (IsHeld(entry))
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 
     public static bool IsHeld(ulong entry) => (entry & Held) != 0;

@@ -270,7 +270,11 @@ internal sealed partial class VirtualMachine
         {
             ulong before = HostNanoseconds();
             _vcpus[i].Restore(state.Vcpus[i].State);
-            _tscRunsSince = i == 0 ? TscAlignment.RunsSince(state.Vcpus[0].State, _vcpus[0].Save(), before, HostNanoseconds()) : _tscRunsSince;
+            if (i == 0)
+            {
+                ulong tsc = _vcpus[0].ReadTsc(out ulong timestamp);
+                _tscRunsSince = TscAlignment.RunsSince(state.Vcpus[0].State, tsc, timestamp, before, HostNanoseconds());
+            }
         }
 
         // Saved once more before it runs, the machine is still at the instant at which it was saved.

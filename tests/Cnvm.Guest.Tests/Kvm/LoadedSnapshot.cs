@@ -5,11 +5,15 @@ namespace Cnvm.Guest.Tests.Kvm;
 [Collection(KvmGuests.Name)]
 public sealed class LoadedSnapshot(NestedHostFixture fixture, ITestOutputHelper output) : LoadedSnapshotTests(fixture, output)
 {
-    protected override IReadOnlyList<(string Kernel, int Cpus)> Usual => [("small", 4)];
+    private const int UsualPulses = 2;
 
-    protected override int UsualPulses => 2;
+    public static TheoryData<string, int> Busy() => Soak.IsOn ? All : new() { { "small", 4 } };
 
     public static TheoryData<string, int> Changing() => Soak.IsOn ? new() { { "debian", 1 }, { "debian", 2 }, { "small", 4 } } : new() { { "small", 1 } };
+
+    [GuestTheory]
+    [MemberData(nameof(Busy))]
+    public Task What_a_busy_guest_does_survives_snapshots(string kernel, int cpus) => RunAsync(kernel, cpus, Soak.IsOn ? Soak.Pulses : UsualPulses);
 
     /// <summary>The same work, with AVX, over snapshots that are taken on one hypervisor and restored on the other, there and back.</summary>
     [GuestTheory]

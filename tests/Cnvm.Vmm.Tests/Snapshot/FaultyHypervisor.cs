@@ -128,6 +128,8 @@ internal sealed class FaultyHypervisor(IHypervisor inner) : IHypervisor
             return state with { TscKhz = state.TscKhz + faults.FasterKhz };
         }
 
+        public ulong ReadTsc(out ulong timestamp) => inner.ReadTsc(out timestamp);
+
         public void Restore(VcpuState state) => inner.Restore(state);
 
         public void Dispose() => inner.Dispose();

@@ -43,10 +43,10 @@ public sealed class TscAlignmentTests
     public void A_tsc_tells_since_when_it_runs_unless_it_cannot_be_set()
     {
         VcpuState set = Vcpu(1_000_000, 0);
-        Assert.Equal(Instant + 50_000, TscAlignment.RunsSince(set, Vcpu(1_100_000, 100_000), Instant + 40_000, Instant + 90_000));
-        Assert.Equal(Instant + 90_000, TscAlignment.RunsSince(set, Vcpu(9_000_000_000, 100_000), Instant + 40_000, Instant + 90_000));
-        Assert.Equal(Instant + 90_000, TscAlignment.RunsSince(set, Vcpu(900_000, 100_000), Instant + 40_000, Instant + 90_000));
-        Assert.Equal(Instant + 90_000, TscAlignment.RunsSince(set, Vcpu(1_100_000, 0) with { TscTimestamp = 0 }, Instant, Instant + 90_000));
+        Assert.Equal(Instant + 50_000, TscAlignment.RunsSince(set, 1_100_000, Instant + 100_000, Instant + 40_000, Instant + 90_000));
+        Assert.Equal(Instant + 90_000, TscAlignment.RunsSince(set, 9_000_000_000, Instant + 100_000, Instant + 40_000, Instant + 90_000));
+        Assert.Equal(Instant + 90_000, TscAlignment.RunsSince(set, 900_000, Instant + 100_000, Instant + 40_000, Instant + 90_000));
+        Assert.Equal(Instant + 90_000, TscAlignment.RunsSince(set with { Msrs = [] }, 1_100_000, Instant + 100_000, Instant + 40_000, Instant + 90_000));
     }
 
     private static VcpuState Vcpu(ulong tsc, long after) => new StateFiller().Fill<VcpuState>() with

@@ -28,6 +28,11 @@ public static class VcpuStateComparison
         Compare(text, "DR6", a.Dr6, b.Dr6);
         Compare(text, "DR7", a.Dr7, b.Dr7);
         Compare(text, "events", a.Events, b.Events);
+        if (!TscTolerance.Covers(a.TscKhz, b.TscKhz))
+        {
+            Compare(text, "TSC kHz", a.TscKhz, b.TscKhz);
+        }
+
         for (int i = 0; i < a.DebugAddresses.Length; i++)
         {
             Compare(text, $"DR{i}", a.DebugAddresses[i], b.DebugAddresses[i]);

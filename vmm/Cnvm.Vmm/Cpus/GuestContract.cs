@@ -1,5 +1,6 @@
 using System.Globalization;
 using Cnvm.Arch.Cpuid;
+using Cnvm.Hypervisor.State;
 using Cnvm.Vmm.Config;
 using Cnvm.Vmm.Snapshot;
 
@@ -8,8 +9,6 @@ namespace Cnvm.Vmm.Cpus;
 /// <summary>What a guest was promised, against what a host can keep. Needs no memory contents and changes nothing.</summary>
 public static class GuestContract
 {
-    // What KVM itself tolerates between the guest's and the host's TSC (parts per million).
-    private const uint TscTolerancePpm = 250;
     private const uint AddressSizes = 0x8000_0008;
     private const uint XsaveLeaf = 0xd;
 
@@ -97,8 +96,7 @@ public static class GuestContract
 
     private static void CheckTsc(List<string> obstacles, HostCapabilities host, uint khz)
     {
-        ulong difference = khz > host.TscKhz ? khz - host.TscKhz : host.TscKhz - khz;
-        if (!host.TscScaling && khz != 0 && host.TscKhz != 0 && difference * 1_000_000 > (ulong)host.TscKhz * TscTolerancePpm)
+        if (!host.TscScaling && khz != 0 && host.TscKhz != 0 && !TscTolerance.Covers(khz, host.TscKhz))
         {
             obstacles.Add(string.Create(
                 CultureInfo.InvariantCulture,

@@ -47,17 +47,18 @@ internal static class TscAlignment
 
     /// <summary>Host time at which a TSC that was set began to run.</summary>
     /// <param name="set">The vCPU's state as it was set.</param>
-    /// <param name="now">Its state a moment later.</param>
+    /// <param name="tsc">What it said a moment later.</param>
+    /// <param name="timestamp">Host time of that moment.</param>
     /// <param name="earliest">Host time before it was set.</param>
     /// <param name="latest">Host time afterwards; the answer also where the TSC tells nothing: some hosts do not let it be set.</param>
-    public static ulong RunsSince(VcpuState set, VcpuState now, ulong earliest, ulong latest)
+    public static ulong RunsSince(VcpuState set, ulong tsc, ulong timestamp, ulong earliest, ulong latest)
     {
-        if (now.TscTimestamp == 0 || now.TscKhz == 0 || !TryGetTsc(set, out ulong first) || !TryGetTsc(now, out ulong last))
+        if (set.TscKhz == 0 || !TryGetTsc(set, out ulong first))
         {
             return latest;
         }
 
-        ulong since = now.TscTimestamp - (ulong)((UInt128)(last - first) * TicksPerKhzNanosecond / now.TscKhz);
+        ulong since = timestamp - (ulong)((UInt128)(tsc - first) * TicksPerKhzNanosecond / set.TscKhz);
         return since >= earliest && since <= latest ? since : latest;
     }
 

@@ -11,6 +11,11 @@ public static class Crc32C
 
     public static uint Append(uint crc, ReadOnlySpan<byte> data)
     {
+        for (; data.Length >= Crc32CLanes.BlockBytes; data = data[Crc32CLanes.BlockBytes..])
+        {
+            crc = Crc32CLanes.Append(crc, data[..Crc32CLanes.BlockBytes]);
+        }
+
         foreach (ulong word in MemoryMarshal.Cast<byte, ulong>(data))
         {
             crc = BitOperations.Crc32C(crc, word);
