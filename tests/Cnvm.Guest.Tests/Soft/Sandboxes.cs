@@ -78,6 +78,28 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         string said = await new StreamReader(terminal.StandardOutput).ReadToEndAsync();
         Assert.Equal(3, await terminal.WaitAsync());
         Assert.Contains("/dev/pts/", said, StringComparison.Ordinal);
+    [SkippableFact]
+    public async Task A_kernel_of_another_build_beside_the_initramfs_is_refused()
+    {
+        SandboxFixture.SkipWithout();
+        string folder = Directory.CreateDirectory(fixture.PathOf("mixed")).FullName;
+        string kernel = Path.Combine(folder, "vmlinux-small");
+        string initramfs = Path.Combine(folder, "sandbox-initramfs.cpio");
+        File.Copy(SandboxFixture.Initramfs, initramfs);
+        string id = File.ReadLines(Path.Combine(Repository.Images, "sandbox-version")).Last();
+        Assert.StartsWith("kernel ", id, StringComparison.Ordinal);
+        byte[] content = File.ReadAllBytes(SandboxFixture.Kernel);
+        int place = content.AsSpan().IndexOf(Convert.FromHexString(id["kernel ".Length..]));
+        Assert.True(place > 0, $"{SandboxFixture.Kernel} does not have the {id} that {Repository.Images}/sandbox-version names");
+        content[place] ^= 1;
+        File.WriteAllBytes(kernel, content);
+        SandboxOptions options = fixture.Options with { Kernel = kernel, Initramfs = initramfs };
+        SandboxException refused = await Assert.ThrowsAsync<SandboxException>(() => SandboxVm.StartAsync(options));
+        Assert.Equal(SandboxErrorKind.Incompatible, refused.Kind);
+        Assert.Contains(id["kernel ".Length..], refused.Message, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(options.Folder));
+    }
+
         SandboxProcess sleeping = await container.ExecAsync(new ProcessOptions(["sleep", "1000"]));
         await sleeping.SignalAsync(9);
         Assert.Equal(137, await sleeping.WaitAsync());
