@@ -1,3 +1,4 @@
+using Cnvm.Guest.Tests.Containers;
 using Cnvm.Linux;
 using Cnvm.Nested;
 using Cnvm.Sandbox;
@@ -68,17 +69,6 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
     }
 
     [SkippableFact]
-    public async Task Further_processes_terminals_signals_and_a_killed_vmm()
-    {
-        SandboxFixture.SkipWithout();
-        await using SandboxVm sandbox = await SandboxVm.StartAsync(fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] });
-        Container container = await StartAsync(sandbox, "c", "sleep 1000");
-        SandboxProcess terminal = await container.ExecAsync(new ProcessOptions(["sh", "-c", "stty size; tty; exit 3"]) { Terminal = true });
-        await terminal.ResizeAsync(100, 40);
-        string said = await new StreamReader(terminal.StandardOutput).ReadToEndAsync();
-        Assert.Equal(3, await terminal.WaitAsync());
-        Assert.Contains("/dev/pts/", said, StringComparison.Ordinal);
-    [SkippableFact]
     public async Task A_kernel_of_another_build_beside_the_initramfs_is_refused()
     {
         SandboxFixture.SkipWithout();
@@ -100,6 +90,17 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         Assert.False(Directory.Exists(options.Folder));
     }
 
+    [SkippableFact]
+    public async Task Further_processes_terminals_signals_and_a_killed_vmm()
+    {
+        SandboxFixture.SkipWithout();
+        await using SandboxVm sandbox = await SandboxVm.StartAsync(fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] });
+        Container container = await StartAsync(sandbox, "c", "sleep 1000");
+        SandboxProcess terminal = await container.ExecAsync(new ProcessOptions(["sh", "-c", "stty size; tty; exit 3"]) { Terminal = true });
+        await terminal.ResizeAsync(100, 40);
+        string said = await new StreamReader(terminal.StandardOutput).ReadToEndAsync();
+        Assert.Equal(3, await terminal.WaitAsync());
+        Assert.Contains("/dev/pts/", said, StringComparison.Ordinal);
         SandboxProcess sleeping = await container.ExecAsync(new ProcessOptions(["sleep", "1000"]));
         await sleeping.SignalAsync(9);
         Assert.Equal(137, await sleeping.WaitAsync());
@@ -235,6 +236,19 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         (int exitCode, _, string error) = fixture.Run(SandboxFixture.Cli, null, "run", "--hypervisor", "soft", fixture.Rootfs, "nosuch");
         Assert.Equal((127, true), (exitCode, error.Contains("nosuch", StringComparison.Ordinal)));
         Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(fixture.Runtime, "sandboxes")));
+    }
+
+    [SkippableFact]
+    public void Cnvm_run_has_skopeo_fetch_an_image()
+    {
+        SandboxFixture.SkipWithout(SandboxFixture.Cli);
+        string folder = Directory.CreateDirectory(fixture.PathOf("fetches")).FullName;
+        string program = Path.Combine(folder, "skopeo");
+        File.WriteAllText(program, $"#!/bin/bash\necho fetches $2\nmkdir \"${{3#oci:}}\" && exec tar -xf {BusyboxImage.ArchivePath} -C \"${{3#oci:}}\"\n");
+        File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        string run = $"exec {Shell.Quote(SandboxFixture.Cli)} run --hypervisor soft docker://busybox sh -c 'echo $FROM_IMAGE; exit 9'";
+        Assert.Equal((9, "yes\n", "fetches docker://busybox\n"), fixture.Run("/bin/bash", null, "-c", $"PATH={folder}:$PATH {run}"));
+        Assert.Equal((9, "yes\n", ""), fixture.Run("/bin/bash", null, "-c", run));
     }
 
     [SkippableFact]
