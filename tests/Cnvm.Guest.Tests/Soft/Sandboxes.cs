@@ -12,18 +12,28 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
     public async Task A_container_prints_takes_input_and_ends_with_its_exit_code()
     {
         SandboxFixture.SkipWithout();
+        const string Script =
+            "cat; cat /tmp/copied; busybox stat -c '%a %u %s' /opt/deep/large; busybox sha256sum </opt/deep/large; echo problem >&2; echo x >/made; cat /made; exit 42";
         SandboxOptions options = fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] };
         string folder = options.Folder!;
         await using (SandboxVm sandbox = await SandboxVm.StartAsync(options))
         {
             Container container = await sandbox.CreateContainerAsync(
-                "first", new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", "cat; cat /tmp/copied; echo problem >&2; echo x >/made; cat /made; exit 42"])));
+                "first", new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", Script])));
+            const string Root = "/run/kata-containers/overlays/first/rootfs";
             File.WriteAllText(fixture.PathOf("copied"), "copied\n");
-            await sandbox.CopyToGuestAsync(fixture.PathOf("copied"), "/run/kata-containers/overlays/first/rootfs/tmp/copied");
+            await sandbox.CopyToGuestAsync(fixture.PathOf("copied"), Root + "/tmp/copied");
+
+            // One that goes in several parts, into a folder that is not there yet.
+            byte[] large = System.Security.Cryptography.RandomNumberGenerator.GetBytes(2_500_001);
+            File.WriteAllBytes(fixture.PathOf("large"), large);
+            File.SetUnixFileMode(fixture.PathOf("large"), UnixFileMode.UserRead | UnixFileMode.UserExecute | UnixFileMode.GroupRead);
+            await sandbox.CopyToGuestAsync(fixture.PathOf("large"), Root + "/opt/deep/large");
             await container.StartAsync();
             await container.Process.StandardInput.WriteAsync("input\n"u8.ToArray());
             await container.Process.StandardInput.DisposeAsync();
-            Assert.Equal("input\ncopied\nx\n", await new StreamReader(container.Process.StandardOutput).ReadToEndAsync());
+            string digest = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(large));
+            Assert.Equal($"input\ncopied\n540 0 2500001\n{digest}  -\nx\n", await new StreamReader(container.Process.StandardOutput).ReadToEndAsync());
             Assert.Equal("problem\n", await new StreamReader(container.Process.StandardError).ReadToEndAsync());
             Assert.Equal(42, await container.Process.WaitAsync());
             await container.RemoveAsync();
