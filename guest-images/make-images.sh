@@ -7,7 +7,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 small_kernel=$!
 trap 'kill "$small_kernel" 2>/dev/null || true' EXIT
 "$here/initramfs.sh"
-"$here/sandbox-initramfs.sh"
 "$here/debian-kernel.sh"
 "$here/debian-kernel.sh" --nested
 "$here/nested-emulator.sh"
@@ -17,3 +16,5 @@ trap 'kill "$small_kernel" 2>/dev/null || true' EXIT
 "$here/payload.sh"
 trap - EXIT
 wait "$small_kernel"
+# It names the kernel that it goes with.
+"$here/sandbox-initramfs.sh"

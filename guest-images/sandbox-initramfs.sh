@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # sandbox-initramfs.cpio: the agent of cnvm's sandboxes as the first process, with the libraries that it needs, and empty folders.
-# It goes with vmlinux-small, and both have one version, a hash of the agent, the kernel's configuration and what builds them:
-#   sandbox-version   the version; /etc/cnvm-version of the initramfs says the same
+# It goes with vmlinux-small, which is made first if it is not there, and both have one version, a hash of the agent, the kernel and what builds them:
+#   sandbox-version   the version, and the kernel's build ID, with which the library compares the kernel beside it; /etc/cnvm-version of the
+#                     initramfs says the same, and comes before the agent there
 # CNVM_AGENT names another agent than out/sandbox/cnvm-agent.
 set -euo pipefail
 script_name=sandbox-initramfs
@@ -30,7 +31,10 @@ add_libraries_of() {
 }
 add_libraries_of "$agent"
 
-key=$(hash_of "${BASH_SOURCE[0]}" "$agent" "${libraries[@]}" "$images_dir"/small-kernel.{config,sh})
+"$images_dir/small-kernel.sh"
+kernel=$(readelf -nW "$out_dir/vmlinux-small" | sed -nE 's/.*Build ID: ([0-9a-f]+)$/\1/p')
+[[ -n $kernel ]] || die "$out_dir/vmlinux-small has no build ID"
+key=$(hash_of "${BASH_SOURCE[0]}" "$agent" "${libraries[@]}" "$images_dir"/small-kernel.{config,sh} "$kernel")
 is_current "$key" "$out_dir/sandbox-initramfs.cpio" "$out_dir/sandbox-version" && exit 0
 
 tree=$(mktemp -d)
@@ -41,11 +45,11 @@ install -m 755 "$agent" "$tree/init"
 for library in "${libraries[@]}"; do
     install -D -m 755 "$library" "$tree$library"
 done
-printf '%s\n' "$key" >"$tree/etc/cnvm-version"
+printf '%s\nkernel %s\n' "$key" "$kernel" >"$tree/etc/cnvm-version"
 find "$tree" -exec touch -h -d @0 {} +
 mkdir -p "$out_dir"
 (cd "$tree" && find . -print0 | sort -z | cpio --null -o -H newc -R 0:0 --reproducible --quiet) >"$out_dir/sandbox-initramfs.cpio.new"
 mv "$out_dir/sandbox-initramfs.cpio.new" "$out_dir/sandbox-initramfs.cpio"
-printf '%s\n' "$key" >"$out_dir/sandbox-version"
+cp "$tree/etc/cnvm-version" "$out_dir/sandbox-version"
 mark_current "$key" "$out_dir/sandbox-initramfs.cpio" "$out_dir/sandbox-version"
 say "sandbox-initramfs.cpio ($(du -h --apparent-size "$out_dir/sandbox-initramfs.cpio" | cut -f1)) is ready, version $key"

@@ -21,6 +21,9 @@ public enum SandboxErrorKind
     /// <summary>The agent does not have this call.</summary>
     Unsupported,
 
+    /// <summary>Kernel, agent, template and this library are not of versions that belong together.</summary>
+    Incompatible,
+
     /// <summary>What was waited for did not come in time.</summary>
     TimedOut,
 

@@ -92,6 +92,11 @@ public sealed partial class SandboxVm
     {
         string name = NameOf(options);
         ThrowIfInvalid(options);
+        if (options.Template is null)
+        {
+            KernelBuild.ThrowIfMixed(options.Kernel, options.Initramfs);
+        }
+
         string program = VmmProgram.Find(options.VmmPath);
         SandboxFolder folder = SandboxFolder.Create(options.Folder ?? Path.Combine(RuntimeFolder.Ensure("sandboxes"), name));
         VmmProcess? vmm = null;
@@ -203,7 +208,9 @@ public sealed partial class SandboxVm
                     var agent = new AgentConnection(stream, vmm.Ended, options.CallTimeout);
                     try
                     {
-                        await agent.HealthAsync<CheckRequest, HealthCheckResponse>(HealthService.Check, new CheckRequest(), options.StartTimeout, cancellation).ConfigureAwait(false);
+                        ThrowIfForeign(
+                            options,
+                            await agent.HealthAsync<CheckRequest, VersionCheckResponse>(HealthService.Version, new CheckRequest(), options.StartTimeout, cancellation).ConfigureAwait(false));
                         return agent;
                     }
                     catch
@@ -226,6 +233,19 @@ public sealed partial class SandboxVm
                 SandboxEnd end = await vmm.Ended.WaitAsync(cancellation).ConfigureAwait(false);
                 throw VmmProcess.Gone(end.Reason, e);
             }
+        }
+    }
+
+    /// <summary>Asked for its version, an agent shows that it works, too.</summary>
+    private static void ThrowIfForeign(SandboxOptions options, VersionCheckResponse agent)
+    {
+        if (agent.GrpcVersion != HealthService.ProtocolVersion)
+        {
+            throw new SandboxException(
+                SandboxErrorKind.Incompatible,
+                $"the agent in {options.Template ?? options.Initramfs} (version '{GuestWords.Name(agent.AgentVersion)}') speaks version '{GuestWords.Name(agent.GrpcVersion)}' of the protocol, "
+                + $"and this library {HealthService.ProtocolVersion}: "
+                + (options.Template is null ? "take the initramfs from the 'make images' of the same source" : "remove the template, and have one made by this library"));
         }
     }
 

@@ -69,6 +69,7 @@ Experiment[] experiments =
         new VsockWork(workspace, isNested),
     ]),
     new SandboxStart(workspace),
+    new SandboxNested(workspace),
     new ContainerStart(workspace),
     new ContainerFleet(workspace),
 ];

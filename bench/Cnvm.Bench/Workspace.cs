@@ -32,9 +32,14 @@ internal sealed class Workspace : IDisposable
     public string CnvmProgram =>
         Existing(Environment.GetEnvironmentVariable("CNVM_VMM") ?? Path.Combine(Root, "out", "bin", "cnvm-vmm"), "'make build' makes it");
 
+    /// <summary>The command line for people.</summary>
+    /// <exception cref="UnavailableException">It has not been built.</exception>
+    public string CliProgram => Existing(Environment.GetEnvironmentVariable("CNVM_CLI") ?? Path.Combine(Root, "out", "bin", "cnvm"), "'make build' makes it");
+
     /// <summary>containerd's shim, as published.</summary>
     /// <exception cref="UnavailableException">It has not been built.</exception>
-    public string ShimProgram => Existing(Path.Combine(Root, "out", "bin", "containerd-shim-cnvm-v2"), "'make build' makes it");
+    public string ShimProgram =>
+        Existing(Environment.GetEnvironmentVariable("CNVM_SHIM") ?? Path.Combine(Root, "out", "bin", "containerd-shim-cnvm-v2"), "'make build' makes it");
 
     /// <summary>QEMU as the PATH has it.</summary>
     /// <exception cref="UnavailableException">It is not installed.</exception>

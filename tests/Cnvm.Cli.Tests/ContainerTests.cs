@@ -21,6 +21,7 @@ public sealed class ContainerTests : IDisposable
     [InlineData("run -p 1:2 --template t image", 2, "--template")]
     [InlineData("run --network bridge image", 2, "not one of none, passt")]
     [InlineData("run -v relative image", 2, "--volume")]
+    [InlineData("run --pull image", 2, "begins with docker://")]
     [InlineData("run -v /a:b image", 2, "absolute path")]
     [InlineData("run --memory lots image", 2, "no size")]
     [InlineData("run --cpus 0 image", 2, "--cpus")]
@@ -50,6 +51,37 @@ public sealed class ContainerTests : IDisposable
         CliResult background = _cli.Run("run", "-d", "--kernel", file, "--initramfs", file, "missing");
         Assert.Equal(125, background.ExitCode);
         Assert.Contains("no image at", background.Error, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(_cli.RuntimeFolder, "containers")));
+    }
+
+    [Fact]
+    public void An_image_of_elsewhere_is_skopeos_to_fetch()
+    {
+        string file = CliRun.ProgramPath("cnvm");
+        string run = $"exec \"$CNVM\" run -d --kernel {file} --initramfs {file} --store store docker://one";
+        CliResult without = _cli.Shell($"PATH=/nowhere {run}");
+        Assert.Equal((125, ""), (without.ExitCode, without.Output));
+        Assert.Contains("docker://one is fetched by the program skopeo", without.Error, StringComparison.Ordinal);
+        Assert.Contains("'skopeo copy docker://one oci:FOLDER'", without.Error, StringComparison.Ordinal);
+
+        // An image of no platform at all, so that nothing is started.
+        string program = Path.Combine(_cli.Folder, "skopeo");
+        File.WriteAllText(program, """
+            #!/bin/sh
+            echo "progress: $1 $2"
+            mkdir "${3#oci:}" && echo '{}' >"${3#oci:}/oci-layout" && echo '{"manifests":[]}' >"${3#oci:}/index.json"
+            """);
+        File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        CliResult fetched = _cli.Shell($"PATH={_cli.Folder}:$PATH {run}");
+        Assert.Equal((125, ""), (fetched.ExitCode, fetched.Output));
+        Assert.StartsWith("progress: copy docker://one\n", fetched.Error, StringComparison.Ordinal);
+        Assert.Contains("has no image for linux/amd64", fetched.Error, StringComparison.Ordinal);
+
+        // It is there now, and asked for again only with --pull.
+        CliResult kept = _cli.Shell($"PATH=/nowhere {run}");
+        Assert.Contains("has no image for linux/amd64", kept.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("skopeo", kept.Error, StringComparison.Ordinal);
+        Assert.Contains("is fetched by the program skopeo", _cli.Shell($"PATH=/nowhere {run.Replace("-d", "--pull", StringComparison.Ordinal)}").Error, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(_cli.RuntimeFolder, "containers")));
     }
 

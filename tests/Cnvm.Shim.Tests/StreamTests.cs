@@ -78,6 +78,122 @@ public sealed class StreamTests
     }
 
     [Fact]
+    public async Task An_end_is_told_when_a_slow_client_has_read_all()
+    {
+        const int Bytes = 200_000;
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        string stdout = shim.MakeFifo();
+        Task<FileStream> opening = OpenAsync(stdout);
+        await shim.RunAsync("c1", $"exec head -c {Bytes} /dev/zero", new(null, stdout));
+        Task<WaitResponse> wait = shim.Client.WaitAsync("c1");
+        byte[] buffer = new byte[32 << 10];
+        await using (FileStream output = await opening)
+        {
+            for (int read = 0; read < Bytes;)
+            {
+                // All of it takes longer than a client has that does not read at all.
+                await Task.Delay(400);
+                Assert.False(wait.IsCompleted, $"{Bytes - read} bytes would be lost");
+                if (Bytes - read <= buffer.Length)
+                {
+                    // The process is long gone, which only its clients do not know yet.
+                    Assert.Equal(TtrpcCode.NotFound, await ShimHarness.CodeOfAsync(shim.Client.KillAsync("c1", Native.SigTerm)));
+                    Assert.Equal(ProcessStatus.Running, (await shim.Client.StateAsync("c1")).Status);
+                }
+
+                read += output.Read(buffer, 0, Math.Min(buffer.Length, Bytes - read));
+            }
+
+            Assert.Equal(0u, (await wait).ExitStatus);
+            Assert.Equal(0, await Task.Run(() => output.Read(buffer)).WaitAsync(ShimHarness.Patience));
+        }
+
+        await shim.Containerd.WaitForAsync(3);
+        Assert.Equal("/tasks/exit", shim.Containerd.Topics[2]);
+        await shim.Client.DeleteAsync("c1");
+    }
+
+    [Fact]
+    public async Task An_end_is_told_although_a_client_never_reads_and_takes_nothing_from_it()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        string stdout = shim.MakeFifo();
+        Task<FileStream> opening = OpenAsync(stdout);
+        await shim.RunAsync("c1", "echo unread; exit 3", new(null, stdout));
+        await using FileStream output = await opening;
+
+        Assert.Equal(3u, (await shim.Client.WaitAsync("c1")).ExitStatus);
+        await shim.Client.DeleteAsync("c1");
+
+        Assert.Equal("unread\n", await Task.Run(() => new StreamReader(output).ReadToEnd()).WaitAsync(ShimHarness.Patience));
+    }
+
+    [Fact]
+    public async Task A_client_that_is_late_finds_all()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        string stdout = shim.MakeFifo();
+        await shim.RunAsync("c1", "exec head -c 100000 /dev/zero", new(null, stdout));
+        Task<WaitResponse> wait = shim.Client.WaitAsync("c1");
+        await Task.Delay(500);
+        Assert.False(wait.IsCompleted);
+        Assert.Equal(100_000, (await ShimHarness.ReadAllAsync(stdout)).Length);
+        Assert.Equal(0u, (await wait).ExitStatus);
+        await shim.Client.DeleteAsync("c1");
+    }
+
+    [Fact]
+    public async Task Clients_that_are_gone_hold_no_end_up()
+    {
+        const int Processes = 10;
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        await shim.RunAsync("c1", "exec sleep 1000");
+        long began = System.Diagnostics.Stopwatch.GetTimestamp();
+        for (int i = 0; i < Processes; i++)
+        {
+            // One leaves bytes in the FIFO, the next one more than it holds.
+            string stdout = shim.MakeFifo();
+            Task<FileStream> opening = OpenAsync(stdout);
+            string command = i % 2 == 0 ? "echo one; echo two" : "exec head -c 1000000 /dev/zero";
+            await shim.Client.ExecAsync("c1", $"e{i}", ShimHarness.Process(command).ToJsonString(), new(null, stdout));
+            await using (FileStream output = await opening)
+            {
+                await shim.Client.StartAsync("c1", $"e{i}");
+                Assert.Equal(1, await Task.Run(() => output.Read(new byte[1])).WaitAsync(ShimHarness.Patience));
+            }
+
+            if (i % 2 != 0)
+            {
+                // It waits for somebody who reads: nobody does.
+                await shim.Client.KillAsync("c1", Native.SigKill, $"e{i}");
+            }
+
+            await shim.Client.WaitAsync("c1", $"e{i}");
+            await shim.Client.DeleteAsync("c1", $"e{i}");
+        }
+
+        // A client that does not read costs two seconds each.
+        Assert.InRange(System.Diagnostics.Stopwatch.GetElapsedTime(began), TimeSpan.Zero, TimeSpan.FromSeconds(Processes));
+    }
+
+    [Fact]
+    public async Task An_end_is_told_although_somebody_else_keeps_the_output_open()
+    {
+        await using ShimHarness shim = await ShimHarness.StartAsync();
+        string stdout = shim.MakeFifo();
+        Task<FileStream> opening = OpenAsync(stdout);
+        await shim.RunAsync("c1", "sleep 1000 & echo $!; exit 3", new(null, stdout));
+        using var output = new StreamReader(await opening);
+        int sleeping = int.Parse((await Task.Run(output.ReadLine).WaitAsync(ShimHarness.Patience))!);
+
+        Assert.Equal(3u, (await shim.Client.WaitAsync("c1")).ExitStatus);
+
+        Assert.Equal(0, Native.Kill(sleeping, Native.SigKill));
+        await shim.Client.DeleteAsync("c1");
+        Assert.Equal("", await Task.Run(output.ReadToEnd).WaitAsync(ShimHarness.Patience));
+    }
+
+    [Fact]
     public async Task A_process_that_cannot_be_started_has_ended_and_so_has_its_output()
     {
         await using ShimHarness shim = await ShimHarness.StartAsync();
@@ -140,4 +256,8 @@ public sealed class StreamTests
         Assert.Equal(TtrpcCode.InvalidArgument, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, "relative"))));
         Assert.Equal(TtrpcCode.NotFound, await ShimHarness.CodeOfAsync(shim.CreateAsync("c2", ":", new(null, shim.Directory + "/nothing"))));
     }
+
+    /// <summary>Opens a FIFO as a client does: that waits until the shim has it, too.</summary>
+    private static Task<FileStream> OpenAsync(string fifo) =>
+        Task.Run(() => new FileStream(fifo, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, 0)).WaitAsync(ShimHarness.Patience);
 }

@@ -20,6 +20,7 @@ internal sealed partial class FileStatus
     private const uint STATX_BASIC_STATS = 0x7ff;
     private const int PermissionBits = 0xfff;
     private const int S_IFMT = 0xf000;
+    private const int S_IFIFO = 0x1000;
     private const int S_IFBLK = 0x6000;
     private const int S_IFREG = 0x8000;
     private const int S_IFSOCK = 0xc000;
@@ -55,6 +56,8 @@ internal sealed partial class FileStatus
 
     /// <summary>The twelve bits of chmod(1).</summary>
     public int Permissions => _mode & PermissionBits;
+
+    public bool IsFifo => (_mode & S_IFMT) == S_IFIFO;
 
     public bool IsBlockDevice => (_mode & S_IFMT) == S_IFBLK;
 

@@ -6,6 +6,10 @@ namespace Cnvm.Sandbox.Agent;
 internal static class GuestWords
 {
     private const int MaxLength = 2000;
+    private const int MaxNameLength = 40;
+
+    /// <summary>The beginning of what should be a name or number, on one line.</summary>
+    public static string Name(string text) => Clean(text[..Math.Min(text.Length, MaxNameLength)]).ReplaceLineEndings(" ");
 
     /// <summary>The beginning of a text; control characters but line ends are replaced.</summary>
     public static string Clean(string text)

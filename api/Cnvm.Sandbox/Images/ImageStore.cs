@@ -7,7 +7,7 @@ namespace Cnvm.Sandbox.Images;
 /// waiting, and a name appears when all of its image is there.
 /// </summary>
 /// <param name="folder">Made at the first use, for this user alone.</param>
-public sealed class ImageStore(string folder)
+public sealed partial class ImageStore(string folder)
 {
     private const string RootfsName = "rootfs";
     private const string UnfinishedPrefix = "unfinished-";
@@ -35,7 +35,8 @@ public sealed class ImageStore(string folder)
     /// <summary>Unpacks an image, unless it is there already. A folder that is no image layout is taken as a root file system as it is.</summary>
     /// <param name="source">
     /// A folder with an OCI image layout, an archive of one or of <c>docker save</c>, or a root file system. <c>:NAME</c> behind it chooses
-    /// one of several; <c>oci:</c>, <c>oci-archive:</c>, <c>docker-archive:</c> and <c>dir:</c> before it are taken as skopeo does.
+    /// one of several; <c>oci:</c>, <c>oci-archive:</c>, <c>docker-archive:</c> and <c>dir:</c> before it are taken as skopeo does. Or one that is
+    /// fetched (<see cref="IsRemote"/>), as <see cref="FetchAsync"/> does, if it has not been.
     /// </param>
     /// <param name="cancellation">Looked at between layers.</param>
     /// <exception cref="ImageException">It is none, or damaged, or for another machine.</exception>
@@ -48,6 +49,7 @@ public sealed class ImageStore(string folder)
 
     private ContainerImage Open(string source, CancellationToken cancellation)
     {
+        source = IsRemote(source) ? Fetch(source, again: false, cancellation) : source;
         (string path, string? name) = Split(source);
         if (Directory.Exists(path) && !File.Exists(Path.Combine(path, OciLayout.Marker)))
         {
@@ -83,8 +85,7 @@ public sealed class ImageStore(string folder)
 
     private string Unpack(ImageFiles files, ImageManifest manifest, CancellationToken cancellation)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(Folder)!);
-        using PrivateDirectory taken = PrivateDirectory.Open(Folder, create: true)!;
+        using PrivateDirectory taken = OpenFolder();
         string finished = Path.Combine(Folder, $"sha256-{manifest.Digest.Hex}");
         string rootfs = Path.Combine(finished, RootfsName);
         if (Directory.Exists(rootfs))
@@ -123,6 +124,13 @@ public sealed class ImageStore(string folder)
             RemoveTree(unfinished);
             throw;
         }
+    }
+
+    /// <summary>The store's folder, which nobody else changes until this is disposed.</summary>
+    private PrivateDirectory OpenFolder()
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(Folder)!);
+        return PrivateDirectory.Open(Folder, create: true)!;
     }
 
     private void Apply(ImageFiles files, ImageLayer layer, LayerUnpacker unpacker)
@@ -185,6 +193,6 @@ public sealed class ImageStore(string folder)
 
         throw new SandboxException(
             SandboxErrorKind.NotFound,
-            $"there is no image at {source}: give a folder or archive on this machine (skopeo copy docker://NAME oci:FOLDER fetches one)");
+            $"there is no image at {source}: give a folder or archive on this machine, or docker://NAME, which skopeo fetches");
     }
 }

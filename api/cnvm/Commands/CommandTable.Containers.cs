@@ -26,6 +26,7 @@ internal static partial class CommandTable
                 new("--name", "NAME", "what to call it (c1, c2, ...)"),
                 new("--rm", null, "of one in the background, leave nothing at its end"),
                 new("--volume", "HOST:GUEST[:ro]", "a folder of the host in the container (a file as root)") { Short = "-v", IsRepeatable = true },
+                new("--pull", null, "fetch IMAGE again, although it has been fetched: its name may mean a newer one"),
                 Variable, WorkingDirectory, ProcessUser,
                 new("--publish", "HOST:GUEST", "a port of the host that leads to one of the container, through passt; /udp behind it for UDP") { Short = "-p", IsRepeatable = true },
                 new("--network", "NAME", "none (default), or passt, which --publish implies") { Choices = ["none", "passt"] },
@@ -44,7 +45,11 @@ internal static partial class CommandTable
                 """
                 IMAGE is on this machine: a folder with an OCI image layout, an archive of one, an archive of docker save, or a folder
                 that is a root file system. Of several images in one, IMAGE:NAME is the one of that name. It is unpacked once; no root is
-                needed. skopeo fetches images: skopeo copy docker://debian oci:debian:latest
+                needed.
+
+                Or IMAGE is docker://NAME (docker-daemon:NAME, containers-storage:NAME): the first time, and with --pull, the program skopeo
+                fetches it and says so on stderr; it stays in the cache. Where there is no skopeo, have a machine that has it do
+                skopeo copy docker://debian oci:debian, and run the folder debian.
 
                 Without --detach the program is at this terminal, and cnvm ends with its exit code; 125 means that cnvm itself
                 failed, 126 that the program cannot be run, 127 that there is none of that name.
@@ -55,6 +60,7 @@ internal static partial class CommandTable
 
                 Examples:
                   cnvm run debian cat /etc/os-release
+                  cnvm run docker://docker.io/library/alpine:3.20 uname -a
                   cnvm run -it -v ~/src:/src -w /src --memory 2G debian bash
                   cnvm run -d --name web -p 8080:80 nginx.tar; cnvm logs web; cnvm exec -it web sh; cnvm stop web; cnvm rm web
                 """,

@@ -28,6 +28,12 @@ internal static class RunCommand
         RunSettings settings = Read(invocation);
         return Guard(() =>
         {
+            if (ImageStore.IsRemote(settings.Image))
+            {
+                // Here, where its progress is seen: a container in the background finds it fetched.
+                _ = new ImageStore(settings.Store).FetchAsync(settings.Image, invocation.Has("--pull")).GetAwaiter().GetResult();
+            }
+
             var folder = new ContainerFolder(settings.Name);
             folder.Create();
             try
@@ -199,6 +205,11 @@ internal static class RunCommand
             _ = ContainerSession.ParsePort(port);
         }
 
+        if (invocation.Has("--pull") && !ImageStore.IsRemote(invocation.Operands[0]))
+        {
+            throw CliException.Usage($"--pull: {invocation.Operands[0]} is taken from this machine as it is; what is fetched begins with docker://");
+        }
+
         string hypervisor = invocation.Value(HostQuery.Hypervisor.Name) ?? "auto";
         if (!HostQuery.Hypervisor.Choices.Contains(hypervisor))
         {
@@ -257,6 +268,11 @@ internal static class RunCommand
     /// <summary>A container in the background does not depend on where it was started from.</summary>
     private static string Absolute(string image)
     {
+        if (ImageStore.IsRemote(image))
+        {
+            return image;
+        }
+
         foreach (string kind in (ReadOnlySpan<string>)["oci:", "oci-archive:", "docker-archive:", "dir:"])
         {
             if (image.StartsWith(kind, StringComparison.Ordinal))

@@ -5,7 +5,7 @@ internal sealed record RunSettings
 {
     public required string Name { get; init; }
 
-    /// <summary>As it was given, made absolute.</summary>
+    /// <summary>As it was given, made absolute if it is a file or folder.</summary>
     public required string Image { get; init; }
 
     /// <summary>In place of the image's; null keeps that.</summary>

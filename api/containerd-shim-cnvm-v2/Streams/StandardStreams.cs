@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Cnvm.Shim.Messages;
 using Cnvm.Shim.Sandboxes;
 using Microsoft.Extensions.Logging;
@@ -10,6 +11,12 @@ internal sealed partial class StandardStreams : IAsyncDisposable
     /// <summary>What a pipe holds; half of an agent's longest message is far above it.</summary>
     private const int BufferBytes = 32 * 1024;
 
+    /// <summary>A client that has read nothing for so long after the process's end has what it wants.</summary>
+    private static readonly TimeSpan StillLimit = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long an end is held back for clients that read slowly, or for descendants of the process that say more and more.</summary>
+    private static readonly TimeSpan ReadLimit = TimeSpan.FromSeconds(10);
+
     private readonly StreamEnd? _input;
     private readonly StreamEnd? _output;
     private readonly StreamEnd? _error;
@@ -17,8 +24,14 @@ internal sealed partial class StandardStreams : IAsyncDisposable
     private readonly bool _terminal;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _end = new();
+
+    /// <summary>Nobody waits any longer for clients to read. Not disposed, as it has no timer and the wait for them may be over last.</summary>
+    private readonly CancellationTokenSource _clientsGivenUp = new();
     private Task _inputCopy = Task.CompletedTask;
     private Task _outputCopies = Task.CompletedTask;
+
+    /// <summary>Those of <see cref="_outputCopies"/> that have clients.</summary>
+    private Task _clientCopies = Task.CompletedTask;
     private int _disposed;
 
     /// <param name="request">Names them: stdin by the path of a FIFO, or not at all; the others as <see cref="StreamEnd.OpenOutput"/> takes them. With a terminal there is one output.</param>
@@ -51,13 +64,42 @@ internal sealed partial class StandardStreams : IAsyncDisposable
     public void Start(IContainerProcess process)
     {
         // What nobody wants is read all the same, or the process would stand still before a full pipe.
-        Task copies = CopyOutputAsync(process.ReadOutputAsync, _output, "stdout");
-        _outputCopies = _terminal ? copies : Task.WhenAll(copies, CopyOutputAsync(process.ReadErrorAsync, _error, "stderr"));
+        Task output = CopyOutputAsync(process.ReadOutputAsync, _output, "stdout");
+        Task error = _terminal ? Task.CompletedTask : CopyOutputAsync(process.ReadErrorAsync, _error, "stderr");
+        _outputCopies = Task.WhenAll(output, error);
+        _clientCopies = Task.WhenAll(_output is { IsFifo: true } ? output : Task.CompletedTask, _error is { IsFifo: true } ? error : Task.CompletedTask);
         _inputCopy = CopyInputAsync(process);
     }
 
     /// <summary>Nothing more comes for stdin but what its clients have written.</summary>
-    public void EndInput() => _input?.EndInput();
+    public void EndInput() => _input?.LeaveToClients();
+
+    /// <summary>
+    /// The process has ended: waits until its clients have read what it said. Some close their FIFOs when they hear of the end, with what is in them
+    /// (containerd 1.6's). It is over when they are gone, have stopped reading or have had their time.
+    /// </summary>
+    public async Task WaitForClientsAsync()
+    {
+        long began = Stopwatch.GetTimestamp();
+        long before;
+        do
+        {
+            _output?.LeaveIfRead();
+            _error?.LeaveIfRead();
+            before = Moved;
+            await _clientCopies.WaitAsync(StillLimit).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        while (!_clientCopies.IsCompleted && Moved != before && Stopwatch.GetElapsedTime(began) < ReadLimit);
+
+        if (!_clientCopies.IsCompleted)
+        {
+            double waited = Stopwatch.GetElapsedTime(began).TotalSeconds;
+            LogClientsGivenUp(_logger, waited);
+            _output?.LeaveToClients();
+            _error?.LeaveToClients();
+            await _clientsGivenUp.CancelAsync();
+        }
+    }
 
     /// <summary>Waits for the end of the outputs, but no longer than a time: who has inherited them may outlive the process.</summary>
     public async Task WaitForOutputAsync(TimeSpan limit)
@@ -80,6 +122,7 @@ internal sealed partial class StandardStreams : IAsyncDisposable
         }
 
         await _end.CancelAsync();
+        await _clientsGivenUp.CancelAsync();
         await Task.WhenAll(_inputCopy, _outputCopies);
         CloseAll();
         if (_program is not null)
@@ -89,6 +132,8 @@ internal sealed partial class StandardStreams : IAsyncDisposable
 
         _end.Dispose();
     }
+
+    private long Moved => (_output?.Moved ?? 0) + (_error?.Moved ?? 0);
 
     private void CloseAll()
     {
@@ -109,6 +154,11 @@ internal sealed partial class StandardStreams : IAsyncDisposable
                 {
                     canWrite = await TryWriteAsync(end!, buffer.AsMemory(0, count), name);
                 }
+            }
+
+            if (canWrite)
+            {
+                await end!.WaitForClientsAsync(_clientsGivenUp.Token);
             }
         }
         catch (OperationCanceledException)
@@ -172,6 +222,9 @@ internal sealed partial class StandardStreams : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "{Stream}: {Reason}")]
     private static partial void LogCopyFailed(ILogger logger, string stream, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "output is not read, or still open, {Seconds:F1} s after its process ended: its end is told all the same")]
+    private static partial void LogClientsGivenUp(ILogger logger, double seconds);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "output is still open {Seconds} s after its process ended, and is given up")]
     private static partial void LogOutputGivenUp(ILogger logger, double seconds);

@@ -11,13 +11,22 @@ internal sealed class StreamEnd : IDisposable
     private readonly FileDescriptor _fd;
     private readonly Lock _lock = new();
     private FileDescriptor? _keeper;
+    private long _written;
+    private long _reads;
 
     private StreamEnd(ReadinessLoop loop, FileDescriptor fd, FileDescriptor? keeper)
     {
         _loop = loop;
         _fd = fd;
         _keeper = keeper;
+        IsFifo = keeper is not null;
     }
+
+    /// <summary>Clients are at its other side, who may leave with what they have not read.</summary>
+    public bool IsFifo { get; }
+
+    /// <summary>Grows whenever something was written, and whenever a client was seen reading behind the end of that. Any thread.</summary>
+    public long Moved => Interlocked.Read(ref _written) + Interlocked.Read(ref _reads);
 
     /// <summary>Opens where output goes.</summary>
     /// <param name="address">Path of a FIFO, or <c>file:///path</c> for a file that is appended to; empty for nowhere.</param>
@@ -30,22 +39,28 @@ internal sealed class StreamEnd : IDisposable
             return null;
         }
 
-        string path = address;
-        // Both ends of a FIFO: its opening waits for nobody, and the container is not killed by a pipe without reader when a client goes away.
-        int flags = Libc.O_RDWR | Libc.O_NONBLOCK | Libc.O_CLOEXEC;
         if (address.Contains("://", StringComparison.Ordinal))
         {
-            if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) || uri.Scheme != Uri.UriSchemeFile || uri.LocalPath.Length == 0)
-            {
-                throw new TtrpcException(
+            return Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) && uri.Scheme == Uri.UriSchemeFile && uri.LocalPath.Length > 0
+                ? new StreamEnd(loop, Open(uri.LocalPath, Libc.O_WRONLY | Libc.O_CREAT | Libc.O_APPEND | Libc.O_CLOEXEC), null)
+                : throw new TtrpcException(
                     TtrpcCode.InvalidArgument, $"output '{address}': this runtime writes to FIFOs, to file:///PATH and to binary:///PROGRAM, which is named by stdout and takes stderr too");
-            }
-
-            path = uri.LocalPath;
-            flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_APPEND | Libc.O_CLOEXEC;
         }
 
-        return new StreamEnd(loop, Open(path, flags), null);
+        // Both ends of a FIFO: its opening waits for nobody, and the container is not killed by a pipe without reader when a client goes away.
+        FileDescriptor both = Open(address, Libc.O_RDWR | Libc.O_NONBLOCK | Libc.O_CLOEXEC);
+        try
+        {
+            // A descriptor that cannot read tells whether somebody else can, once the other one is closed.
+            return FifoWatch.IsFifo(both.Value)
+                ? new StreamEnd(loop, Open(address, Libc.O_WRONLY | Libc.O_NONBLOCK | Libc.O_CLOEXEC), both)
+                : new StreamEnd(loop, both, null);
+        }
+        catch
+        {
+            both.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Where output goes that a program of the host reads; takes its own descriptor of the pipe.</summary>
@@ -79,13 +94,35 @@ internal sealed class StreamEnd : IDisposable
         }
     }
 
-    /// <summary>The input ends with what its clients have written and still write. Any thread.</summary>
-    public void EndInput()
+    /// <summary>
+    /// The stream ends with its clients: input with what they have written and still write, output with the last one that reads (from then on,
+    /// writes fail). Any thread.
+    /// </summary>
+    public void LeaveToClients()
     {
         lock (_lock)
         {
             _keeper?.Dispose();
             _keeper = null;
+        }
+    }
+
+    /// <summary>
+    /// Leaves output to its clients if one of them has read some: who has read none may be about to come, as containerd's do beside the start of a
+    /// process, and would find it gone. Any thread.
+    /// </summary>
+    /// <exception cref="LinuxException">It cannot be known.</exception>
+    public void LeaveIfRead()
+    {
+        lock (_lock)
+        {
+            // In this order: what is written meanwhile must not pass for read.
+            long written = Interlocked.Read(ref _written);
+            if (_keeper is { } keeper && FifoWatch.Unread(keeper.Value) < written)
+            {
+                keeper.Dispose();
+                _keeper = null;
+            }
         }
     }
 
@@ -115,6 +152,7 @@ internal sealed class StreamEnd : IDisposable
             if (count >= 0)
             {
                 bytes = bytes[count..];
+                Interlocked.Add(ref _written, count);
             }
             else
             {
@@ -123,9 +161,32 @@ internal sealed class StreamEnd : IDisposable
         }
     }
 
+    /// <summary>Waits until the clients have read what was written, or are gone. Nothing is written from now on.</summary>
+    /// <exception cref="LinuxException">It cannot be known.</exception>
+    public async Task WaitForClientsAsync(CancellationToken cancellation)
+    {
+        if (!IsFifo || FifoWatch.Unread(_fd.Value) == 0)
+        {
+            return;
+        }
+
+        using var watch = new FifoWatch(_fd.Value);
+        while (true)
+        {
+            LeaveIfRead();
+            if (!watch.HasReader() || FifoWatch.Unread(_fd.Value) == 0)
+            {
+                return;
+            }
+
+            await _loop.WaitAsync(watch.Fd, forWriting: false, cancellation);
+            Interlocked.Increment(ref _reads);
+        }
+    }
+
     public void Dispose()
     {
-        EndInput();
+        LeaveToClients();
         _fd.Dispose();
     }
 

@@ -164,15 +164,16 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener
         switch (process.Status)
         {
             case ProcessStatus.Stopped:
+            case ProcessStatus.Running when process.HasEnded:
                 // containerd takes "not found" for what was wanted.
                 throw new TtrpcException(TtrpcCode.NotFound, $"process of container {task.Id} has ended: not found");
             case ProcessStatus.Created when process != task.Init || request.Signal is SigKill or SigTerm:
                 // Nothing of it has run, and now never will.
-                End(task, process, 128 + request.Signal);
+                End(task, process, 128 + request.Signal, DateTimeOffset.UtcNow);
                 break;
             default:
                 // What the kernel ends with a container's first process needs no signal of its own.
-                IEnumerable<TaskProcess> meant = request.All && request.Signal != SigKill ? task.Processes.Where(p => p.Status == ProcessStatus.Running) : [process];
+                IEnumerable<TaskProcess> meant = request.All && request.Signal != SigKill ? task.Processes.Where(p => p.Status == ProcessStatus.Running && !p.HasEnded) : [process];
                 foreach (TaskProcess one in meant)
                 {
                     await one.Guest!.SignalAsync((int)request.Signal, CancellationToken.None);
@@ -339,7 +340,7 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener
             }
             else
             {
-                End(task, exec, KilledStatus);
+                End(task, exec, KilledStatus, DateTimeOffset.UtcNow);
             }
         }
 
@@ -374,7 +375,16 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener
             status = KilledStatus;
         }
 
-        End(task, process, status);
+        DateTimeOffset at = DateTimeOffset.UtcNow;
+        process.HasEnded = true;
+        try
+        {
+            await process.Streams.WaitForClientsAsync();
+        }
+        finally
+        {
+            End(task, process, status, at);
+        }
     }
 
     private static async Task<IContainerProcess> StartFirstAsync(ContainerTask task, TaskProcess process)
@@ -383,9 +393,8 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener
         return process.Guest!;
     }
 
-    private void End(ContainerTask task, TaskProcess process, uint status)
+    private void End(ContainerTask task, TaskProcess process, uint status, DateTimeOffset at)
     {
-        DateTimeOffset at = DateTimeOffset.UtcNow;
         if (process.SetExited(new ProcessExit(status, at)))
         {
             events.Publish(EventTopic.Exit, new TaskExit

@@ -12,6 +12,7 @@ internal sealed class TaskProcess : IAsyncDisposable
     private readonly CreateTaskRequest _created;
     private readonly Lock _lock = new();
     private ProcessStatus _status = ProcessStatus.Created;
+    private volatile bool _hasEnded;
 
     /// <param name="execId">Empty for the first process of a container.</param>
     /// <param name="created">Streams, terminal and bundle.</param>
@@ -35,6 +36,13 @@ internal sealed class TaskProcess : IAsyncDisposable
 
     /// <summary>The process in the guest; null before its start for all but the first of a container.</summary>
     public IContainerProcess? Guest { get; set; }
+
+    /// <summary>The process in the guest is gone; clients may still be reading what it said, and until then it is not stopped.</summary>
+    public bool HasEnded
+    {
+        get => _hasEnded;
+        set => _hasEnded = value;
+    }
 
     /// <summary>Ends with the process, or when it is deleted without having run.</summary>
     public Task<ProcessExit> Exit => _exit.Task;

@@ -64,7 +64,8 @@ internal sealed class GuestToUserspace(Workspace workspace) : Experiment
         }
     }
 
-    private static NestedHost StartHost()
+    /// <exception cref="UnavailableException">There is no nested host.</exception>
+    internal static NestedHost StartHost()
     {
         try
         {

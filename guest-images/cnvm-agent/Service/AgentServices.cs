@@ -8,9 +8,6 @@ namespace Cnvm.GuestAgent.Service;
 /// <summary>Everything that can be asked of the agent.</summary>
 internal sealed class AgentServices
 {
-    /// <summary>The version of the protocol that Kata's agents name.</summary>
-    private const string ProtocolVersion = "0.0.1";
-
     private readonly SandboxCalls _sandbox;
 
     public AgentServices(Sandbox sandbox, ConsoleLog log)
@@ -26,7 +23,7 @@ internal sealed class AgentServices
                 HealthService.Check, (_, _) => Task.FromResult(new HealthCheckResponse { Status = ServingStatus.Serving }))
             .Add<CheckRequest, VersionCheckResponse>(
                 HealthService.Version,
-                (_, _) => Task.FromResult(new VersionCheckResponse { GrpcVersion = ProtocolVersion, AgentVersion = BuildVersion.Number }));
+                (_, _) => Task.FromResult(new VersionCheckResponse { GrpcVersion = HealthService.ProtocolVersion, AgentVersion = BuildVersion.Number }));
         All = [agent, health];
     }
 

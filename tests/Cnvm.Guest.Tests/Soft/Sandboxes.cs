@@ -1,3 +1,4 @@
+using Cnvm.Guest.Tests.Containers;
 using Cnvm.Linux;
 using Cnvm.Nested;
 using Cnvm.Sandbox;
@@ -11,18 +12,28 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
     public async Task A_container_prints_takes_input_and_ends_with_its_exit_code()
     {
         SandboxFixture.SkipWithout();
+        const string Script =
+            "cat; cat /tmp/copied; busybox stat -c '%a %u %s' /opt/deep/large; busybox sha256sum </opt/deep/large; echo problem >&2; echo x >/made; cat /made; exit 42";
         SandboxOptions options = fixture.Options with { Folders = [new SharedFolder(fixture.Rootfs, true)] };
         string folder = options.Folder!;
         await using (SandboxVm sandbox = await SandboxVm.StartAsync(options))
         {
             Container container = await sandbox.CreateContainerAsync(
-                "first", new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", "cat; cat /tmp/copied; echo problem >&2; echo x >/made; cat /made; exit 42"])));
+                "first", new ContainerOptions(new ContainerRootfs(fixture.Rootfs), new ProcessOptions(["sh", "-c", Script])));
+            const string Root = "/run/kata-containers/overlays/first/rootfs";
             File.WriteAllText(fixture.PathOf("copied"), "copied\n");
-            await sandbox.CopyToGuestAsync(fixture.PathOf("copied"), "/run/kata-containers/overlays/first/rootfs/tmp/copied");
+            await sandbox.CopyToGuestAsync(fixture.PathOf("copied"), Root + "/tmp/copied");
+
+            // One that goes in several parts, into a folder that is not there yet.
+            byte[] large = System.Security.Cryptography.RandomNumberGenerator.GetBytes(2_500_001);
+            File.WriteAllBytes(fixture.PathOf("large"), large);
+            File.SetUnixFileMode(fixture.PathOf("large"), UnixFileMode.UserRead | UnixFileMode.UserExecute | UnixFileMode.GroupRead);
+            await sandbox.CopyToGuestAsync(fixture.PathOf("large"), Root + "/opt/deep/large");
             await container.StartAsync();
             await container.Process.StandardInput.WriteAsync("input\n"u8.ToArray());
             await container.Process.StandardInput.DisposeAsync();
-            Assert.Equal("input\ncopied\nx\n", await new StreamReader(container.Process.StandardOutput).ReadToEndAsync());
+            string digest = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(large));
+            Assert.Equal($"input\ncopied\n540 0 2500001\n{digest}  -\nx\n", await new StreamReader(container.Process.StandardOutput).ReadToEndAsync());
             Assert.Equal("problem\n", await new StreamReader(container.Process.StandardError).ReadToEndAsync());
             Assert.Equal(42, await container.Process.WaitAsync());
             await container.RemoveAsync();
@@ -65,6 +76,28 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
             "kept\nread-only", await AskAsync(sandbox, "reads", "cat /data/file; echo more 2>/dev/null >/data/file || echo read-only", new ContainerDisk(image, "/data", ReadOnly: true)));
         SandboxException missing = await Assert.ThrowsAsync<SandboxException>(() => AskAsync(sandbox, "none", "true", new ContainerDisk(image + "x", "/data")));
         Assert.Equal(SandboxErrorKind.NotFound, missing.Kind);
+    }
+
+    [SkippableFact]
+    public async Task A_kernel_of_another_build_beside_the_initramfs_is_refused()
+    {
+        SandboxFixture.SkipWithout();
+        string folder = Directory.CreateDirectory(fixture.PathOf("mixed")).FullName;
+        string kernel = Path.Combine(folder, "vmlinux-small");
+        string initramfs = Path.Combine(folder, "sandbox-initramfs.cpio");
+        File.Copy(SandboxFixture.Initramfs, initramfs);
+        string id = File.ReadLines(Path.Combine(Repository.Images, "sandbox-version")).Last();
+        Assert.StartsWith("kernel ", id, StringComparison.Ordinal);
+        byte[] content = File.ReadAllBytes(SandboxFixture.Kernel);
+        int place = content.AsSpan().IndexOf(Convert.FromHexString(id["kernel ".Length..]));
+        Assert.True(place > 0, $"{SandboxFixture.Kernel} does not have the {id} that {Repository.Images}/sandbox-version names");
+        content[place] ^= 1;
+        File.WriteAllBytes(kernel, content);
+        SandboxOptions options = fixture.Options with { Kernel = kernel, Initramfs = initramfs };
+        SandboxException refused = await Assert.ThrowsAsync<SandboxException>(() => SandboxVm.StartAsync(options));
+        Assert.Equal(SandboxErrorKind.Incompatible, refused.Kind);
+        Assert.Contains(id["kernel ".Length..], refused.Message, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(options.Folder));
     }
 
     [SkippableFact]
@@ -213,6 +246,19 @@ public sealed class Sandboxes(SandboxFixture fixture) : IClassFixture<SandboxFix
         (int exitCode, _, string error) = fixture.Run(SandboxFixture.Cli, null, "run", "--hypervisor", "soft", fixture.Rootfs, "nosuch");
         Assert.Equal((127, true), (exitCode, error.Contains("nosuch", StringComparison.Ordinal)));
         Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(fixture.Runtime, "sandboxes")));
+    }
+
+    [SkippableFact]
+    public void Cnvm_run_has_skopeo_fetch_an_image()
+    {
+        SandboxFixture.SkipWithout(SandboxFixture.Cli);
+        string folder = Directory.CreateDirectory(fixture.PathOf("fetches")).FullName;
+        string program = Path.Combine(folder, "skopeo");
+        File.WriteAllText(program, $"#!/bin/bash\necho fetches $2\nmkdir \"${{3#oci:}}\" && exec tar -xf {BusyboxImage.ArchivePath} -C \"${{3#oci:}}\"\n");
+        File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        string run = $"exec {Shell.Quote(SandboxFixture.Cli)} run --hypervisor soft docker://busybox sh -c 'echo $FROM_IMAGE; exit 9'";
+        Assert.Equal((9, "yes\n", "fetches docker://busybox\n"), fixture.Run("/bin/bash", null, "-c", $"PATH={folder}:$PATH {run}"));
+        Assert.Equal((9, "yes\n", ""), fixture.Run("/bin/bash", null, "-c", run));
     }
 
     [SkippableFact]

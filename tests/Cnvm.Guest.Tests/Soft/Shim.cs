@@ -30,6 +30,23 @@ public sealed class Shim(SoftHostFixture fixture, ITestOutputHelper output) : Sh
         await containerd.AssertNothingIsLeftAsync();
     }
 
+    [GuestFact]
+    public async Task What_a_container_says_last_is_seen_although_ctr_leaves_at_its_end()
+    {
+        const int Bytes = 300_000;
+        await using Containerd containerd = await StartAsync();
+        for (int i = 1; i <= 2; i++)
+        {
+            // Most of it is still on its way when the container ends, since nobody reads what ctr prints.
+            string run = containerd.CtrRun($"says{i}", $"head -c {Bytes} /dev/zero | tr '\\0' x; echo end; exit {i}");
+            CommandResult result = await containerd.TryRunAsync($"set -o pipefail; {run} | (sleep 1.5; cat)");
+            Assert.True(result.ExitCode == i && result.Output.Length == Bytes + 4, $"exit code {result.ExitCode}, {result.Output.Length} characters; {result.Error}\n{await containerd.LogAsync()}");
+            Assert.EndsWith("xend\n", result.Output, StringComparison.Ordinal);
+        }
+
+        await containerd.AssertNothingIsLeftAsync();
+    }
+
     // What containerd asks for behind a killed shim takes its time.
     private static Task<CommandResult> AssertNothingIsLeftAsync(NetworkNamespace pod) => pod.RunAsync(
         "for i in $(seq 300); do ip -o link | grep -q cnvmpod || tc qdisc show | grep -q ingress || exit 0; sleep 0.1; done; ip link; tc qdisc show; exit 1");

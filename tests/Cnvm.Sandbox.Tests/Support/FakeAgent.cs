@@ -17,11 +17,14 @@ internal sealed class FakeAgent : IAsyncDisposable
     private readonly ConcurrentDictionary<string, FakeProcess> _processes = new();
     private readonly ConcurrentBag<Socket> _connections = [];
     private readonly Task _accepting;
+    private readonly string _protocol;
 
     /// <param name="path">Of the socket.</param>
     /// <param name="refusals">So many connections are closed at once at first, as while nobody listens in the guest.</param>
-    public FakeAgent(string path, int refusals = 0)
+    /// <param name="protocol">The version of the protocol that it says it speaks.</param>
+    public FakeAgent(string path, int refusals, string protocol)
     {
+        _protocol = protocol;
         _listener.Bind(new UnixDomainSocketEndPoint(path));
         _listener.Listen();
         _accepting = AcceptAsync(refusals);
@@ -92,7 +95,8 @@ internal sealed class FakeAgent : IAsyncDisposable
     }
 
     private TtrpcService Health() => new TtrpcService(HealthService.Name)
-        .Add<CheckRequest, HealthCheckResponse>(HealthService.Check, (_, _) => Task.FromResult(new HealthCheckResponse()));
+        .Add<CheckRequest, VersionCheckResponse>(
+            HealthService.Version, (_, _) => Task.FromResult(new VersionCheckResponse { GrpcVersion = _protocol, AgentVersion = "fake" }));
 
     private TtrpcService Agent()
     {

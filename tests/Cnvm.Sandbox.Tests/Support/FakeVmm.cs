@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text;
+using Cnvm.Agent.Protocol;
 using Cnvm.Nested;
 
 namespace Cnvm.Sandbox.Tests.Support;
@@ -15,13 +16,16 @@ internal sealed class FakeVmm : IAsyncDisposable
     private readonly CancellationTokenSource _end = new();
     private readonly int _refusals;
     private readonly string _event;
+    private readonly string _protocol;
 
     /// <param name="refusals">Connections that the vsock refuses at first.</param>
     /// <param name="happened">The event, as SOURCE NAME.</param>
     /// <param name="instead">A line that the program runs instead of everything else.</param>
-    public FakeVmm(int refusals = 0, string happened = "virtio-device activated", string? instead = null)
+    /// <param name="protocol">The version of the protocol that the agent says it speaks.</param>
+    public FakeVmm(int refusals = 0, string happened = "virtio-device activated", string? instead = null, string protocol = HealthService.ProtocolVersion)
     {
         _refusals = refusals;
+        _protocol = protocol;
         _event = happened;
         Program = _folder.File("cnvm-vmm");
         File.WriteAllText(Program, $$"""
@@ -69,7 +73,7 @@ internal sealed class FakeVmm : IAsyncDisposable
     {
         // Opening waits until the program reads.
         await using var go = await Task.Run(() => new FileStream(_folder.File("go"), FileMode.Open, FileAccess.Write)).WaitAsync(TimeSpan.FromSeconds(20));
-        Agent = new FakeAgent(Path.Combine(folder, "vsock.sock"), _refusals);
+        Agent = new FakeAgent(Path.Combine(folder, "vsock.sock"), _refusals, _protocol);
         _serving.Add(ServeApiAsync(Path.Combine(folder, "api.sock")));
         string[] words = _event.Split(' ');
         string text = $$$"""{"timestamp":{"secs":0,"nanos":1},"source":"{{{words[0]}}}","event":"{{{words[1]}}}","properties":{"id":"_vsock1"}}""" + "\n\n";
