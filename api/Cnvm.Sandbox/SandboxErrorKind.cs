@@ -21,12 +21,12 @@ public enum SandboxErrorKind
     /// <summary>The agent does not have this call.</summary>
     Unsupported,
 
-    /// <summary>Kernel, agent, template and this library are not of versions that belong together.</summary>
-    Incompatible,
-
     /// <summary>What was waited for did not come in time.</summary>
     TimedOut,
 
     /// <summary>The VMM, or the connection to the guest, has gone: the sandbox is of no use any more.</summary>
     Gone,
+
+    /// <summary>Kernel, agent, template and this library are not of versions that belong together.</summary>
+    Incompatible,
 }

@@ -67,7 +67,14 @@ public sealed partial class ImageStore
             using PrivateDirectory taken = OpenFolder();
             if (Directory.Exists(layout))
             {
-                Directory.Delete(layout, recursive: true);
+                if (!again)
+                {
+                    // Another process was faster, and may be reading it.
+                    return layout;
+                }
+
+                // Nobody is to find half of it.
+                Directory.Move(layout, Path.Combine(fetching, "old"));
             }
 
             Directory.Move(fetched, layout);
@@ -75,6 +82,8 @@ public sealed partial class ImageStore
         }
         finally
         {
+            // Others look meanwhile for what killed processes have left.
+            using PrivateDirectory taken = OpenFolder();
             Directory.Delete(fetching, recursive: true);
         }
     }

@@ -102,8 +102,11 @@ internal static class ArriveCommand
         {
             ShutDown(api);
             // It answers before it has ended, and whoever tries again at once is to find the name free.
-            Poll.Wait([new PollEntry { Fd = process.Fd, Events = PollEntry.In }], EndMilliseconds);
-            sandbox?.RemovePid();
+            if (Poll.Wait([new PollEntry { Fd = process.Fd, Events = PollEntry.In }], EndMilliseconds) > 0)
+            {
+                sandbox?.RemovePid();
+            }
+
             if (!wasReady)
             {
                 throw new CliException(ExitCode.Failure, failure.Message);

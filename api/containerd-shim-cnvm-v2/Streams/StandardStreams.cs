@@ -87,7 +87,8 @@ internal sealed partial class StandardStreams : IAsyncDisposable
             _output?.LeaveIfRead();
             _error?.LeaveIfRead();
             before = Moved;
-            await _clientCopies.WaitAsync(StillLimit).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            TimeSpan left = ReadLimit - Stopwatch.GetElapsedTime(began);
+            await _clientCopies.WaitAsync(left < TimeSpan.Zero ? TimeSpan.Zero : left < StillLimit ? left : StillLimit).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         while (!_clientCopies.IsCompleted && Moved != before && Stopwatch.GetElapsedTime(began) < ReadLimit);
 

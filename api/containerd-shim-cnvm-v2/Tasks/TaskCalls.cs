@@ -164,16 +164,16 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener
         switch (process.Status)
         {
             case ProcessStatus.Stopped:
-            case ProcessStatus.Running when process.HasEnded:
+            case ProcessStatus.Running or ProcessStatus.Paused when process.Ended is not null:
                 // containerd takes "not found" for what was wanted.
                 throw new TtrpcException(TtrpcCode.NotFound, $"process of container {task.Id} has ended: not found");
             case ProcessStatus.Created when process != task.Init || request.Signal is SigKill or SigTerm:
                 // Nothing of it has run, and now never will.
-                End(task, process, 128 + request.Signal, DateTimeOffset.UtcNow);
+                End(task, process, new ProcessExit(128 + request.Signal, DateTimeOffset.UtcNow));
                 break;
             default:
                 // What the kernel ends with a container's first process needs no signal of its own.
-                IEnumerable<TaskProcess> meant = request.All && request.Signal != SigKill ? task.Processes.Where(p => p.Status == ProcessStatus.Running && !p.HasEnded) : [process];
+                IEnumerable<TaskProcess> meant = request.All && request.Signal != SigKill ? task.Processes.Where(p => p.Status == ProcessStatus.Running && p.Ended is null) : [process];
                 foreach (TaskProcess one in meant)
                 {
                     await one.Guest!.SignalAsync((int)request.Signal, CancellationToken.None);
@@ -340,7 +340,7 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener
             }
             else
             {
-                End(task, exec, KilledStatus, DateTimeOffset.UtcNow);
+                End(task, exec, exec.Ended ?? new ProcessExit(KilledStatus, DateTimeOffset.UtcNow));
             }
         }
 
@@ -375,15 +375,15 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener
             status = KilledStatus;
         }
 
-        DateTimeOffset at = DateTimeOffset.UtcNow;
-        process.HasEnded = true;
+        var exit = new ProcessExit(status, DateTimeOffset.UtcNow);
+        process.Ended = exit;
         try
         {
             await process.Streams.WaitForClientsAsync();
         }
         finally
         {
-            End(task, process, status, at);
+            End(task, process, exit);
         }
     }
 
@@ -393,17 +393,17 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener
         return process.Guest!;
     }
 
-    private void End(ContainerTask task, TaskProcess process, uint status, DateTimeOffset at)
+    private void End(ContainerTask task, TaskProcess process, ProcessExit exit)
     {
-        if (process.SetExited(new ProcessExit(status, at)))
+        if (process.SetExited(exit))
         {
             events.Publish(EventTopic.Exit, new TaskExit
             {
                 ContainerId = task.Id,
                 Id = process.ExecId.Length == 0 ? task.Id : process.ExecId,
                 Pid = (uint)pod.ProcessId,
-                ExitStatus = status,
-                ExitedAt = ProtoTimestamp.From(at),
+                ExitStatus = exit.Status,
+                ExitedAt = exit.At is { } at ? ProtoTimestamp.From(at) : null,
             });
         }
     }

@@ -12,7 +12,7 @@ internal sealed class TaskProcess : IAsyncDisposable
     private readonly CreateTaskRequest _created;
     private readonly Lock _lock = new();
     private ProcessStatus _status = ProcessStatus.Created;
-    private volatile bool _hasEnded;
+    private volatile ProcessExit? _ended;
 
     /// <param name="execId">Empty for the first process of a container.</param>
     /// <param name="created">Streams, terminal and bundle.</param>
@@ -37,11 +37,11 @@ internal sealed class TaskProcess : IAsyncDisposable
     /// <summary>The process in the guest; null before its start for all but the first of a container.</summary>
     public IContainerProcess? Guest { get; set; }
 
-    /// <summary>The process in the guest is gone; clients may still be reading what it said, and until then it is not stopped.</summary>
-    public bool HasEnded
+    /// <summary>How the process in the guest ended; clients may still be reading what it said, and until then it is not stopped. Null while it is there.</summary>
+    public ProcessExit? Ended
     {
-        get => _hasEnded;
-        set => _hasEnded = value;
+        get => _ended;
+        set => _ended = value;
     }
 
     /// <summary>Ends with the process, or when it is deleted without having run.</summary>

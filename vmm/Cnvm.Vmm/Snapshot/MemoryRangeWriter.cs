@@ -42,17 +42,26 @@ internal sealed class MemoryRangeWriter(
     /// <exception cref="IOException">No space left, or the file cannot be written.</exception>
     public ulong[] Write()
     {
-        Thread? other = null;
-        if (compressed is null && _checksums.Length > FewChunks && Environment.ProcessorCount > 1)
-        {
-            other = new Thread(WriteBeside, StackBytes) { Name = "snapshot-memory", IsBackground = true };
-            other.Start();
-        }
-
+        Thread? other = compressed is null && _checksums.Length > FewChunks && Environment.ProcessorCount > 1 ? TryStart() : null;
         WriteChunks();
         other?.Join();
         _failure?.Throw();
         return _checksums;
+    }
+
+    /// <summary>Where a control group allows no more threads, one does it all.</summary>
+    private Thread? TryStart()
+    {
+        try
+        {
+            var other = new Thread(WriteBeside, StackBytes) { Name = "snapshot-memory", IsBackground = true };
+            other.Start();
+            return other;
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            return null;
+        }
     }
 
     private void WriteBeside()
