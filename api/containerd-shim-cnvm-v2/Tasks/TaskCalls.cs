@@ -393,20 +393,14 @@ internal sealed partial class TaskCalls(Pod pod, IEventSink events, StreamOpener
         return process.Guest!;
     }
 
-    private void End(ContainerTask task, TaskProcess process, ProcessExit exit)
+    private void End(ContainerTask task, TaskProcess process, ProcessExit exit) => process.SetExited(exit, () => events.Publish(EventTopic.Exit, new TaskExit
     {
-        if (process.SetExited(exit))
-        {
-            events.Publish(EventTopic.Exit, new TaskExit
-            {
-                ContainerId = task.Id,
-                Id = process.ExecId.Length == 0 ? task.Id : process.ExecId,
-                Pid = (uint)pod.ProcessId,
-                ExitStatus = exit.Status,
-                ExitedAt = exit.At is { } at ? ProtoTimestamp.From(at) : null,
-            });
-        }
-    }
+        ContainerId = task.Id,
+        Id = process.ExecId.Length == 0 ? task.Id : process.ExecId,
+        Pid = (uint)pod.ProcessId,
+        ExitStatus = exit.Status,
+        ExitedAt = exit.At is { } at ? ProtoTimestamp.From(at) : null,
+    }));
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "container {Id} is not removed in the guest: {Reason}")]
     private static partial void LogNotRemoved(ILogger logger, string id, string reason);

@@ -81,22 +81,22 @@ internal sealed class TaskProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>It has ended. Says so once.</summary>
-    /// <returns>False if it had ended before.</returns>
-    public bool SetExited(ProcessExit exit)
+    /// <summary>It has ended; does nothing if it had before.</summary>
+    /// <param name="tell">Called once, before anybody can see the end here: who deletes the process then is told of that after its end. Does not wait.</param>
+    public void SetExited(ProcessExit exit, Action? tell = null)
     {
         lock (_lock)
         {
             if (_status == ProcessStatus.Stopped)
             {
-                return false;
+                return;
             }
 
+            tell?.Invoke();
             _status = ProcessStatus.Stopped;
         }
 
         _exit.SetResult(exit);
-        return true;
     }
 
     /// <param name="id">Of the container.</param>
