@@ -195,12 +195,12 @@ public sealed class SnapshotRequestTests : IDisposable
         _service.Pause();
     }
 
-    /// <summary>The guest runs for a while and writes its pages.</summary>
+    /// <summary>The guest runs until it has written every page: it stands somewhere in a round, so the one after that is whole.</summary>
     private void GoesOn()
     {
         ulong round = Round(_service.Machine());
         _service.Resume();
-        WaitForRound(_service.Machine(), round + 1);
+        WaitForRound(_service.Machine(), round + 2);
         _service.Pause();
     }
 
