@@ -12,7 +12,22 @@ public static class ProgramPages
     /// page cache, some sixteen pages with each fault. Mappings that hold a changed page (relocated data) are left alone.
     /// </summary>
     /// <remarks>Reads <c>/proc/self/smaps</c>, which walks the page tables: not for a process whose guest has touched much memory.</remarks>
-    public static void GiveBack()
+    public static void GiveBack() => GiveBack(program: null);
+
+    /// <summary>
+    /// The same for the program's own file, whose mappings are the first of all, so that the page tables of the guest's memory are not walked: a fraction of
+    /// a millisecond. Where something else lies below it (the legacy layout of memory), nothing is given back.
+    /// </summary>
+    public static void GiveBackProgram()
+    {
+        if (Environment.ProcessPath is { } program)
+        {
+            GiveBack(program);
+        }
+    }
+
+    /// <param name="program">Mappings of this file alone, up to the first one of another; null for all.</param>
+    private static void GiveBack(string? program)
     {
         const string Mappings = "/proc/self/smaps";
         if (!File.Exists(Mappings))
@@ -28,6 +43,11 @@ public static class ProgramPages
         {
             if (TryParseMapping(line, out bool isCode, out ulong first, out ulong last))
             {
+                if (program is not null && !line.Contains(program, StringComparison.Ordinal))
+                {
+                    return;
+                }
+
                 (isCandidate, start, end) = (isCode, first, last);
             }
             else if (isCandidate && line.StartsWith(AnonymousField, StringComparison.Ordinal)
